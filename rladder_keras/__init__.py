@@ -1,0 +1,37 @@
+"""Recurrent Ladder Networks (Premont-Schwarz et al., 2017) for Keras 3."""
+
+from rladder_keras.decoders import G1, ConvG1, ConvG2, ConvG3, Identity
+from rladder_keras.encoders import (
+    Conv,
+    ConvGRUCell,
+    ConvLSTMCell,
+    GRUCell,
+    LSTMCell,
+    Softmax,
+    StockCell,
+)
+from rladder_keras.gates import f, gate
+from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
+from rladder_keras.normalization import BatchNormalization
+
+__all__ = [
+    "BatchNormalization",
+    "Conv",
+    "ConvG1",
+    "ConvG2",
+    "ConvG3",
+    "ConvGRUCell",
+    "ConvLSTMCell",
+    "G1",
+    "GRUCell",
+    "Identity",
+    "LSTMCell",
+    "LadderCell",
+    "Level",
+    "RecurrentLadder",
+    "Softmax",
+    "StockCell",
+    "f",
+    "gate",
+]
+__version__ = "0.1.0"

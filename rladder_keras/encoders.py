@@ -1,0 +1,381 @@
+"""Encoder rows: what stands in the left column of Tables 5, 8 and 9.
+
+A recurrent row is a Keras RNN cell (`output, states = cell(inputs, states)`), any other
+row is a layer. `inputs` is the output `e_{l-1}(t)` of the row below, or the list
+`[e_{l-1}(t), d_l(t-1)]` in rows that receive the decoder's feedback. For MAX and AVERAGE
+rows take `keras.layers.MaxPooling2D`, `keras.layers.AveragePooling1D`, ...
+"""
+
+import keras
+from keras import layers, ops
+
+from rladder_keras.gates import gate
+from rladder_keras.linear import Linear, check_normalization, flatten, stride_between
+from rladder_keras.normalization import BatchNormalization
+
+register = keras.saving.register_keras_serializable("rladder_keras")
+
+
+class _Encoder(layers.Layer):
+    """An encoder row with weights: one linear map for each of its inputs."""
+
+    accepts_feedback = True
+
+    def __init__(self, filters, kernel_size=None, strides=1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+
+    def compute_output_shape(self, input_shape):
+        row = Linear(self.filters, self.kernel_size, strides=self.strides)
+        return row.compute_output_shape(shapes_of(input_shape)[0])
+
+    def map(self, input_shape, filters, name, **kwargs):
+        """A built map from one input to `filters` channels on the grid of this row.
+
+        Its strides are those of the row where the input lies on the grid below, and 1
+        where it is on the row's own grid (the state; a `d_l` of the size of `e_l`).
+        """
+        strides = 1
+        if self.kernel_size is not None:
+            strides = stride_between(input_shape, self.state_shape)
+        kwargs.update(strides=strides, dtype=self.dtype_policy, name=name)
+        linear = Linear(filters, self.kernel_size, **kwargs)
+        linear.build(input_shape)
+        return linear
+
+    def get_config(self):
+        config = {**super().get_config(), "filters": self.filters}
+        if self.kernel_size is not None:
+            config.update(kernel_size=self.kernel_size, strides=self.strides)
+        return config
+
+
+class _RecurrentEncoder(_Encoder):
+    """Gates from what comes from below, from the decoder and from the past.
+
+    Every input has a map and a normalisation of its own (Appendix A.4: "after all the
+    first convolutions of the inputs"); their sum and a bias are the gates.
+    """
+
+    gates = None
+    states = None
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=None,
+        strides=1,
+        *,
+        normalization="layer",
+        forget_bias=-2.0,
+        recurrent_gain=0.1,
+        **kwargs,
+    ):
+        super().__init__(filters, kernel_size, strides, **kwargs)
+        self.normalization = check_normalization(normalization)
+        self.forget_bias = forget_bias
+        self.recurrent_gain = recurrent_gain
+
+    @property
+    def state_size(self):
+        """Channels of each state, whose grid is that of the output."""
+        return [self.filters] * self.states
+
+    @property
+    def output_size(self):
+        return self.filters
+
+    def build(self, input_shape):
+        shapes = shapes_of(input_shape)
+        self.state_shape = tuple(self.compute_output_shape(shapes[0]))
+        n, norm = self.gates * self.filters, self.normalization
+        small = self.recurrent_gain
+        self.below = self.map(shapes[0], n, "below", normalization=norm)
+        self.feedback = None
+        if len(shapes) > 1:
+            self.feedback = self.map(
+                shapes[1], n, "feedback", normalization=norm, gain=small
+            )
+        self.recurrent = self.map(
+            self.state_shape, n, "recurrent", normalization=norm, gain=small
+        )
+        # The second gate is the one that keeps the past.
+        self.bias = self.add_weight((self.gates, self.filters), "zeros", name="bias")
+        bias = [[0.0], [self.forget_bias], [0.0], [0.0]][: self.gates]
+        self.bias.assign(ops.broadcast_to(ops.array(bias), self.bias.shape))
+
+    def new_information(self, inputs):
+        """The gates' part that comes from `e_{l-1}(t)` and `d_l(t-1)`."""
+        inputs = as_list(inputs)
+        gates = self.below(inputs[0]) + ops.reshape(self.bias, (-1,))
+        return gates if self.feedback is None else gates + self.feedback(inputs[1])
+
+    def get_initial_state(self, batch_size=None):
+        shape = (batch_size, *self.state_shape[1:])
+        return [ops.zeros(shape, self.compute_dtype) for _ in range(self.states)]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "normalization": self.normalization,
+            "forget_bias": self.forget_bias,
+            "recurrent_gain": self.recurrent_gain,
+        }
+
+
+@register
+class ConvLSTMCell(_RecurrentEncoder):
+    """Convolutional LSTM with normalised, possibly strided convolutions (A.4).
+
+        i, f, g, o = N(W_e * e_{l-1}(t)) + N(W_d * d_l(t-1)) + N(W_h * h(t-1)) + b
+        c = sigmoid(f) c(t-1) + sigmoid(i) tanh(g)
+        h = sigmoid(o) tanh(c)
+
+    Works on time series, images and volumes. The defaults start the cell without memory
+    (`forget_bias`, `recurrent_gain`): what moves lies elsewhere a frame later, so that an
+    untrained memory low in the hierarchy only disturbs (PAPER.md has measurements).
+
+    Args:
+        filters: Channels of the output and of both states.
+        kernel_size: Integer or tuple, for all its convolutions.
+        strides: Integer or tuple. The convolution of the state is never strided.
+        normalization: `"layer"` (RLadder), `"batch"` (RTagger) or `None`.
+        forget_bias: Initial bias of the forget gate.
+        recurrent_gain: Initial gain of the layer normalisation of the state's and the
+            feedback's convolution. Those of the input start at 1.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or a list with `d_l(t-1)`.
+        states: `[h(t-1), c(t-1)]`, each `(batch, *grid / strides, filters)`.
+
+    References:
+        - Shi et al., Convolutional LSTM Network, 2015.
+        - Ba et al., Layer Normalization, 2016.
+    """
+
+    gates, states = 4, 2
+
+    def call(self, inputs, states):
+        h, c = states
+        gates = self.new_information(inputs) + self.recurrent(h)
+        i, f, g, o = ops.split(gates, 4, axis=-1)
+        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+        h = ops.sigmoid(o) * ops.tanh(c)
+        return h, [h, c]
+
+
+@register
+class ConvGRUCell(_RecurrentEncoder):
+    """Convolutional GRU with normalised, possibly strided convolutions.
+
+        r, z, n = N(W_e * e_{l-1}(t)) + N(W_d * d_l(t-1)) + b
+        r', z', n' = N(W_h * h(t-1))
+        h = gate(sigmoid(z + z'), h(t-1), tanh(n + sigmoid(r + r') n'))
+
+    The reset gate acts on the convolved state, as in cuDNN and `keras.layers.GRU`.
+
+    Args:
+        filters: Channels of the output and of the state.
+        kernel_size: Integer or tuple, for all its convolutions.
+        strides: Integer or tuple. The convolution of the state is never strided.
+        normalization: `"layer"`, `"batch"` or `None`.
+        forget_bias: Initial bias of the gate `z`, which keeps the past.
+        recurrent_gain: As in `ConvLSTMCell`.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or a list with `d_l(t-1)`.
+        states: `[h(t-1)]`, shape `(batch, *grid / strides, filters)`.
+
+    References:
+        - Ballas et al., Delving Deeper into Convolutional Networks for Learning Video
+          Representations, 2016.
+    """
+
+    gates, states = 3, 1
+
+    def call(self, inputs, states):
+        (h,) = states
+        r, z, n = ops.split(self.new_information(inputs), 3, axis=-1)
+        r_h, z_h, n_h = ops.split(self.recurrent(h), 3, axis=-1)
+        n = ops.tanh(n + ops.sigmoid(r + r_h) * n_h)
+        h = gate(ops.sigmoid(z + z_h), h, n)
+        return h, [h]
+
+
+@register
+class LSTMCell(ConvLSTMCell):
+    """Fully connected LSTM with normalised maps; inputs are flattened.
+
+    Args:
+        units: Size of the output and of both states.
+        **kwargs: As in `ConvLSTMCell`, without `kernel_size` and `strides`.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or a list with `d_l(t-1)`.
+        states: `[h(t-1), c(t-1)]`, each `(batch, units)`.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(filters, None, **kwargs)
+
+
+@register
+class GRUCell(ConvGRUCell):
+    """Fully connected GRU with normalised maps; inputs are flattened.
+
+    Args:
+        units: Size of the output and of the state.
+        **kwargs: As in `ConvGRUCell`, without `kernel_size` and `strides`.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or a list with `d_l(t-1)`.
+        states: `[h(t-1)]`, shape `(batch, units)`.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(filters, None, **kwargs)
+
+
+@register
+class StockCell(layers.Layer):
+    """A stock Keras cell as encoder row: `StockCell(keras.layers.GRUCell(16))`.
+
+    Its inputs are flattened and concatenated.
+
+    Args:
+        cell: `keras.layers.LSTMCell`, `GRUCell`, `SimpleRNNCell` or another cell with
+            vector input, output and states.
+    """
+
+    accepts_feedback = True
+
+    def __init__(self, cell, **kwargs):
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.state_size = cell.state_size
+
+    def build(self, input_shape):
+        shapes = [flat_shape(shape) for shape in shapes_of(input_shape)]
+        self.cell.build((shapes[0][0], sum(units for _, units in shapes)))
+
+    def call(self, inputs, states):
+        x = ops.concatenate([flatten(x) for x in as_list(inputs)], axis=-1)
+        output, states = self.cell(x, states)
+        return output, list(states)
+
+    def get_initial_state(self, batch_size=None):
+        state = self.cell.get_initial_state(batch_size)
+        return list(state) if isinstance(state, (list, tuple)) else [state]
+
+    def compute_output_shape(self, input_shape):
+        return (shapes_of(input_shape)[0][0], self.cell.output_size)
+
+    def get_config(self):
+        cell = keras.saving.serialize_keras_object(self.cell)
+        return {**super().get_config(), "cell": cell}
+
+    @classmethod
+    def from_config(cls, config):
+        cell = keras.saving.deserialize_keras_object(config.pop("cell"))
+        return cls(cell, **config)
+
+
+@register
+class Conv(_Encoder):
+    """Convolution, batch normalisation, rectifier: `relu(BN(W * e_{l-1}))` (A.4).
+
+    With feedback it is `relu(BN(W * e_{l-1}(t) + W_d * d_l(t-1)))`, the convolution of
+    the two concatenated.
+
+    Args:
+        filters: Output channels.
+        kernel_size: Integer or tuple.
+        strides: Integer or tuple.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or a list with `d_l(t-1)`.
+    """
+
+    def build(self, input_shape):
+        shapes = shapes_of(input_shape)
+        self.state_shape = tuple(self.compute_output_shape(shapes[0]))
+        self.maps = [
+            self.map(shape, self.filters, name)
+            for shape, name in zip(shapes, ("below", "feedback"), strict=False)
+        ]
+        self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
+        self.norm.build(self.state_shape)
+
+    def call(self, inputs):
+        x, *feedback = (
+            w(x) for w, x in zip(self.maps, as_list(inputs), strict=True)
+        )
+        return ops.relu(self.norm(sum(feedback, start=x)))
+
+
+@register
+class Softmax(layers.Layer):
+    """The top row: probabilities of classes, `softmax(W e + b)`.
+
+    Args:
+        classes: Number of classes.
+        normalization: `"batch"` normalises `W e` first (the letter of A.4), `None`
+            does not.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`; it is flattened.
+    """
+
+    accepts_feedback = False
+
+    def __init__(self, classes, normalization=None, **kwargs):
+        super().__init__(**kwargs)
+        self.classes = classes
+        self.normalization = check_normalization(normalization)
+
+    def build(self, input_shape):
+        self.linear = Linear(
+            self.classes,
+            normalization=self.normalization,
+            dtype=self.dtype_policy,
+            name="linear",
+        )
+        self.linear.build(input_shape)
+        self.bias = None
+        if self.normalization is None:
+            self.bias = self.add_weight((self.classes,), "zeros", name="bias")
+
+    def call(self, inputs):
+        x = self.linear(inputs)
+        x = x if self.bias is None else x + self.bias
+        return ops.softmax(ops.cast(x, "float32"))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "normalization": self.normalization,
+        }
+
+
+def as_list(x):
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
+def shapes_of(input_shape):
+    """One shape or a list of shapes, as a list of shapes."""
+    if isinstance(input_shape[0], (list, tuple)):
+        return [tuple(shape) for shape in input_shape]
+    return [tuple(input_shape)]
+
+
+def flat_shape(shape):
+    units = 1
+    for n in shape[1:]:
+        units *= n
+    return (shape[0], units)

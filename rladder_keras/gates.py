@@ -1,0 +1,32 @@
+"""The two elementwise functions that every decoder cell is made of (Appendix A)."""
+
+from keras import ops
+
+
+def gate(s, a, b):
+    """Mix two tensors: `s * a + (1 - s) * b`, the last line of A.1, A.2 and A.3.
+
+    Args:
+        s: Gate; 1 lets `a` through and 0 lets `b` through. It need not be squashed.
+        a: Tensor that broadcasts with `s`.
+        b: Tensor that broadcasts with `s`.
+
+    Returns:
+        Tensor of the broadcast shape.
+    """
+    return s * a + (1 - s) * b
+
+
+def f(u, w):
+    """Equation 6: `w0 * sigmoid(w1 * u + w2) + w3 * u + w4`, elementwise.
+
+    Args:
+        u: Tensor of shape `(..., channels)`.
+        w: Five parameters for each channel, shape `(5, channels)`; for a tensor
+            with a parameter of its own for each unit, shape `(5, units)`.
+
+    Returns:
+        Tensor of the shape of `u`.
+    """
+    w0, w1, w2, w3, w4 = (w[i] for i in range(5))
+    return w0 * ops.sigmoid(w1 * u + w2) + w3 * u + w4

@@ -1,0 +1,363 @@
+"""The recurrent ladder (Section 2): Equations 1 to 3, and the loop over time."""
+
+import contextlib
+from typing import NamedTuple
+
+import keras
+from keras import layers, ops, tree
+
+from rladder_keras.normalization import BatchStatistics
+
+FEEDBACK = ("recurrent", "all", "none")
+LONGEST_UNROLLED = 20  # by measurement, see benchmarks/step_time.py
+
+
+class Level(NamedTuple):
+    """One row of Table 5, 8 or 9: an encoder and the decoder beside it.
+
+    A row without a decoder hands down what it receives from above; the top row hands
+    down its own output.
+    """
+
+    encoder: layers.Layer
+    decoder: layers.Layer | None = None
+
+
+class LadderOutput(NamedTuple):
+    """What one iteration gives, and with an axis of time what a sequence gives.
+
+    Attributes:
+        top: `e_L`, the output of the highest encoder row.
+        bottom: `d_1`, the output of the lowest decoder cell; `()` without a decoder.
+        moments: Batch statistics of this iteration, for the moving averages.
+    """
+
+    top: object
+    bottom: object
+    moments: list
+
+
+@keras.saving.register_keras_serializable("rladder_keras")
+class LadderCell(layers.Layer):
+    """One iteration of a recurrent ladder: up the encoder, then down the decoder.
+
+    Args:
+        levels: List of `Level`, bottom row first.
+        feedback: Which encoder rows receive their decoder's last output `d_l(t-1)`:
+            `"recurrent"` ones, `"all"` that can (`Conv` rows too), or `"none"`.
+        iterations: Rows of moving batch statistics (see `rladder_keras.normalization`).
+
+    Call arguments:
+        x: The input of this iteration, shape `(batch, ...)`.
+        states: `[t, s, d]`: the iteration's index, shape `(1,)`, the states of the
+            encoder rows, and the last outputs of the decoder cells.
+
+    Returns:
+        A `LadderOutput` and the new states.
+
+    References:
+        - Premont-Schwarz et al., Recurrent Ladder Networks, 2017, Section 2.
+    """
+
+    def __init__(self, levels, feedback="recurrent", iterations=None, **kwargs):
+        super().__init__(**kwargs)
+        if feedback not in FEEDBACK:
+            raise ValueError(f"feedback must be one of {FEEDBACK}, not {feedback!r}.")
+        if not levels:
+            raise ValueError("a ladder needs at least one Level.")
+        levels = [Level(*level) for level in levels]
+        self.encoders = [level.encoder for level in levels]
+        self.decoders = [level.decoder for level in levels]
+        self.feedback = feedback
+        self.iterations = iterations
+        self.statistics = BatchStatistics(iterations or 1)
+
+    def resolve_iterations(self, steps):
+        """Take the length of the sequences where `iterations` was not given."""
+        if self.iterations is None and steps is not None:
+            self.iterations = self.statistics.iterations = steps
+
+    @property
+    def levels(self):
+        return [Level(*row) for row in zip(self.encoders, self.decoders, strict=True)]
+
+    @property
+    def state_size(self):
+        return [getattr(encoder, "state_size", []) for encoder in self.encoders]
+
+    def build(self, x_shape, states_shape=None):
+        if None in x_shape[1:]:
+            raise ValueError(
+                "a ladder needs frames of a fixed size, but the shape of one iteration's "
+                f"input is {tuple(x_shape)}: give Input the height, width and channels."
+            )
+        self.e_shapes = self.shapes_up(x_shape)
+        self.d_shapes = self.shapes_down(x_shape)
+        with self.statistics.building():
+            for l in range(len(self.encoders)):  # noqa: E741
+                self.build_level(l, x_shape)
+        if self.iterations is None and self.statistics.layers:
+            raise ValueError(
+                "this ladder has batch normalisation, whose moving statistics belong to "
+                "one iteration each, and the length of the sequences is unknown: give "
+                "iterations=T (or iterations=1 to share them, for long sequences)."
+            )
+
+    def shapes_up(self, x_shape):
+        """Shape of each `e_l`."""
+        e = [tuple(x_shape)]
+        for l, encoder in enumerate(self.encoders):  # noqa: E741
+            with self.naming(l, f"its input has shape {e[-1]}"):
+                e.append(tuple(encoder.compute_output_shape(e[-1])))
+                if 0 in e[-1]:
+                    raise ValueError("the grid is too small for its pool or kernel.")
+        return e[1:]
+
+    def shapes_down(self, x_shape):
+        """Shape of each `d_l`, `None` for rows without a decoder."""
+        v_top, d = self.e_shapes[-1], []
+        for l in reversed(range(len(self.decoders))):  # noqa: E741
+            if self.decoders[l] is None:
+                d.insert(0, None)
+                continue
+            with self.naming(l, f"v_top has shape {v_top}, h {self.e_shapes[l]}"):
+                shapes = self.decoder_shapes(l, x_shape, v_top)
+                v_top = tuple(self.decoders[l].compute_output_shape(*shapes))
+            d.insert(0, v_top)
+        return d
+
+    def decoder_shapes(self, l, x_shape, v_top):  # noqa: E741
+        """Shapes of `v_top`, `h` and the row's input."""
+        return v_top, self.e_shapes[l], self.e_shapes[l - 1] if l else tuple(x_shape)
+
+    def build_level(self, l, x_shape):  # noqa: E741
+        v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
+        shapes = self.decoder_shapes(l, x_shape, v_top)
+        below = shapes[-1]
+        with self.naming(l, f"its input has shape {below}, v_top {v_top}"):
+            if any(layer is not None and layer.weights for layer in self.levels[l]):
+                raise ValueError(
+                    "It belongs to another ladder already: make new levels for each."
+                )
+            feedback = self.receives_feedback(l)
+            self.encoders[l].build([below, self.d_shapes[l]] if feedback else below)
+            if self.decoders[l] is not None:
+                self.decoders[l].build(*shapes)
+
+    @contextlib.contextmanager
+    def naming(self, l, what):  # noqa: E741
+        """Say in which row of the table something does not fit."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            names = [
+                "no decoder" if layer is None else type(layer).__name__
+                for layer in self.levels[l]
+            ]
+            raise ValueError(
+                f"level {l + 1} of {len(self.encoders)} ({' | '.join(names)}) does not "
+                f"fit: {what}. {error}"
+            ) from None
+
+    def receives_feedback(self, l):  # noqa: E741
+        """Whether encoder row `l` has `d_l(t-1)` among its inputs."""
+        encoder = self.encoders[l]
+        if self.decoders[l] is None or not getattr(encoder, "accepts_feedback", False):
+            return False
+        recurrent = hasattr(encoder, "state_size")
+        return self.feedback == "all" or (self.feedback == "recurrent" and recurrent)
+
+    def call(self, x, states):
+        t, s, d = states
+        with self.statistics.iteration(t) as statistics:
+            e, s = self.encode(x, s, d)
+            d = self.decode(e)
+            moments = statistics.collect()
+        bottom = next((d_l for d_l in d if not isinstance(d_l, list)), ())
+        return LadderOutput(e[-1], bottom, moments), [t + 1, s, d]
+
+    def encode(self, x, s, d):
+        """Equations 1 and 2. The `d` that comes in is the last iteration's: feedback."""
+        e, s_new = [], []
+        for l, encoder in enumerate(self.encoders):  # noqa: E741
+            inputs = [x, d[l]] if self.receives_feedback(l) else x
+            if hasattr(encoder, "state_size"):
+                x, s_l = encoder(inputs, s[l])
+            else:
+                x, s_l = encoder(inputs), s[l]
+            e.append(x)
+            s_new.append(s_l)
+        return e, s_new
+
+    def decode(self, e):
+        """Equation 3, from the top level down."""
+        v_top, d = e[-1], []
+        for decoder, h in zip(reversed(self.decoders), reversed(e), strict=True):
+            if decoder is not None:
+                v_top = decoder(v_top, h)
+            d.insert(0, [] if decoder is None else v_top)
+        return d
+
+    def get_initial_state(self, batch_size=None):
+        """`t = 0`, and zeros for every `s_l(0)` and `d_l(0)`."""
+        s = [
+            encoder.get_initial_state(batch_size)
+            if hasattr(encoder, "state_size")
+            else []
+            for encoder in self.encoders
+        ]
+        d = [
+            ops.zeros((batch_size, *shape[1:]), self.compute_dtype) if shape else []
+            for shape in self.d_shapes
+        ]
+        return [ops.zeros((1,), "int32"), s, d]
+
+    def compute_output_shape(self, x_shape, states_shape=None):
+        """Shapes of `top` and `bottom`."""
+        bottom = next((shape for shape in self.d_shapes if shape), ())
+        return LadderOutput(self.e_shapes[-1], bottom, [])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "levels": [[serialize(layer) for layer in level] for level in self.levels],
+            "feedback": self.feedback,
+            "iterations": self.iterations,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        levels = [
+            [keras.saving.deserialize_keras_object(layer) for layer in level]
+            for level in config.pop("levels")
+        ]
+        return cls(levels, **config)
+
+
+@keras.saving.register_keras_serializable("rladder_keras")
+class RecurrentLadder(layers.RNN):
+    """A recurrent ladder unrolled over time: the only loop over time in this library.
+
+    Args:
+        levels: List of `Level`, bottom row first, or a cell with the protocol of
+            `LadderCell`.
+        feedback: `"recurrent"`, `"all"` or `"none"`, see `LadderCell`.
+        iterations: How many iterations keep batch statistics of their own. Default: the
+            length of the sequences, if it is known when the layer is built. Longer
+            sequences use the last row of statistics for what goes beyond; 1 means
+            statistics shared by all iterations, which suits long sequences only.
+        unroll: `True` is a Python loop, `False` a loop of the backend, and `"auto"`
+            takes the one that is faster (see `benchmarks/`).
+
+    Call arguments:
+        sequences: Shape `(batch, T, ...)`.
+        initial_state: State to start from, of the structure that
+            `cell.get_initial_state` gives. Default: zeros.
+
+    Output shape:
+        A dictionary: `"top"`, the output of the highest encoder row, shape
+        `(batch, T, ...)`, and, if there is a decoder, `"bottom"`, the output of the
+        lowest decoder cell, shape `(batch, T, ...)`.
+
+    Example:
+
+    >>> levels = [
+    ...     Level(ConvLSTMCell(8, 3), ConvG3(3)),
+    ...     Level(keras.layers.MaxPooling2D(2), ConvG3(4)),
+    ...     Level(Conv(16, 3), ConvG3(3)),
+    ...     Level(keras.layers.AveragePooling2D(2), G1()),
+    ...     Level(LSTMCell(10), G1()),
+    ... ]
+    >>> outputs = RecurrentLadder(levels)(np.zeros((2, 5, 8, 8, 1), "float32"))
+    >>> outputs["top"].shape, outputs["bottom"].shape
+    ((2, 5, 10), (2, 5, 8, 8, 8))
+    """
+
+    def __init__(
+        self, levels, feedback="recurrent", iterations=None, unroll="auto", **kwargs
+    ):
+        cell = levels
+        if isinstance(levels, (list, tuple)):
+            cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
+        if unroll not in (True, False, "auto"):
+            raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
+        # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
+        super().__init__(cell, return_sequences=True, unroll=False, **kwargs)
+        self.unroll_setting = unroll
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        if len(sequences_shape) < 3:
+            raise ValueError(
+                "RecurrentLadder takes sequences of shape (batch, time, ...), but the "
+                f"input has shape {tuple(sequences_shape)}: add the axis of time, for a "
+                "still image with one repetition for each iteration."
+            )
+        batch, steps, *frame = sequences_shape
+        self.cell.resolve_iterations(steps)
+        if not self.cell.built:
+            self.cell.build((batch, *frame))
+
+    def call(self, sequences, initial_state=None, mask=None):
+        if mask is not None:
+            raise ValueError(
+                "RecurrentLadder does not take masks: batch sequences of equal length, "
+                "or leave the mask to the loss (sample_weight)."
+            )
+        state = initial_state
+        if state is None:
+            state = self.cell.get_initial_state(ops.shape(sequences)[0])
+        if self.unrolls(sequences.shape[1]):
+            steps = []
+            for x in ops.unstack(sequences, axis=1):
+                outputs, state = self.cell(x, state)
+                steps.append(outputs)
+            outputs = tree.map_structure(lambda *o: ops.stack(o, axis=1), *steps)
+        else:
+            _, outputs, state = self.inner_loop(sequences, state, mask=None)
+        self.cell.statistics.update(outputs.moments)
+        return self.named(outputs)
+
+    def unrolls(self, steps):
+        """Whether a sequence of this length (`None`: unknown) is unrolled."""
+        if self.unroll_setting != "auto":
+            return self.unroll_setting
+        if steps is None:
+            return False
+        # On torch both are Python loops, but `inner_loop` runs the first step twice.
+        return keras.backend.backend() == "torch" or steps <= LONGEST_UNROLLED
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        batch, steps, *frame = sequences_shape
+        shapes = self.cell.compute_output_shape((batch, *frame))
+        return {k: (batch, steps, *n[1:]) for k, n in self.named(shapes).items()}
+
+    @staticmethod
+    def named(outputs):
+        """The outputs that a user sees, by name."""
+        named = {"top": outputs.top, "bottom": outputs.bottom}
+        return {k: v for k, v in named.items() if not isinstance(v, tuple) or v}
+
+    def get_config(self):
+        return {
+            **layers.Layer.get_config(self),
+            "levels": serialize(self.cell),
+            "unroll": self.unroll_setting,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        levels = keras.saving.deserialize_keras_object(config.pop("levels"))
+        return cls(levels, **config)
+
+
+def serialize(layer):
+    """Configuration of a layer inside a ladder, which is built by the ladder only."""
+    if layer is None:
+        return None
+    config = keras.saving.serialize_keras_object(layer)
+    config.pop("build_config", None)
+    return config
+
+
+def policy_of(kwargs):
+    return {"dtype": kwargs["dtype"]} if "dtype" in kwargs else {}

@@ -1,0 +1,156 @@
+"""The linear map with its normalisation, of which all encoder and decoder cells consist."""
+
+import math
+
+from keras import initializers, layers, ops
+
+from rladder_keras.normalization import BatchNormalization, layer_normalization
+
+
+class Linear(layers.Layer):
+    """`N(W * x)`: a convolution, a transposed convolution or a matrix, normalised.
+
+    Written as layer of its own because each of the paper's cells is a handful of
+    these. The rank of the convolution (time series, image, volume) is that of the
+    input. Maps have no bias: a cell adds one where its equation has one.
+
+    Args:
+        filters: Output channels, or units of a matrix.
+        kernel_size: Integer, or tuple with one for each spatial axis. `None` makes
+            a matrix, for which the input is flattened.
+        strides: Integer or tuple: down-sampling, or up-sampling if `transpose`.
+        transpose: Whether the convolution is a transposed one.
+        normalization: `"layer"` (with a gain for each channel), `"batch"` or `None`.
+        groups: Groups of channels that layer normalisation treats separately, where
+            one convolution does the work of several.
+        gain: Initial value of the layer normalisation's gain.
+
+    Input shape:
+        `(batch, *grid, channels)`.
+
+    Output shape:
+        `(batch, *grid, filters)` with the grid divided (rounded up) or multiplied
+        by the strides; `(batch, filters)` for a matrix.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=None,
+        *,
+        strides=1,
+        transpose=False,
+        normalization=None,
+        groups=1,
+        gain=1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.transpose = transpose
+        self.normalization = check_normalization(normalization)
+        self.groups = groups
+        self.gain = gain
+        self.norm = None
+        if normalization == "batch":
+            self.norm = BatchNormalization(dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if self.kernel_size is None:
+            shape = (math.prod(input_shape[1:]), self.filters)
+        else:
+            ends = (channels, self.filters)
+            grid = per_axis(self.kernel_size, input_shape)
+            shape = grid + (ends[::-1] if self.transpose else ends)
+        self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel")
+        if self.normalization == "layer":
+            gain = initializers.Constant(self.gain)
+            self.norm_gain = self.add_weight((self.filters,), gain, name="gain")
+        elif self.normalization == "batch":
+            self.norm.build(self.compute_output_shape(input_shape))
+
+    def call(self, x):
+        if self.kernel_size is None:
+            x = ops.matmul(flatten(x), self.kernel)
+        else:
+            convolve = ops.conv_transpose if self.transpose else ops.conv
+            x = convolve(
+                x,
+                self.kernel,
+                strides=per_axis(self.strides, x.shape),
+                padding="same",
+                data_format="channels_last",
+            )
+        if self.normalization == "layer":
+            x = layer_normalization(x, self.norm_gain, self.groups)
+        elif self.normalization == "batch":
+            x = self.norm(x)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        if self.kernel_size is None:
+            return (input_shape[0], self.filters)
+        strides = per_axis(self.strides, input_shape)
+        grid = tuple(
+            n * k if self.transpose else -(-n // k)
+            for n, k in zip(input_shape[1:-1], strides, strict=True)
+        )
+        return (input_shape[0], *grid, self.filters)
+
+
+def check_normalization(normalization):
+    if normalization not in ("layer", "batch", None):
+        raise ValueError(
+            "normalization must be 'layer', 'batch' or None, "
+            f"but is {normalization!r}."
+        )
+    return normalization
+
+
+def per_axis(n, shape):
+    """Kernel size or strides `n` as a tuple with one integer for each grid axis."""
+    rank = len(shape) - 2
+    n = (n,) * rank if isinstance(n, int) else tuple(n)
+    if len(n) != rank:
+        raise ValueError(
+            f"a kernel size or stride of {len(n)} axes, {n}, does not fit an input "
+            f"of shape {tuple(shape)}, which has {rank} spatial axes."
+        )
+    return n
+
+
+def flatten(x):
+    """`(batch, ...)` -> `(batch, units)`."""
+    return ops.reshape(x, (-1, math.prod(x.shape[1:]))) if len(x.shape) > 2 else x
+
+
+def unpool(x, grid):
+    """Copy each value to the block of finer cells that it stands for.
+
+    Args:
+        x: Tensor of shape `(batch, *coarse_grid, channels)`.
+        grid: Sizes of the finer grid; blocks that stick out are cropped.
+
+    Returns:
+        Tensor of shape `(batch, *grid, channels)`.
+    """
+    for axis, (coarse, fine) in enumerate(zip(x.shape[1:-1], grid, strict=True), 1):
+        if fine != coarse:
+            x = ops.repeat(x, -(-fine // coarse), axis=axis)
+    return crop(x, grid)
+
+
+def crop(x, grid):
+    """Cut `x` of shape `(batch, *larger_grid, channels)` at the end of each axis."""
+    if tuple(x.shape[1:-1]) == tuple(grid):
+        return x
+    return x[(slice(None), *(slice(n) for n in grid))]
+
+
+def stride_between(fine, coarse):
+    """Strides that lead from the grid of shape `fine` to that of shape `coarse`."""
+    pairs = zip(fine[1:-1], coarse[1:-1], strict=True)
+    return tuple(-(-a // b) for a, b in pairs)

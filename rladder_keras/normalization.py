@@ -1,0 +1,186 @@
+"""Layer and batch normalisation for use inside a recurrence (Appendix A.4).
+
+The first iteration of a ladder has no state and no feedback, so its activations are
+distributed otherwise than those of later iterations. Batch normalisation therefore
+shares its gain and offset over all iterations and keeps moving statistics for each
+iteration by itself. A recurrence owns one `BatchStatistics`, which says to the
+normalisations inside which iteration it is, hands their batch moments out of the loop
+over time, and updates the moving statistics once when the loop has ended.
+"""
+
+import contextlib
+import contextvars
+
+import keras
+from keras import layers, ops
+
+_recurrence = contextvars.ContextVar("recurrence", default=None)
+
+
+class BatchStatistics:
+    """The batch normalisations inside one recurrence, and where it is in time.
+
+    Args:
+        iterations: Rows of moving statistics that each normalisation keeps. Later
+            iterations than that share the last row.
+    """
+
+    def __init__(self, iterations):
+        self.iterations = iterations
+        self.layers = []  # batch normalisations, in the order of their building
+        self.index = None  # int32 tensor of shape (1,): the present iteration
+        self.moments = {}  # layer -> its batch mean and variance in this iteration
+
+    @contextlib.contextmanager
+    def _open(self):
+        token = _recurrence.set(self)
+        try:
+            yield self
+        finally:
+            _recurrence.reset(token)
+
+    def building(self):
+        """Context in which the layers of the recurrence are built."""
+        return self._open()
+
+    @contextlib.contextmanager
+    def iteration(self, index):
+        """Context of one iteration; `collect` gives its batch moments."""
+        self.index, self.moments = index, {}
+        with self._open():
+            yield self
+        self.index, self.moments = None, {}
+
+    def collect(self):
+        """Batch moments of this iteration: a list of `(1, 2, channels)` tensors.
+
+        Empty at inference. The leading axis stands where the outputs of a step have
+        their batch axis, so that the moments go through the loop like any output.
+        """
+        return [self.moments[n] for n in self.layers if n in self.moments]
+
+    def update(self, moments):
+        """Assign the moving statistics, once for each iteration of a finished loop.
+
+        Args:
+            moments: What `collect` gave, stacked over time: a list of tensors of
+                shape `(1, T, 2, channels)`.
+        """
+        for layer, m in zip(self.layers, moments, strict=bool(moments)):
+            layer.update(m[0])
+
+
+@keras.saving.register_keras_serializable("rladder_keras")
+class BatchNormalization(layers.Layer):
+    """Batch normalisation with moving statistics for each iteration of a recurrence.
+
+    Normalises over all axes but the last. Gain and offset are shared by all
+    iterations. Outside of a recurrence it is an ordinary batch normalisation.
+
+    Args:
+        momentum: Weight of the past in the moving statistics.
+        epsilon: Added to the variance.
+
+    Input shape:
+        `(batch, ..., channels)`.
+
+    Output shape:
+        That of the input.
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        recurrence = _recurrence.get()
+        self.iterations = recurrence.iterations if recurrence else 1
+        self.gain = self.add_weight((channels,), "ones", name="gain")
+        self.offset = self.add_weight((channels,), "zeros", name="offset")
+        self.moving_mean, self.moving_variance = (
+            self.add_weight(
+                (self.iterations, channels),
+                initializer,
+                trainable=False,
+                autocast=False,
+                name=name,
+            )
+            for initializer, name in (
+                ("zeros", "moving_mean"),
+                ("ones", "moving_variance"),
+            )
+        )
+        if recurrence:
+            recurrence.layers.append(self)
+
+    def call(self, x, training=False):
+        dtype = x.dtype
+        x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+        recurrence = _recurrence.get()
+        if training:
+            mean, variance = ops.moments(x, axes=list(range(len(x.shape) - 1)))
+            moments = ops.stack([mean, variance])[None]
+            if recurrence:
+                recurrence.moments[self] = moments
+            else:
+                self.update(moments)
+        else:
+            index = recurrence.index if recurrence else ops.zeros((1,), "int32")
+            row = ops.minimum(index, self.iterations - 1)
+            mean = ops.take(self.moving_mean, row, axis=0)
+            variance = ops.take(self.moving_variance, row, axis=0)
+            # (1, channels) -> (channels,)
+            mean, variance = mean[0], variance[0]
+        scale = ops.cast(self.gain, x.dtype) * ops.rsqrt(variance + self.epsilon)
+        shift = ops.cast(self.offset, x.dtype) - mean * scale
+        return ops.cast(x * scale + shift, dtype)
+
+    def update(self, moments):
+        """Exponential moving average, one update for each iteration.
+
+        Args:
+            moments: Batch means and variances, shape `(T, 2, channels)`. Iterations
+                past the last row of statistics update that row one after the other.
+        """
+        steps = ops.shape(moments)[0]
+        t = ops.arange(steps, dtype="int32")
+        row = ops.minimum(t, self.iterations - 1)
+        # How many later iterations of this loop update the same row.
+        later = ops.where(row == self.iterations - 1, steps - 1 - t, 0)
+        weight = (1 - self.momentum) * self.momentum ** ops.cast(later, moments.dtype)
+        rows = ops.arange(self.iterations, dtype="int32")[:, None] == row[None, :]
+        weight = ops.where(rows, weight[None, :], 0.0)  # (iterations, T)
+        keep = 1 - ops.sum(weight, axis=1, keepdims=True)  # momentum ** updates
+        for i, moving in enumerate((self.moving_mean, self.moving_variance)):
+            moving.assign(keep * moving + ops.matmul(weight, moments[:, i]))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
+
+
+def layer_normalization(x, gain, groups=1, epsilon=1e-3):
+    """Normalise each sample over space and channels, then scale each channel.
+
+    Args:
+        x: Tensor of shape `(batch, ..., channels)`.
+        gain: Tensor of shape `(channels,)`.
+        groups: Number of equal groups of channels, each normalised by itself.
+        epsilon: Added to the variance. Not tiny on purpose: a blank frame gives
+            maps of zero variance.
+
+    Returns:
+        Tensor of the shape of `x`.
+    """
+    axes = list(range(1, len(x.shape)))
+    parts = ops.split(x, groups, axis=-1) if groups > 1 else [x]
+    parts = [ops.layer_normalization(p, axis=axes, epsilon=epsilon) for p in parts]
+    return (ops.concatenate(parts, axis=-1) if groups > 1 else parts[0]) * gain
