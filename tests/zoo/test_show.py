@@ -1,0 +1,148 @@
+"""Tests of the pictures: what is where, and what is left on the disk."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo import show
+from zoo.data.occluded_mnist import make_sequences, visibility
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(0)
+    digits = rng.uniform(0.5, 1, (3, 14, 14))
+    return make_sequences(digits, np.array([3, 1, 4]), rng)
+
+
+def size(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def cell(path, row, column):
+    """The colours of the 32 x 32 pixels of a cell, in a figure without a title."""
+    with Image.open(path) as image:
+        image = np.asarray(image.convert("RGB"))
+    step = (show.CELL + show.SPACE) * show.DPI
+    y = (show.MARGIN + show.HEAD) * show.DPI + row * step
+    x = (show.MARGIN + show.LABEL) * show.DPI + column * step
+    centres = (np.arange(32) + 0.5) * show.DPI / 32
+    return image[np.ix_((y + centres).astype(int), (x + centres).astype(int))] / 255
+
+
+def test_each_picture_is_where_it_belongs(tmp_path, batch):
+    predicted = batch.frames[0] * 0 + np.linspace(0.2, 1, 5)[:, None, None, None]
+    probabilities = np.eye(10)[[3, 1, 3, 3, 3]]
+    path = show.sequence(
+        tmp_path / "sequence.png",
+        batch.frames[0],
+        predicted,
+        batch.unoccluded[0],
+        batch.unoccluded[0, 1:],
+        probabilities,
+        label=3,
+    )
+    assert path == tmp_path / "sequence.png"
+    inner = np.s_[1:-1, 1:-1]  # without the line around a picture
+    hidden = visibility() == 0
+    for t in range(5):
+        ink = 1 - batch.unoccluded[0, t]
+        np.testing.assert_allclose(
+            cell(path, 0, t)[inner], np.tile(ink, 3)[inner], atol=0.01
+        )
+        observed = np.where(hidden[..., None], show.BARS, 1 - batch.frames[0, t])
+        np.testing.assert_allclose(cell(path, 1, t)[inner], observed[inner], atol=0.01)
+        # Predicted at t, and shown under frame t + 1.
+        grey = 1 if t == 0 else 1 - predicted[t - 1, 0, 0, 0]
+        np.testing.assert_allclose(cell(path, 2, t)[inner], grey, atol=0.01)
+        if t > 0:
+            np.testing.assert_allclose(
+                cell(path, 3, t)[inner],
+                np.tile(1 - batch.unoccluded[0, t], 3)[inner],
+                atol=0.01,
+            )
+        # The bar of class 3, with a probability of 1 or 0.
+        bar = cell(path, 4, t)[20, 11]
+        true = np.array([0x21, 0x66, 0xAC]) / 255
+        np.testing.assert_allclose(bar, [1, 1, 1] if t == 1 else true, atol=0.01)
+
+
+def test_dataset_shows_frames_and_reconstructions(tmp_path, batch):
+    path = show.dataset(tmp_path / "new" / "dataset.png", batch, n=2)
+    reconstruction = np.tile(1 - batch.reconstruction[0, 4], 3)
+    np.testing.assert_allclose(
+        cell(path, 1, 4)[1:-1, 1:-1], reconstruction[1:-1, 1:-1], atol=0.01
+    )
+    few = size(path)
+    all_of_them = size(show.dataset(path, batch))
+    assert all_of_them[0] == few[0] and all_of_them[1] > few[1]
+
+
+def test_animation_has_one_picture_a_second(tmp_path, batch):
+    path = show.sequence(
+        tmp_path / "sequence.gif",
+        batch.frames[0],
+        batch.frames[0],
+        probabilities=np.full((5, 10), 0.1),
+        title="Title",
+    )
+    with Image.open(path) as image:
+        assert image.format == "GIF" and image.n_frames == 5
+        for t in range(5):
+            image.seek(t)
+            assert image.info["duration"] == (2000 if t == 4 else 1000)
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "svg", "PNG"])
+def test_other_formats(tmp_path, batch, suffix):
+    path = show.sequence(tmp_path / f"sequence.{suffix}", batch.frames[0, ..., 0])
+    start = path.read_bytes()[:5]
+    assert start == {"pdf": b"%PDF-", "svg": b"<?xml", "PNG": b"\x89PNG\r"}[suffix]
+
+
+def test_nothing_is_left_beside_the_file_and_a_failure_keeps_the_old_one(
+    tmp_path, batch, monkeypatch
+):
+    path = tmp_path / "sequence.png"
+    path.write_text("old")
+    with monkeypatch.context() as patch:
+
+        def savefig(figure, file, **kwargs):
+            file.write(b"half")
+            raise OSError("disk full")
+
+        patch.setattr("matplotlib.figure.Figure.savefig", savefig)
+        with pytest.raises(OSError, match="disk full"):
+            show.sequence(path, batch.frames[0])
+    assert path.read_text() == "old"
+    show.sequence(path, batch.frames[0])
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert [file.name for file in tmp_path.iterdir()] == ["sequence.png"]
+
+
+def test_frames_of_another_size_have_no_bars(tmp_path):
+    path = show.sequence(tmp_path / "sequence.png", np.zeros((2, 8, 8)))
+    assert (cell(path, 0, 1)[2:-2, 2:-2] == 1).all()
+
+
+def test_bad_arguments(tmp_path, batch):
+    frames = batch.frames[0]
+    path = tmp_path / "sequence.png"
+    for arguments, options, message in [
+        ((path, frames[0, ..., 0]), {}, r"`observed` must have shape \(T, H, W\)"),
+        (
+            (path, frames, frames[:3]),
+            {},
+            r"`predicted` must .*\(5, 32, 32\) or \(4, 32",
+        ),
+        ((path, frames), {"unoccluded": frames[1:]}, "`unoccluded` must have shape"),
+        ((path, frames), {"probe": frames[:, :9]}, "`probe` must have shape"),
+        ((path, frames), {"probabilities": np.ones((4, 10))}, r"\(5, classes\)"),
+        ((tmp_path / "sequence.jpg", frames), {}, "must end in .png, .pdf or .svg"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            show.sequence(*arguments, **options)
+    with pytest.raises(ValueError, match="must end in .png"):
+        show.dataset(tmp_path / "dataset.gif", batch)
+    assert not list(tmp_path.iterdir())

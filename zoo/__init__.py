@@ -1,0 +1,18 @@
+"""The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
+
+from zoo import data, show
+from zoo.occluded_mnist import (
+    occluded_mnist_hierarchical_rnn,
+    occluded_mnist_rladder,
+    occluded_mnist_static_classifier,
+    occluded_mnist_temporal_baseline,
+)
+
+__all__ = [
+    "data",
+    "occluded_mnist_hierarchical_rnn",
+    "occluded_mnist_rladder",
+    "occluded_mnist_static_classifier",
+    "occluded_mnist_temporal_baseline",
+    "show",
+]

@@ -1,0 +1,298 @@
+"""Occluded Moving MNIST in batches that `fit`, `evaluate` and `predict` take."""
+
+import os
+
+import keras
+import numpy as np
+
+from zoo.data.digits import Digits, Split, load_digits
+from zoo.data.occluded_mnist import (
+    BAR,
+    GAP,
+    Sequences,
+    check_digits,
+    check_integer,
+    trajectories,
+)
+
+# The test sequences are the same ones whatever seed a model is trained with.
+VALID_SEED = 1
+TEST_SEED = 2
+
+
+class OccludedMNIST(keras.utils.PyDataset):
+    """Batches of Occluded Moving MNIST (Section 3.1).
+
+    A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, 32, 32, 1)`, and
+    `y` is a dict of
+
+    - `"class"`: the labels, `int32` of shape `(B,)`;
+    - `"frame"`: the frames once more, for the task of next-step prediction, whose loss
+      compares the prediction made at t with frame t + 1;
+    - `"probe"`: the frames without bars, for the read-out of Fig. 4.
+
+    With `inputs="reconstruction"` (the static classifier of Table 1) `x` is the optimal
+    temporal reconstruction at the last frame, shape `(B, 1, 32, 32, 1)`, and `y` has
+    `"class"` only.
+
+    What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
+    not depend on which batches were asked for before, or on the size of the batches.
+    With `fresh=True` each epoch has an order and trajectories of its own, and a last
+    batch that is not full is left out, because batch normalisation would suffer from
+    it. With `fresh=False` every epoch is the same, in the order of the digits, and the
+    last batch is kept.
+
+    `epoch` counts the epochs that are over. `on_epoch_end` adds 1 where every batch was
+    asked for; it thus ignores the call that `fit` makes before its first epoch, and the
+    batch at which `fit` may look before it. So `fit` for one epoch and `fit` for one
+    more see what `fit` for two epochs sees. Two remarks for runs that must be
+    repeatable to the bit:
+
+    - `fit` puts the batches in an order drawn from Python's `random`. Pass
+      `shuffle=False` to prevent it; the digits are in a random order already.
+    - To resume at an epoch, set `epoch`. With `BackupAndRestore`, `steps_per_epoch`,
+      epochs of a single batch, or an `evaluate` of the training data in between, where
+      counting is not enough, let a callback set it:
+      `LambdaCallback(on_epoch_begin=follow)` with
+      `def follow(epoch, logs): train.epoch = epoch`.
+
+    Batches are drawn faster than a model takes them, so there is only one worker.
+
+    Args:
+        images: Digits of shape `(n, 14, 14)`, from 0 (background) to 1 (ink).
+        labels: Integers of shape `(n,)`.
+        batch_size: Number of sequences in a batch, `B`.
+        frames: Number of frames in a sequence, `T`.
+        seed: Integer, at least 0.
+        fresh: Whether each epoch draws anew.
+        sequences: Number of sequences in an epoch, by default one for each digit. With
+            fewer, an epoch has a random part of the digits (`fresh=True`) or evenly
+            spaced ones (`fresh=False`); with more, digits fly several times.
+        phase: Where the bars begin, see `zoo.data.occluded_mnist`.
+        random_bounce: Whether a bounce draws a new velocity.
+        inputs: `"frames"` or `"reconstruction"`.
+        digits_name: Which digits these are.
+
+    Attributes:
+        epoch: Number of epochs that are over; may be set.
+        num_sequences: Number of sequences in an epoch, in all batches together.
+        digits_name: Which digits these are.
+
+    Raises:
+        ValueError: If an argument is not as above.
+
+    Example:
+
+    ```python
+    digits = zoo.data.load_digits()
+    train = OccludedMNIST(*digits.train, fresh=True)
+    model.fit(train, epochs=10)
+    ```
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int = 100,
+        *,
+        frames: int = 5,
+        seed: int = 0,
+        fresh: bool = False,
+        sequences: int | None = None,
+        phase: int = 2,
+        random_bounce: bool = False,
+        inputs: str = "frames",
+        digits_name: str = "digits",
+    ):
+        super().__init__()
+        images, labels = check_digits(images, labels)
+        if sequences is None:
+            sequences = len(images)
+        check_integer("batch_size", batch_size, 1)
+        check_integer("frames", frames, 1)
+        check_integer("seed", seed, 0)
+        check_integer("sequences", sequences, 1)
+        check_integer("phase", phase, 0, BAR + GAP - 1)
+        if inputs not in ("frames", "reconstruction"):
+            raise ValueError(
+                f"`inputs` must be 'frames' or 'reconstruction', and it is {inputs!r}."
+            )
+        if fresh and sequences < batch_size:
+            raise ValueError(
+                f"{sequences} sequences do not fill one batch of {batch_size}, and "
+                "training leaves out batches that are not full: choose a smaller "
+                "`batch_size` or more `sequences`."
+            )
+        self.images = images
+        self.labels = labels
+        self.batch_size = batch_size
+        self.frames = frames
+        self.seed = seed
+        self.fresh = fresh
+        self.num_sequences = sequences - (sequences % batch_size if fresh else 0)
+        self.phase = phase
+        self.random_bounce = random_bounce
+        self.inputs = inputs
+        self.digits_name = digits_name
+        self.epoch = 0
+        self._sequences = sequences
+        self._drawn = (None, None)
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int):
+        check_integer("epoch", epoch, 0)
+        self._epoch = int(epoch)
+        self._asked_for = set()
+
+    def on_epoch_end(self):
+        if len(self._asked_for) == len(self):
+            self.epoch += 1
+
+    @property
+    def num_batches(self) -> int:
+        return -(-self.num_sequences // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __getitem__(self, index: int):
+        sequences = self.sequences(index)
+        self._asked_for.add(index % len(self))
+        if self.inputs == "reconstruction":
+            x = sequences.reconstruction[:, -1:]
+            return x, {"class": sequences.labels}
+        x = sequences.frames
+        y = {"class": sequences.labels, "frame": x, "probe": sequences.unoccluded}
+        return x, y
+
+    def sequences(self, index: int) -> Sequences:
+        """All there is to know about a batch of this epoch.
+
+        Args:
+            index: Number of the batch, from 0; negative numbers count from the end.
+
+        Returns:
+            `Sequences`, with the true positions and velocities, the frames with and
+            without bars, and the optimal reconstructions.
+
+        Raises:
+            IndexError: If there is no such batch.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
+        start = index % len(self) * self.batch_size
+        batch = slice(start, min(start + self.batch_size, self.num_sequences))
+        order, positions, velocities = self._draw(self.epoch if self.fresh else 0)
+        return Sequences(
+            self.images[order[batch]],
+            self.labels[order[batch]],
+            positions[batch],
+            velocities[batch],
+            self.phase,
+        )
+
+    def _draw(self, epoch):
+        """Digits, positions and velocities of all sequences of an epoch.
+
+        Of those in a batch left out too, or else the draws would depend on the size of
+        the batches.
+        """
+        drawn_epoch, drawn = self._drawn
+        if drawn_epoch != epoch:
+            n, sequences = len(self.images), self._sequences
+            rng = np.random.default_rng([self.seed, epoch])
+            if self.fresh:
+                rounds = -(-sequences // n)
+                order = np.concatenate([rng.permutation(n) for _ in range(rounds)])
+            else:
+                order = np.arange(sequences) * n // sequences
+            flights = trajectories(
+                sequences, rng, frames=self.frames, random_bounce=self.random_bounce
+            )
+            drawn = (order, *flights)
+            # Epoch and draws in one assignment: `fit` may read from another thread.
+            self._drawn = (epoch, drawn)
+        return drawn
+
+
+def occluded_mnist(
+    digits: str | os.PathLike | Digits = "auto",
+    batch_size: int = 100,
+    *,
+    frames: int = 5,
+    seed: int = 0,
+    sequences: int | None = None,
+    evaluation_sequences: int | None = None,
+    phase: int = 2,
+    random_bounce: bool = False,
+    inputs: str = "frames",
+    merge_validation: bool = False,
+    verbose: bool = True,
+) -> tuple[OccludedMNIST, OccludedMNIST, OccludedMNIST]:
+    """Occluded Moving MNIST (Section 3.1): the data of Tables 1 and 2.
+
+    Args:
+        digits: What `load_digits` takes (by default MNIST if it is on this machine,
+            else the digits of scikit-learn), or what it returns.
+        batch_size: Number of sequences in a batch.
+        frames: Number of frames in a sequence.
+        seed: Seed of the training sequences. The validation and the test sequences are
+            always the same ones.
+        sequences: Number of training sequences in an epoch, by default one for each
+            digit. Each epoch draws digits and trajectories anew.
+        evaluation_sequences: Number of sequences in the validation set and in the test
+            set, by default one for each digit. Fewer are evenly spaced digits: the
+            first half of the test file of MNIST is easier than the second.
+        phase: Where the bars begin, see `zoo.data.occluded_mnist`.
+        random_bounce: Whether a bounce draws a new velocity.
+        inputs: `"frames"`, or `"reconstruction"` for the static classifier.
+        merge_validation: Whether the digits of the validation set are in the training
+            set too, as in the second phase of the protocol of Appendix D.1.
+        verbose: Whether to print which digits are used, and how many.
+
+    Returns:
+        Training, validation and test set, each an `OccludedMNIST`.
+
+    Raises:
+        ValueError: If an argument is not as above; see also `load_digits`.
+
+    Example:
+
+    ```python
+    train, valid, test = zoo.data.occluded_mnist()
+    model.fit(train, validation_data=valid, epochs=10)
+    ```
+    """
+    if not isinstance(digits, Digits):
+        digits = load_digits(digits)
+    train = digits.train
+    if merge_validation:
+        pairs = zip(digits.train, digits.valid, strict=True)
+        train = Split(*(np.concatenate(pair) for pair in pairs))
+    common = {
+        "batch_size": batch_size,
+        "frames": frames,
+        "phase": phase,
+        "random_bounce": random_bounce,
+        "inputs": inputs,
+        "digits_name": digits.name,
+    }
+    if evaluation_sequences is not None:
+        check_integer("evaluation_sequences", evaluation_sequences, 1)
+    evaluation = {"sequences": evaluation_sequences, **common}
+    sets = (
+        OccludedMNIST(*train, seed=seed, fresh=True, sequences=sequences, **common),
+        OccludedMNIST(*digits.valid, seed=VALID_SEED, **evaluation),
+        OccludedMNIST(*digits.test, seed=TEST_SEED, **evaluation),
+    )
+    if verbose:
+        counts = "training {:,}, validation {:,}, test {:,}".format(
+            *(data.num_sequences for data in sets)
+        )
+        print(f"Occluded Moving MNIST from {digits.name}: {counts} sequences.")
+    return sets

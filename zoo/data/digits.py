@@ -1,0 +1,213 @@
+"""The digits of the image experiments: MNIST, or digits of the same size, at 14 x 14.
+
+"It consists of MNIST digits downsampled to 14 x 14 pixels" (Section 3.1). The paper
+does not say how they were made smaller; here each pixel is the mean of a 2 x 2 block.
+Keras and scikit-learn are imported only where a source needs them.
+"""
+
+import functools
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+SIZE = 14
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+DATA_DIR = "RLADDER_DATA_DIR"
+
+
+class Split(NamedTuple):
+    """Digits of one split.
+
+    Attributes:
+        images: `float32` of shape `(n, 14, 14)`, background 0 and ink up to 1.
+        labels: `int32` of shape `(n,)`, the classes 0 to 9.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Digits(NamedTuple):
+    """Three disjoint splits, and the name of the digits that they hold."""
+
+    name: str
+    train: Split
+    valid: Split
+    test: Split
+
+
+def load_digits(source: str | os.PathLike = "auto") -> Digits:
+    """Loads the digits; a second call with the same source gives the same arrays.
+
+    Of MNIST, the first 50,000 digits of the training file are the training split, its
+    last 10,000 are the validation split, and the test file is the test split.
+
+    Args:
+        source: One of
+
+            - `"mnist"`: MNIST from `$RLADDER_DATA_DIR/mnist/mnist.npz` or
+              `$RLADDER_DATA_DIR/mnist.npz`, else from the cache of Keras, else
+              downloaded by Keras.
+            - `"auto"`: the same files without the download, else `"sklearn"`.
+            - `"sklearn"`: the 1,797 digits that scikit-learn carries, 8 x 8 enlarged
+              to 14 x 14. For trying things out; no number obtained with them compares
+              with the paper's.
+            - the path of an `.npz` file with the keys `x_train`, `y_train`, `x_test`
+              and `y_test`, 28 x 28 images of `uint8`. The last sixth of the training
+              images is the validation split.
+
+    Returns:
+        `Digits`. The arrays are read-only, because every caller gets the same ones.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or does not hold such digits.
+        ConnectionError: If MNIST is not here and cannot be downloaded.
+        ImportError: If scikit-learn is needed and not installed.
+    """
+    if source in ("auto", "mnist"):
+        path = _find_mnist()
+        if path is not None:
+            return _load_file(path, mnist=True)
+        return _download_mnist() if source == "mnist" else _load_sklearn()
+    if source == "sklearn":
+        return _load_sklearn()
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no file {str(path)!r}: give the path of an .npz file with "
+            f"{', '.join(KEYS)}, or one of 'auto', 'mnist' and 'sklearn'."
+        )
+    return _load_file(path.resolve(), mnist=False)
+
+
+def _find_mnist() -> Path | None:
+    """The first file with MNIST among the places where it may lie, if any."""
+    places = []
+    if os.environ.get(DATA_DIR):
+        folder = Path(os.environ[DATA_DIR]).expanduser()
+        places += [folder / "mnist" / "mnist.npz", folder / "mnist.npz"]
+    keras_home = os.environ.get("KERAS_HOME") or "~/.keras"
+    places.append(Path(keras_home).expanduser() / "datasets" / "mnist.npz")
+    return next((place for place in places if place.is_file()), None)
+
+
+@functools.lru_cache(maxsize=2)
+def _load_file(path: Path, mnist: bool) -> Digits:
+    try:
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it is not an .npz file")
+            missing = [key for key in KEYS if key not in file]
+            arrays = None if missing else {key: file[key] for key in KEYS}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): it is damaged or incomplete; delete it "
+            "and download or copy it again."
+        ) from error
+    if missing:
+        raise ValueError(
+            f"{path} lacks {', '.join(missing)}: an .npz file with {', '.join(KEYS)} "
+            "is needed."
+        )
+    if mnist and len(arrays["x_train"]) + len(arrays["x_test"]) != 70_000:
+        raise ValueError(
+            f"{path} holds {len(arrays['x_train'])} + {len(arrays['x_test'])} digits "
+            "and MNIST has 60000 + 10000: replace the file, or give its path as the "
+            "source to use these digits as they are."
+        )
+    return _from_arrays("MNIST" if mnist else f"digits of {path}", str(path), **arrays)
+
+
+@functools.lru_cache(maxsize=1)
+def _download_mnist() -> Digits:
+    import keras
+
+    try:
+        train, test = keras.datasets.mnist.load_data()
+    except Exception as error:  # Keras raises a bare Exception without a network.
+        raise ConnectionError(
+            "MNIST is not on this machine and its download failed "
+            f"({error}): go online, or put mnist.npz into the folder that ${DATA_DIR} "
+            "names, or use the digits of scikit-learn with source='sklearn'."
+        ) from error
+    return _from_arrays("MNIST", "the downloaded mnist.npz", *train, *test)
+
+
+def _from_arrays(name, origin, x_train, y_train, x_test, y_test) -> Digits:
+    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        if x.dtype != np.uint8 or x.shape[1:] != (28, 28) or len(x) < 2:
+            raise ValueError(
+                f"x_{part} of {origin} has shape {x.shape} and type {x.dtype}: images "
+                "of shape (n, 28, 28) and type uint8 are needed."
+            )
+        if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
+            raise ValueError(
+                f"y_{part} of {origin} has shape {y.shape} and type {y.dtype}: one "
+                f"integer for each of the {len(x)} images is needed."
+            )
+        if y.min() < 0 or y.max() > 9:
+            raise ValueError(
+                f"y_{part} of {origin} holds labels from {y.min()} to {y.max()}: "
+                "labels from 0 to 9 are needed."
+            )
+    images = _halve(x_train)
+    valid = max(1, len(images) // 6)  # the last 10,000 of the 60,000 of MNIST
+    return Digits(
+        name,
+        train=_split(images[:-valid], y_train[:-valid]),
+        valid=_split(images[-valid:], y_train[-valid:]),
+        test=_split(_halve(x_test), y_test),
+    )
+
+
+def _halve(images: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 blocks, from 0...255 to [0, 1]."""
+    blocks = images.reshape(len(images), SIZE, 2, SIZE, 2)
+    return blocks.sum(axis=(2, 4), dtype=np.uint16).astype(np.float32) / (4 * 255)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_sklearn() -> Digits:
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise ImportError(
+            "No digits found: install scikit-learn, or put mnist.npz into the folder "
+            f"that ${DATA_DIR} names, or let source='mnist' download MNIST."
+        ) from error
+    bunch = datasets.load_digits()
+    labels = bunch.target
+    enlarge = _bilinear(bunch.images.shape[-1], SIZE)
+    images = enlarge @ (bunch.images / 16) @ enlarge.T
+
+    # For each class the first two thirds, the next sixth and the last sixth. In the
+    # order of the file, in which the digits of one writer stand together.
+    rank = np.empty(len(labels), int)
+    for label in range(10):
+        where = np.flatnonzero(labels == label)
+        rank[where] = np.arange(len(where)) * 6 // len(where)
+    return Digits(
+        "the digits of scikit-learn",
+        train=_split(images[rank < 4], labels[rank < 4]),
+        valid=_split(images[rank == 4], labels[rank == 4]),
+        test=_split(images[rank == 5], labels[rank == 5]),
+    )
+
+
+def _bilinear(n: int, m: int) -> np.ndarray:
+    """The (m, n) matrix that resamples n pixels to m, with linear interpolation."""
+    centres = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
+    return np.maximum(0, 1 - abs(centres[:, None] - np.arange(n)))
+
+
+def _split(images: np.ndarray, labels: np.ndarray) -> Split:
+    split = Split(images.astype(np.float32), labels.astype(np.int32))
+    for array in split:
+        array.flags.writeable = False
+    return split

@@ -1,0 +1,57 @@
+"""The model class of the zoo."""
+
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ZooModel(keras.Model):
+    """A functional model with named outputs that takes the targets it has outputs for.
+
+    One data set can so serve all rows of a table: of the dictionary `y` a model uses the
+    entries that are named like its outputs.
+    """
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+        y = self._targets(y, y_pred)
+        return super().compute_loss(x, y, y_pred, sample_weight, **kwargs)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        y = self._targets(y, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    @staticmethod
+    def _targets(y, y_pred):
+        missing = set(y_pred) - set(y if isinstance(y, dict) else ())
+        if missing:
+            raise ValueError(
+                f"the targets have nothing for the output(s) {sorted(missing)}: give y "
+                f"as a dictionary with the keys {sorted(y_pred)}."
+            )
+        return {name: y[name] for name in y_pred}
+
+    def fit(self, x=None, *args, **kwargs):
+        check_frames(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        check_frames(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        check_frames(x)
+        return super().predict(x, *args, **kwargs)
+
+
+def check_frames(x):
+    """Refuse arrays whose values are not frames in [0, 1]; other inputs pass unseen."""
+    if not isinstance(x, np.ndarray) or x.size == 0:
+        return
+    low, high = np.min(x), np.max(x)
+    if not np.isfinite([low, high]).all():
+        raise ValueError("the frames have NaN or infinite pixels: clean them first.")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"the pixels are between {low:g} and {high:g}, and must be in [0, 1]: divide "
+            "8-bit images by 255."
+        )

@@ -1,0 +1,307 @@
+"""Occluded Moving MNIST (Section 3.1 and Appendix D.1): Tables 1, 5, 6 and 7, Fig. 4.
+
+A digit flies behind bars. After five frames the network names it (`"class"`), and after
+each frame it predicts the next one (`"frame"`), bars included. All builders return a
+compiled `keras.Model` from frames `(batch, T, 32, 32, 1)` in [0, 1] to a dictionary:
+
+- `"class"`: probabilities of the ten digits after each frame, `(batch, T, 10)`;
+- `"frame"`: the predicted next frame after each frame, shape of the input;
+- `"probe"`: the read-out of Fig. 4, the next frame without bars, shape of the input.
+
+Training data gives `y` with the same keys: the label, the observed frames and the frames
+without bars; a model takes of it what it has outputs for.
+"""
+
+from functools import partial
+
+import keras
+from keras import initializers, layers, ops
+from keras.layers import AveragePooling2D, MaxPooling2D
+
+from rladder_keras import (
+    G1,
+    Conv,
+    ConvG3,
+    ConvLSTMCell,
+    Level,
+    LSTMCell,
+    RecurrentLadder,
+    Softmax,
+)
+from zoo.model import ZooModel
+
+FRAMES = 5
+FRAME_SHAPE = (32, 32, 1)
+FRAME_WEIGHT = 0.1  # the weight of the prediction task, chosen on validation data
+DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
+
+register = keras.saving.register_keras_serializable("zoo")
+
+
+def table_5(width=1.0, inner_kernel_size=1):
+    """Structure of RLadder for Occluded Moving MNIST, without its row "Input".
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        inner_kernel_size: Kernel of the inner convolutions of `ConvG3`.
+    """
+    c = partial(channels, width)
+    G3 = partial(ConvG3, inner_kernel_size=inner_kernel_size)
+    # fmt: off
+    return [
+        #     Encoder                 Decoder
+        Level(ConvLSTMCell(c(32), 3), G3(9)),
+        Level(Conv(c(32), 3),         G3(3)),
+        Level(Conv(c(32), 3),         G3(3)),
+        Level(Conv(c(32), 3),         G3(3)),
+        Level(MaxPooling2D(2),        G3(6)),
+        Level(ConvLSTMCell(c(32), 3), G3(9)),
+        Level(Conv(c(64), 3),         G3(3)),
+        Level(Conv(c(64), 3),         G3(3)),
+        Level(Conv(c(64), 3),         G3(3)),
+        Level(MaxPooling2D(2),        G3(6)),
+        Level(Conv(c(128), 3),        G3(3)),
+        Level(Conv(c(64), 1),         G3(3)),
+        Level(Conv(c(32), 1),         G3(3)),
+        Level(AveragePooling2D(2),    G1()),
+        Level(LSTMCell(16),           G1()),
+        Level(Softmax(10)),
+    ]  # fmt: on
+
+
+def table_6(width=1.0, table=table_5):
+    """Temporal baseline network: Table 5's encoder without the convolutional LSTMs.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        table: Where to take another encoder from; a convolutional LSTM with strides
+            leaves a convolution with these strides behind.
+    """
+    levels = []
+    for row, _ in table(width):
+        if type(row) is not ConvLSTMCell:
+            levels.append(Level(row))
+        elif row.strides != 1:
+            levels.append(Level(Conv(row.filters, row.kernel_size, row.strides)))
+    return levels
+
+
+def table_7(width=1.0, table=table_5):
+    """Feed-forward network for optimal reconstructions: Table 6 without the LSTM."""
+    return [Level(row) for row, _ in table_6(width, table) if type(row) is not LSTMCell]
+
+
+def small_table(width=1.0):
+    """A ladder for CPUs, which is not in the paper: half the rows of Table 5.
+
+    Like Table 5 it has two convolutional LSTMs, an LSTM on top and a decoder beside each
+    row; the stride of its first row makes it about twenty times cheaper.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+    """
+    c = partial(channels, width)
+    # fmt: off
+    return [
+        #     Encoder                           Decoder
+        Level(ConvLSTMCell(c(8), 3, strides=2), ConvG3(4)),
+        Level(MaxPooling2D(2),                  ConvG3(4)),
+        Level(ConvLSTMCell(c(16), 3),           ConvG3(5)),
+        Level(Conv(c(32), 3),                   ConvG3(3)),
+        Level(AveragePooling2D(2),              G1()),
+        Level(LSTMCell(16),                     G1()),
+        Level(Softmax(10)),
+    ]  # fmt: on
+
+
+def channels(width, n):
+    """`n` channels at that width."""
+    return max(1, round(width * n))
+
+
+def occluded_mnist_rladder(
+    width=1.0,
+    *,
+    table=table_5,
+    feedback="recurrent",
+    classification=True,
+    prediction=True,
+    frame_weight=FRAME_WEIGHT,
+    learning_rate=1e-3,
+    unroll="auto",
+):
+    """The RLadder of Table 5, and its ablations in Table 1.
+
+    The read-outs of the predicted frame and of the probe are 1x1 convolutions of `d_1`,
+    the output of the lowest decoder. No gradient of the probe reaches the ladder.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        table: Function from `width` to the list of levels.
+        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder connections.
+        classification: Whether the class is among the tasks.
+        prediction: Whether the next frame is among the tasks.
+        frame_weight: Weight of the squared error, summed over the pixels of a frame,
+            against the cross-entropy of the class.
+        learning_rate: Of Adam (Appendix D.1).
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the outputs `"class"` and `"frame"`, according to its tasks,
+        and `"probe"`.
+    """
+    frames = keras.Input((None, *FRAME_SHAPE), name="frames")
+    ladder = RecurrentLadder(table(width), feedback, FRAMES, unroll, name="ladder")
+    d = ladder(frames)
+    outputs = {}
+    if classification:
+        outputs["class"] = layers.Identity(dtype="float32", name="class")(d["top"])
+    if prediction:
+        outputs["frame"] = pixels("frame")(d["bottom"])
+    outputs["probe"] = pixels("probe")(ops.stop_gradient(d["bottom"]))
+    return compiled(frames, outputs, learning_rate, frame_weight)
+
+
+def occluded_mnist_hierarchical_rnn(
+    width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
+):
+    """The hierarchical RNN of Table 1: the RLadder amputated of its decoder.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        table: Function from `width` to the list of levels.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"class"`.
+    """
+    levels = [Level(row) for row, _ in table(width)]
+    return classifier(levels, FRAMES, learning_rate, unroll)
+
+
+def occluded_mnist_temporal_baseline(
+    width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
+):
+    """The temporal baseline of Table 1: a convolutional network under an LSTM (Table 6).
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        table: Function from `width` to the list of levels, see `table_6`.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"class"`.
+    """
+    return classifier(table_6(width, table), FRAMES, learning_rate, unroll)
+
+
+def occluded_mnist_static_classifier(
+    width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
+):
+    """The gold standard of Table 1: a static network (Table 7) for ideal inputs.
+
+    Train it with `zoo.data.occluded_mnist(inputs="reconstruction")`, sequences of a
+    single frame: what an ideal observer has seen of the digit by the last one.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        table: Function from `width` to the list of levels, see `table_7`.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"class"`.
+    """
+    return classifier(table_7(width, table), 1, learning_rate, unroll)
+
+
+TABLE_1 = {
+    "Optimal reconstruction and static classifier": occluded_mnist_static_classifier,
+    "Temporal baseline": occluded_mnist_temporal_baseline,
+    "Hierarchical RNN (encoder only)": occluded_mnist_hierarchical_rnn,
+    "RLadder w/o prediction task": partial(occluded_mnist_rladder, prediction=False),
+    "RLadder w/o decoder-to-encoder conn.": partial(
+        occluded_mnist_rladder, feedback="none"
+    ),
+    "RLadder w/o classification task": partial(
+        occluded_mnist_rladder, classification=False
+    ),
+    "RLadder": occluded_mnist_rladder,
+}
+
+
+def classifier(levels, iterations, learning_rate, unroll):
+    """A compiled model of a ladder without decoders."""
+    frames = keras.Input((None, *FRAME_SHAPE), name="frames")
+    ladder = RecurrentLadder(
+        levels, "none", iterations, unroll=unroll, name="ladder"
+    )
+    top = layers.Identity(dtype="float32", name="class")(ladder(frames)["top"])
+    return compiled(frames, {"class": top}, learning_rate)
+
+
+def pixels(name):
+    """Read-out of a frame from feature maps `(batch, T, height, width, channels)`."""
+    return layers.Dense(
+        1,
+        "sigmoid",
+        bias_initializer=initializers.Constant(DARK),
+        dtype="float32",
+        name=name,
+    )
+
+
+def compiled(frames, outputs, learning_rate, frame_weight=0.0):
+    """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
+    losses = {"class": class_loss, "frame": frame_loss, "probe": probe_loss}
+    weights = {"class": 1.0, "frame": frame_weight, "probe": frame_weight}
+    metrics = {"class": [error], "frame": [mse], "probe": None}
+    model = ZooModel(frames, outputs)
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss={name: losses[name] for name in outputs},
+        loss_weights={name: weights[name] or 1.0 for name in outputs},
+        metrics={name: metrics[name] for name in outputs},
+    )
+    return model
+
+
+@register
+def class_loss(labels, probabilities):
+    """Cross-entropy of the class after the last frame, shape `(batch,)`."""
+    return keras.losses.sparse_categorical_crossentropy(labels, probabilities[:, -1])
+
+
+@register
+def error(labels, probabilities):
+    """1 where the most probable class after the last frame is wrong, else 0."""
+    predicted = ops.argmax(probabilities[:, -1], axis=-1)
+    wrong = ops.not_equal(ops.cast(labels, "int32"), ops.cast(predicted, "int32"))
+    return ops.cast(wrong, "float32")
+
+
+@register
+def frame_loss(frames, predicted):
+    """Squared error of the next frame, summed over pixels, mean over transitions."""
+    return mse(frames, predicted) * (FRAME_SHAPE[0] * FRAME_SHAPE[1])
+
+
+@register
+def probe_loss(unoccluded, predicted):
+    """`frame_loss`, against frames without bars."""
+    return frame_loss(unoccluded, predicted)
+
+
+@register
+def mse(frames, predicted):
+    """Mean squared error of the next frame, shape `(batch,)`: Table 1 has it in 1e-5.
+
+    The prediction made after frame t is compared with frame t + 1; the last one has
+    nothing to be compared with. A sequence of one frame has no transition and no error.
+    """
+    if frames.shape[1] == 1:
+        return ops.zeros_like(predicted[:, 0, 0, 0, 0])
+    squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
+    return ops.mean(squares, axis=(1, 2, 3, 4))

@@ -1,0 +1,274 @@
+"""Pictures of sequences and of what a model makes of them, as in Figs. 2 and 4.
+
+Ink is black on white, as in the paper. matplotlib is used through its `Figure` objects,
+so no window is opened and no global state is touched. It and Pillow are imported only
+where a picture is made.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from zoo.data.occluded_mnist import Sequences, visibility
+
+BARS = (0.80, 0.88, 0.96)  # tint of the bars, which look like the background
+TRUE = "#2166ac"
+OTHER = "#909090"
+FRAME = "#808080"
+
+# Inches. 32 pixels in an inch at 192 dots per inch are 6 dots for each pixel.
+DPI = 192
+CELL = 1.0
+SPACE = 0.08
+MARGIN = 0.1
+HEAD = 0.24
+LABEL = 1.2
+
+
+def sequence(
+    path: str | os.PathLike,
+    observed: np.ndarray,
+    predicted: np.ndarray | None = None,
+    unoccluded: np.ndarray | None = None,
+    probe: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
+    label: int | None = None,
+    title: str | None = None,
+    *,
+    phase: int | None = 2,
+) -> Path:
+    """Shows one sequence and what a model predicts, like Fig. 4.
+
+    From top to bottom: ground truth, observed frames, predicted frames, read-out of the
+    probe, and class probabilities; from left to right: time. What the model says at t
+    about frame t + 1 stands under frame t + 1; what it says at the last frame, about a
+    frame that is not there, is left out.
+
+    Args:
+        path: Where to write. `.png`, `.pdf` and `.svg` give a figure, `.gif` gives an
+            animation with one frame a second. An existing file is replaced.
+        observed: Frames of shape `(T, H, W)` or `(T, H, W, 1)`, from 0 (background) to
+            1 (ink).
+        predicted: Next frames, predicted at frames 1 to T (or 1 to T - 1).
+        unoccluded: The frames without bars.
+        probe: Read-out of the bottom of the decoder at frames 1 to T (or 1 to T - 1).
+        probabilities: Class probabilities, shape `(T, classes)`.
+        label: The true class, whose bar is coloured.
+        title: Text above all.
+        phase: Where the bars begin, to tint them in frames of 32 x 32; `None` for no
+            tint.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If a shape does not fit, or the suffix of the path is another one.
+    """
+    observed = _images("observed", observed)
+    time = len(observed)
+    rows = [("Observed", _tint(observed, phase))]
+    if unoccluded is not None:
+        unoccluded = _images("unoccluded", unoccluded, observed.shape)
+        rows.insert(0, ("Ground truth", _ink(unoccluded)))
+    for name, array in (("Predicted", predicted), ("Probe", probe)):
+        if array is not None:
+            shapes = [(n, *observed.shape[1:]) for n in (time, time - 1)]
+            array = _images(name.lower(), array, *shapes)[: time - 1]
+            rows.append((name, [None, *_ink(array)]))
+    if probabilities is not None:
+        probabilities = np.asarray(probabilities)
+        if probabilities.ndim != 2 or len(probabilities) != time:
+            raise ValueError(
+                f"`probabilities` must have shape ({time}, classes), and its shape is "
+                f"{probabilities.shape}."
+            )
+        rows.append(("Class\nprobabilities", probabilities))
+
+    if Path(path).suffix.lower() == ".gif":
+        figures = [_snapshot(rows, t, label, title) for t in range(time)]
+        return _write_animation(path, figures)
+    return _write_figure(path, _table(rows, label, title))
+
+
+def dataset(path: str | os.PathLike, sequences: Sequences, n: int = 4) -> Path:
+    """Shows sequences and their optimal temporal reconstructions, like Fig. 2.
+
+    Args:
+        path: Where to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
+        sequences: What `zoo.data.occluded_mnist.make_sequences` gives.
+        n: Number of sequences to show.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the suffix of the path is another one.
+    """
+    rows = []
+    for frames, reconstruction in zip(
+        sequences.frames[:n, ..., 0], sequences.reconstruction[:n, ..., 0], strict=True
+    ):
+        rows.append(("Observed", _tint(frames, sequences.phase)))
+        rows.append(("Optimal\nreconstruction", _ink(reconstruction)))
+    return _write_figure(path, _table(rows, group=2))
+
+
+def _table(rows, label=None, title=None, group=None):
+    """A figure with a row for each of `rows` and a column for each time step."""
+    columns = len(rows[0][1])
+    groups = (len(rows) - 1) // group if group else 0
+    width = 2 * MARGIN + LABEL + columns * CELL + (columns - 1) * SPACE
+    height = 2 * MARGIN + HEAD + len(rows) * CELL + (len(rows) - 1) * SPACE
+    height += groups * 2 * SPACE + (HEAD if title else 0)
+    figure = _figure(width, height)
+    top = height - MARGIN
+    left = MARGIN + LABEL
+    if title:
+        middle = (left + width - MARGIN) / 2
+        _text(figure, middle, top - HEAD / 2, title, ha="center", size=11)
+        top -= HEAD
+    for t in range(columns):
+        x = left + t * (CELL + SPACE) + CELL / 2
+        _text(figure, x, top - HEAD / 2, f"$t = {t + 1}$", ha="center")
+    top -= HEAD
+    for i, (name, cells) in enumerate(rows):
+        if group and i and i % group == 0:
+            top -= 2 * SPACE
+        _text(figure, left - 0.12, top - CELL / 2, name, ha="right")
+        for t, cell in enumerate(cells):
+            x = left + t * (CELL + SPACE)
+            if cell is not None:
+                _draw(_axes(figure, x, top - CELL, CELL), cell, label)
+        top -= CELL + SPACE
+    return figure
+
+
+def _snapshot(rows, t, label, title):
+    """A figure of one time step, the rows side by side."""
+    head = 2 * HEAD
+    width = 2 * MARGIN + len(rows) * (CELL + SPACE) - SPACE
+    height = 2 * MARGIN + head + CELL
+    figure = _figure(width, height)
+    step = f"$t = {t + 1}$"
+    y = height - MARGIN - HEAD / 2
+    _text(figure, MARGIN, y, step, ha="left")
+    if title:
+        _text(figure, width / 2, y, title, ha="center")
+    for i, (name, cells) in enumerate(rows):
+        x = MARGIN + i * (CELL + SPACE)
+        name = name.split("\n")[0]
+        _text(figure, x + CELL / 2, y - HEAD, name, ha="center", size=8)
+        if cells[t] is not None:
+            _draw(_axes(figure, x, MARGIN, CELL), cells[t], label)
+    return figure
+
+
+def _figure(width, height):
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+
+def _draw(axes, cell, label):
+    if cell.ndim == 3:
+        axes.imshow(cell, interpolation="nearest", aspect="auto")
+        return
+    classes = np.arange(len(cell))
+    colours = [TRUE if c == label else OTHER for c in classes]
+    axes.bar(classes, cell, width=0.8, color=colours)
+    # The classes are written inside the frame, above a bar of probability 1.
+    axes.set(xlim=(-0.7, len(cell) - 0.3), ylim=(0, 1.2))
+    for c, colour in zip(classes, colours, strict=True):
+        axes.text(c, 1.1, c, ha="center", va="center", size=6, color=colour)
+
+
+def _axes(figure, x, y, side):
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((x / width, y / height, side / width, side / height))
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(linewidth=0.5, color=FRAME)
+    return axes
+
+
+def _text(figure, x, y, text, *, ha, size=9):
+    width, height = figure.get_size_inches()
+    figure.text(x / width, y / height, text, ha=ha, va="center", size=size)
+
+
+def _images(name, images, *shapes):
+    images = np.asarray(images, np.float32)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim != 3 or (shapes and images.shape not in shapes):
+        wanted = " or ".join(str(shape) for shape in shapes) or "(T, H, W)"
+        raise ValueError(
+            f"`{name}` must have shape {wanted}, with or without a last axis of one "
+            f"channel, and its shape is {images.shape}."
+        )
+    return images
+
+
+def _ink(images):
+    """Red, green and blue of images in which 0 is white and 1 is black."""
+    return np.repeat(1 - np.clip(images, 0, 1)[..., None], 3, axis=-1)
+
+
+def _tint(images, phase):
+    colours = _ink(images)
+    if phase is not None:
+        visible = visibility(phase)
+        if visible.shape == images.shape[1:]:
+            colours[:, visible == 0] = BARS
+    return colours
+
+
+def _write_figure(path, figure):
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".pdf", ".svg"):
+        raise ValueError(
+            f"{str(path)!r} must end in .png, .pdf or .svg (or .gif for the animation "
+            "of one sequence)."
+        )
+    return _write(path, lambda file: figure.savefig(file, format=suffix[1:]))
+
+
+def _write_animation(path, figures):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    images = []
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        images.append(image.quantize(dither=Image.Dither.NONE))
+    durations = [1000] * (len(images) - 1) + [2000]  # milliseconds
+
+    def save(file):
+        first, *others = images
+        first.save(
+            file,
+            format="GIF",
+            save_all=True,
+            append_images=others,
+            duration=durations,
+            loop=0,
+        )
+
+    return _write(Path(path), save)
+
+
+def _write(path, save):
+    """Writes beside the path first, so that no reader meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            save(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
