@@ -20,6 +20,14 @@ class ZooModel(keras.Model):
         y = self._targets(y, y_pred)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
+    def get_metrics_result(self):
+        """Metrics by the names `"class_error"`, ... also where there is one output."""
+        logs = super().get_metrics_result()
+        if len(self.output_names) > 1:
+            return logs
+        (name,) = self.output_names
+        return {k if k == "loss" else f"{name}_{k}": v for k, v in logs.items()}
+
     @staticmethod
     def _targets(y, y_pred):
         missing = set(y_pred) - set(y if isinstance(y, dict) else ())

@@ -74,16 +74,9 @@ def table_6(width=1.0, table=table_5):
 
     Args:
         width: Factor on the channels of all convolutions.
-        table: Where to take another encoder from; a convolutional LSTM with strides
-            leaves a convolution with these strides behind.
+        table: Another table whose encoder to take.
     """
-    levels = []
-    for row, _ in table(width):
-        if type(row) is not ConvLSTMCell:
-            levels.append(Level(row))
-        elif row.strides != 1:
-            levels.append(Level(Conv(row.filters, row.kernel_size, row.strides)))
-    return levels
+    return [Level(row) for row, _ in table(width) if type(row) is not ConvLSTMCell]
 
 
 def table_7(width=1.0, table=table_5):
@@ -94,8 +87,8 @@ def table_7(width=1.0, table=table_5):
 def small_table(width=1.0):
     """A ladder for CPUs, which is not in the paper: half the rows of Table 5.
 
-    Like Table 5 it has two convolutional LSTMs, an LSTM on top and a decoder beside each
-    row; the stride of its first row makes it about twenty times cheaper.
+    Like Table 5 it has two convolutional LSTMs, an LSTM on top, and convolutions between.
+    Its first row has no decoder: from there up everything lies on half the grid.
 
     Args:
         width: Factor on the channels of all convolutions.
@@ -103,13 +96,15 @@ def small_table(width=1.0):
     c = partial(channels, width)
     # fmt: off
     return [
-        #     Encoder                           Decoder
-        Level(ConvLSTMCell(c(8), 3, strides=2), ConvG3(4)),
-        Level(MaxPooling2D(2),                  ConvG3(4)),
-        Level(ConvLSTMCell(c(16), 3),           ConvG3(5)),
-        Level(Conv(c(32), 3),                   ConvG3(3)),
-        Level(AveragePooling2D(2),              G1()),
-        Level(LSTMCell(16),                     G1()),
+        #     Encoder                    Decoder
+        Level(Conv(c(16), 4, strides=2)),
+        Level(ConvLSTMCell(c(8), 3),     ConvG3(5)),
+        Level(MaxPooling2D(2),           ConvG3(4)),
+        Level(Conv(c(32), 3),            ConvG3(3)),
+        Level(ConvLSTMCell(c(16), 3),    ConvG3(3)),
+        Level(Conv(c(32), 3),            ConvG3(3)),
+        Level(AveragePooling2D(2),       G1()),
+        Level(LSTMCell(16),              G1()),
         Level(Softmax(10)),
     ]  # fmt: on
 
@@ -157,8 +152,8 @@ def occluded_mnist_rladder(
     if classification:
         outputs["class"] = layers.Identity(dtype="float32", name="class")(d["top"])
     if prediction:
-        outputs["frame"] = pixels("frame")(d["bottom"])
-    outputs["probe"] = pixels("probe")(ops.stop_gradient(d["bottom"]))
+        outputs["frame"] = pixels(d["bottom"], name="frame")
+    outputs["probe"] = pixels(ops.stop_gradient(d["bottom"]), name="probe")
     return compiled(frames, outputs, learning_rate, frame_weight)
 
 
@@ -242,14 +237,26 @@ def classifier(levels, iterations, learning_rate, unroll):
     return compiled(frames, {"class": top}, learning_rate)
 
 
-def pixels(name):
-    """Read-out of a frame from feature maps `(batch, T, height, width, channels)`."""
-    return layers.Dense(
-        1,
+def pixels(d, name):
+    """Read a frame from `d_1`, shape `(batch, T, height, width, channels)`.
+
+    A 1x1 convolution; where `d_1` lies on a coarser grid than the frame, it gives all
+    pixels that a cell of the grid stands for.
+    """
+    side, grid = FRAME_SHAPE[0], d.shape[2]
+    n = side // grid
+    readout = layers.Dense(
+        n * n,
         "sigmoid",
         bias_initializer=initializers.Constant(DARK),
         dtype="float32",
-        name=name,
+        name=name if n == 1 else f"{name}_readout",
+    )
+    if n == 1:
+        return readout(d)
+    x = layers.Reshape((-1, grid, grid, n, n))(readout(d))
+    return layers.Reshape((-1, *FRAME_SHAPE), name=name)(
+        layers.Permute((1, 2, 4, 3, 5))(x)
     )
 
 
@@ -265,6 +272,14 @@ def compiled(frames, outputs, learning_rate, frame_weight=0.0):
         loss_weights={name: weights[name] or 1.0 for name in outputs},
         metrics={name: metrics[name] for name in outputs},
     )
+    # Make the variables of optimiser and metrics now. TensorFlow else traces the whole
+    # training step a second time, when they appear in the first.
+    model.optimizer.build(model.trainable_variables)
+    nothing = {name: ops.zeros((1, 2, *x.shape[2:])) for name, x in outputs.items()}
+    targets = {**nothing, "class": ops.zeros((1,))}
+    model.compute_loss(None, targets, nothing)
+    model.compute_metrics(None, targets, nothing)
+    model.reset_metrics()
     return model
 
 

@@ -1,0 +1,239 @@
+"""Time of a training step of the RLadder of Table 5, beside peers on as much work.
+
+    python -m benchmarks.step_time --readme README.md
+
+Each backend, loop and width is measured in a process of its own, and so is each peer.
+The processes live side by side and compute in turns, never two at once, so that what
+else the machine does falls on all of them alike. The peers are the hand-written PyTorch
+ladder of `benchmarks/torch_ladder.py` and a stack of `keras.layers.ConvLSTM2D` with the
+same backend and loop and about as many multiply-accumulates. This process imports no
+framework; `--child` is how it starts the others.
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from benchmarks import steps, table
+
+ROOT = Path(__file__).parents[1]
+
+
+class Child:
+    """A process that works when it is asked, and is killed once its time is spent.
+
+    Attributes:
+        stopped: "", or why it does not answer any more; all answers are then `None`.
+        facts: What the child says about itself.
+        first_s: Time of the first call, which compiles.
+        turns: Median time of a step in each turn, in seconds.
+        rates: GFLOP/s of matrix products, before and after each turn.
+    """
+
+    def __init__(self, alive, args, work, backend, loop="", width=1, macs=0, cpu=False):
+        self.left = self.budget = args.budget
+        self.stopped, self.turns, self.rates, self.memory_mb = "", [], [], None
+        self.name = f"{work} {backend} {loop} {width:g}"
+        command = [sys.executable, "-m", "benchmarks.step_time", "--child", work]
+        command += f"--batch {args.batch} --width {width} --macs {macs}".split()
+        env = dict(
+            os.environ,
+            KERAS_BACKEND=backend,
+            OMP_NUM_THREADS=str(cores()),
+            TF_CPP_MIN_LOG_LEVEL="2",
+            # Several processes live on a GPU: none may reserve all of its memory.
+            TF_FORCE_GPU_ALLOW_GROWTH="true",
+            XLA_PYTHON_CLIENT_PREALLOCATE="false",
+        )
+        if cpu:
+            env["CUDA_VISIBLE_DEVICES"] = ""
+        self.errors = alive.enter_context(tempfile.TemporaryFile("w+"))
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        pipes.update(stderr=self.errors, cwd=ROOT, env=env)
+        self.process = subprocess.Popen([*command, "--loop", loop], **pipes)
+        alive.callback(self.close)
+        self.facts = self.ask("facts") or {"device": "", "versions": {}}
+        self.first_s, self.step_s = self.ask("step"), self.ask("step")
+
+    def ask(self, command):
+        """The child's answer, or `None`."""
+        if self.stopped:
+            return None
+        start = time.monotonic()
+        with contextlib.suppress(BrokenPipeError):
+            print(command, file=self.process.stdin, flush=True)
+        ready = select.select([self.process.stdout], [], [], max(0, self.left))[0]
+        self.left -= time.monotonic() - start
+        line = self.process.stdout.readline() if ready else ""
+        if line:
+            return json.loads(line)
+        self.stopped = "failed" if ready else f"> {self.budget:g} s"
+        self.process.kill()
+        self.errors.seek(0)
+        tail = self.errors.read()[-2000:] if ready else ""
+        print(f"{self.name}: {self.stopped}\n{tail}", file=sys.stderr)
+        return None
+
+    def turn(self, count, rounds):
+        """Take a turn of `count` steps, or of as many as leave time for all rounds."""
+        if self.stopped:
+            return
+        affordable = int(0.8 * self.left / (rounds - len(self.turns)) / self.step_s)
+        rates = [self.ask("matmul")]
+        self.ask("step")  # the others had the caches
+        times = [self.ask("step") for _ in range(max(1, min(count, affordable - 1)))]
+        rates.append(self.ask("matmul"))
+        memory_mb = self.ask("memory")
+        if not self.stopped:
+            self.turns.append(median(times))
+            self.rates += rates
+            self.memory_mb = memory_mb
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def measure(args, backend, loop, width):
+    """One row of results."""
+    row = {"backend": backend, "loop": loop, "width": width}
+    with contextlib.ExitStack() as alive:
+        ours = Child(alive, args, "ladder", backend, loop, width)
+        row.update(described(args, ours.facts), stopped=ours.stopped)
+        if ours.stopped:
+            return row
+        cpu = not ours.facts["device"]
+        hand = Child(alive, args, "torch_ladder", "torch", "", width, cpu=cpu)
+        peers, macs = {"torch": hand}, hand.facts.get("macs", 0)
+        if macs:
+            stack = Child(alive, args, "conv_lstm", backend, loop, width, macs, cpu)
+            peers["convlstm"] = stack
+            row["convlstm_macs"] = stack.facts.get("macs", "")
+        for i in range(args.rounds):
+            # There and back, so that a drift of the machine cancels out.
+            for process in [ours, *peers.values()][:: (-1) ** i]:
+                process.turn(args.steps, args.rounds)
+    if not ours.turns:
+        return {**row, "stopped": ours.stopped}
+    step = median(ours.turns)
+    row.update(
+        compile_s=max(0.0, ours.first_s - step),
+        step_ms=1e3 * step,
+        sequences_per_s=args.batch / step,
+        macs=macs,
+        gflops=3 * 2 * macs * args.batch / step / 1e9,
+        matmul_gflops=median(ours.rates),
+        memory_mb=ours.memory_mb,
+    )
+    for name, peer in peers.items():
+        ratios = [b / a for a, b in zip(ours.turns, peer.turns, strict=False)]
+        row[f"vs_{name}"] = median(ratios) if ratios else f"peer {peer.stopped}"
+        row[f"{name}_ms"] = 1e3 * median(peer.turns) if ratios else ""
+    return row
+
+
+def measure_data(args):
+    """The row of the data generator."""
+    with contextlib.ExitStack() as alive:
+        process = Child(alive, args, "data", args.backends[0])
+        process.turn(args.steps, 1)
+    facts = {**process.facts, "device": ""}
+    row = {"backend": "data", "loop": facts.get("digits", ""), "width": ""}
+    if process.turns:
+        row["sequences_per_s"] = facts["sequences"] / process.turns[0]
+    return {**row, **described(args, facts), "stopped": process.stopped}
+
+
+def described(args, facts):
+    """Where, when and with what a row was measured."""
+    return {
+        "device": facts["device"] or cpu_name(),
+        "cores": cores(),
+        "batch": args.batch,
+        "date": datetime.date.today().isoformat(),
+        "commit": args.commit,
+        "versions": ", ".join(" ".join(item) for item in facts["versions"].items()),
+    }
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_name():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.machine()
+
+
+def commit():
+    """The commit, with a "+" where the code has changed since."""
+    git = ["git", "--no-optional-locks", "-C", str(ROOT)]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        head = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"])
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "*.py"])
+        return head.decode().strip() + "+" * changed.returncode
+    return ""
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    add("--widths", nargs="+", type=float, default=[0.25, 1.0])
+    add("--modes", nargs="+", default=["unroll", "scan"], choices=["unroll", "scan"])
+    add("--batch", type=int, default=16)
+    add("--steps", type=int, default=5, help="steps in a turn")
+    add("--rounds", type=int, default=3, help="turns of each process")
+    add("--budget", type=float, default=240, help="seconds for each process")
+    add("--threads", type=int, help="default: all cores")
+    add("--out", default=str(ROOT / "benchmarks" / "results.csv"))
+    add("--readme", help="write the table here (with --render: README.md)")
+    add("--render", action="store_true", help="measure nothing, only write the table")
+    for private in ("--child", "--loop"):
+        add(private, help=argparse.SUPPRESS)
+    for private in ("--width", "--macs"):
+        add(private, type=float, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = arguments(argv)
+    if args.child:
+        return steps.answer(args)
+    readme = args.readme or (args.render and str(ROOT / "README.md"))
+    if readme:
+        table.parts(readme)  # complains now rather than after an hour
+    if not args.render:
+        # All frameworks take as many threads as they may use cores.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+        if os.getloadavg()[0] > 0.5:
+            print("This machine is busy: the times will be too long.", file=sys.stderr)
+        args.commit = commit()
+        table.save(args.out, [measure_data(args)])
+        for width in args.widths:
+            for backend in args.backends:
+                for loop in args.modes:
+                    row = measure(args, backend, loop, width)
+                    table.save(args.out, [row])
+                    print({k: table.text(v) for k, v in row.items()}, flush=True)
+    if readme:
+        table.render(args.out, readme)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What the processes of `benchmarks/step_time.py` do: single steps, when asked to.
+
+Each work is a function that gives one step of it, to be called and timed, and facts.
+"""
+
+import importlib
+import json
+import os
+import platform
+import resource
+import sys
+import time
+import timeit
+
+FRAMES, SIDE = 5, 32
+
+
+def ladder(args):
+    """A step of `zoo.occluded_mnist_rladder`, as `fit` makes it."""
+    import zoo
+
+    model = zoo.occluded_mnist_rladder(args.width, unroll=args.loop == "unroll")
+    x, labels = batch(args.batch)
+    y = {"class": labels, "frame": x, "probe": x}
+    return lambda: model.train_on_batch(x, y), {}
+
+
+def torch_ladder(args):
+    """The same step by hand: all five predictions, as the library makes them."""
+    import torch
+
+    from benchmarks import torch_ladder as peer
+
+    on = "cuda" if torch.cuda.is_available() else "cpu"
+    model = peer.TorchLadder(args.width, FRAMES).to(on)
+    optimizer = torch.optim.Adam(model.parameters())
+    data = [torch.from_numpy(array) for array in batch(args.batch)]
+
+    def step():
+        x, labels = (tensor.to(on) for tensor in data)
+        optimizer.zero_grad()
+        cost = peer.loss(*model(x, last_prediction=True), x, labels.long(), lam=0.1)
+        cost.backward()
+        optimizer.step()
+        return cost.item()  # waits for the device
+
+    return step, {"macs": peer.macs(args.width, FRAMES)}
+
+
+def conv_lstm(args):
+    """A step of a ConvLSTM2D stack that predicts its input."""
+    import keras
+
+    depth, filters = conv_stack(args.macs)
+    x, _ = batch(args.batch)
+    model = keras.Sequential([keras.Input(x.shape[1:])])
+    for _ in range(depth):
+        options = {"padding": "same", "unroll": args.loop == "unroll"}
+        layer = keras.layers.ConvLSTM2D(filters, 3, return_sequences=True, **options)
+        model.add(layer)
+    model.add(keras.layers.Dense(1, "sigmoid"))
+    model.compile(keras.optimizers.Adam(), "mse")
+    facts = {"macs": conv_stack_macs(depth, filters)}
+    return lambda: model.train_on_batch(x, x), facts
+
+
+def data(args):
+    """An epoch of training batches."""
+    import zoo
+
+    train, _, _ = zoo.data.occluded_mnist(batch_size=args.batch, verbose=False)
+
+    def step():
+        for index in range(len(train)):
+            train[index]
+        train.epoch += 1
+
+    return step, {"sequences": train.num_sequences, "digits": train.digits_name}
+
+
+def batch(size):
+    """Seeded random frames and labels."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    frames = rng.random((size, FRAMES, SIDE, SIDE, 1), dtype="float32")
+    return frames, rng.integers(10, size=size, dtype="int32")
+
+
+def conv_stack_macs(depth, filters):
+    """Forward multiply-accumulates of the ConvLSTM2D stack for one sequence."""
+    inputs = 1 + (depth - 1) * filters + depth * filters  # from below and the past
+    return FRAMES * SIDE**2 * (9 * inputs * 4 * filters + filters)
+
+
+def conv_stack(macs):
+    """Depth and filters of a stack with those multiply-accumulates, within 10 %.
+
+    Of these the one whose filters a vector unit likes best: a multiple of 8, 4, ...
+    """
+
+    def off(stack):
+        return abs(conv_stack_macs(*stack) / macs - 1)
+
+    def rank(stack):
+        return -min(stack[1] & -stack[1], 8), off(stack)
+
+    stacks = [(depth, n) for depth in (2, 3, 4) for n in range(1, 513)]
+    return min((stack for stack in stacks if off(stack) < 0.1), key=rank)
+
+
+def matmul_gflops(n=1024, chain=10):
+    """Rate of the framework's own product of two fp32 matrices."""
+    import numpy as np
+    from keras import ops
+
+    # Scaled so that the powers of the matrix neither grow nor vanish.
+    x = np.random.default_rng(0).random((n, n), dtype="float32") * (2 / n)
+    x = ops.convert_to_tensor(x)
+
+    def product():
+        y = x
+        for _ in range(chain):
+            y = ops.matmul(y, x)
+        return float(y[0, 0])  # waits for the device
+
+    return chain * 2 * n**3 / min(timeit.repeat(product, number=1, repeat=4)) / 1e9
+
+
+def device(backend):
+    """Name of the accelerator that the backend uses, or ""."""
+    module = importlib.import_module(backend)
+    if backend == "torch":
+        return module.cuda.get_device_name() if module.cuda.is_available() else ""
+    if backend == "jax":
+        first = module.devices()[0]
+        return "" if first.platform == "cpu" else first.device_kind
+    gpus = module.config.list_physical_devices("GPU")
+    get_details = module.config.experimental.get_device_details
+    return get_details(gpus[0])["device_name"] if gpus else ""
+
+
+def answer(args):
+    """Answer each command on stdin with a line of JSON on stdout."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the frameworks print
+    import keras
+
+    backend = keras.backend.backend()
+    keras.utils.set_random_seed(0)
+    works = {work.__name__: work for work in (ladder, torch_ladder, conv_lstm, data)}
+    step, facts = works[args.child](args)
+    versions = {"Python": platform.python_version(), "Keras": keras.__version__}
+    versions[backend] = importlib.import_module(backend).__version__
+    facts.update(device=device(backend), versions=versions)
+    for command in sys.stdin:
+        start, reply = time.perf_counter(), facts
+        if command == "step\n":
+            step()
+            reply = time.perf_counter() - start
+        elif command == "matmul\n":
+            reply = matmul_gflops()
+        elif command == "memory\n":
+            reply = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(reply), file=replies, flush=True)

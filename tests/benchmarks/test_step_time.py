@@ -1,0 +1,62 @@
+"""The benchmark kills what is too slow, merges its results, and writes the table."""
+
+import contextlib
+import math
+
+import pytest
+
+from benchmarks import step_time, steps, table
+
+ROW = {"device": "CPU", "cores": 2, "batch": 16, "width": 0.25, "loop": "unroll"}
+ROW |= {"date": "2026-01-01", "commit": "abc", "versions": "Keras 3, jax 0.10"}
+FAST = {"step_ms": 50.0, "sequences_per_s": 320.0, "gflops": 30.0}
+FAST |= {"matmul_gflops": 60.0, "vs_torch": 1.5, "vs_convlstm": "peer > 240 s"}
+
+
+@pytest.mark.parametrize("macs", [27_484_160, 191_325_760, 3_042_233_920])
+def test_conv_stack_is_as_much_work(macs):
+    keras = pytest.importorskip("keras")
+    depth, filters = steps.conv_stack(macs)
+    layers = [keras.layers.ConvLSTM2D(filters, 3) for _ in range(depth)]
+    for i, layer in enumerate(layers):
+        layer.build((None, 5, 32, 32, filters if i else 1))
+    weights = [math.prod(w.shape) for layer in layers for w in layer.weights]
+    biases = depth * 4 * filters
+    count = 5 * 32**2 * (sum(weights) - biases + filters)
+    assert steps.conv_stack_macs(depth, filters) == count
+    assert abs(count / macs - 1) < 0.1
+
+
+def test_child_is_killed_when_its_time_is_spent():
+    args = step_time.arguments(["--budget", "0.01"])
+    with contextlib.ExitStack() as alive:
+        child = step_time.Child(alive, args, "ladder", "torch", "unroll", 0.1)
+        child.turn(1, 1)
+    assert child.stopped == "> 0.01 s" and not child.turns
+    assert child.process.returncode < 0
+
+
+def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
+    results, readme = tmp_path / "results.csv", tmp_path / "README.md"
+    slow = {**ROW, "backend": "jax", "stopped": "> 240 s"}
+    data = {**ROW, "backend": "data", "loop": "MNIST", "sequences_per_s": 3200.0}
+    table.save(results, [{**ROW, "backend": "torch", "step_ms": 1.0}, slow])
+    table.save(results, [{**ROW, "backend": "torch", **FAST}, {**data, "width": ""}])
+    assert len(table.read(results)) == 3
+
+    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    step_time.main(["--render", "--out", str(results), "--readme", str(readme)])
+    written = readme.read_text()
+    assert written.startswith("before\n") and written.endswith("\nafter\n")
+    assert "old" not in written
+    row = "| 0.25 | torch | unroll |  | 50.0 | 320 | 50 (50) |  | 1.50 | peer > 240 s |"
+    assert row in written
+    assert "| 0.25 | jax | unroll |  | > 240 s |" in written
+    assert "draws 3,200 sequences/s, 10 times" in written
+
+
+def test_readme_without_markers_is_refused(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("text")
+    with pytest.raises(SystemExit, match="lacks the lines"):
+        step_time.main(["--readme", str(readme)])

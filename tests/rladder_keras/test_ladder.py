@@ -1,0 +1,735 @@
+"""Tests of the ladder: its equations over time, its arrows, its loops and contracts."""
+
+import copy
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+import reference
+from keras import layers, ops
+
+import rladder_keras
+from rladder_keras import (
+    G1,
+    Conv,
+    ConvG1,
+    ConvG2,
+    ConvG3,
+    ConvGRUCell,
+    ConvLSTMCell,
+    GRUCell,
+    Identity,
+    LadderCell,
+    Level,
+    LSTMCell,
+    RecurrentLadder,
+    Softmax,
+    StockCell,
+)
+
+ATOL = 5e-5
+
+
+# Tables: the shape of a frame, and a function that makes the levels
+
+
+def images():
+    """The kinds of rows of Table 5."""
+    return [
+        Level(ConvLSTMCell(2, 3), ConvG3(3)),
+        Level(Conv(3, 3), ConvG3(3)),
+        Level(layers.MaxPooling2D(2), ConvG3(4)),
+        Level(layers.AveragePooling2D((2, 1)), G1()),
+        Level(LSTMCell(3), G1()),
+        Level(Softmax(3)),
+    ]
+
+
+def series():
+    """The kinds of rows of Table 8, with the uneven halving from 11 to 6."""
+    return [
+        Level(ConvLSTMCell(2, 3), ConvG2(3)),
+        Level(ConvLSTMCell(3, 3, 2), ConvG2(3)),
+        Level(layers.AveragePooling1D(2), G1()),
+        Level(GRUCell(3), G1()),
+        Level(Softmax(2, "batch")),
+    ]
+
+
+def batch_normalised():
+    """The kinds of rows of Table 9, and whatever else takes batch normalisation."""
+    return [
+        Level(ConvLSTMCell(2, 3, 2, normalization="batch"), ConvG1(3)),
+        Level(Conv(3, 3), ConvG2(3, normalization="batch")),
+        Level(ConvGRUCell(2, 3, (2, 1), normalization="batch"), ConvG1((2, 1))),
+        Level(LSTMCell(2, normalization="batch"), G1()),
+    ]
+
+
+def gaps():
+    """Rows without a decoder at the bottom and at the top; ConvG1 from a coarse grid."""
+    return [
+        Level(Conv(2, 3)),
+        Level(ConvGRUCell(2, 3, normalization=None), ConvG1(3)),
+        Level(ConvLSTMCell(2, 3, 2), ConvG1(3)),
+        Level(LSTMCell(3)),
+    ]
+
+
+def encoder_only():
+    """A hierarchical RNN."""
+    return [
+        Level(ConvLSTMCell(2, 3)),
+        Level(layers.AveragePooling2D(2)),
+        Level(GRUCell(3)),
+    ]
+
+
+def small():
+    """The least with a recurrent row, a pool, layer and batch normalisation."""
+    return [
+        Level(ConvLSTMCell(2, 3), ConvG3(3)),
+        Level(layers.AveragePooling2D(2), G1()),
+        Level(LSTMCell(2), G1()),
+    ]
+
+
+def statistics():
+    """Three batch normalisations."""
+    return [Level(Conv(2, 3), ConvG1(3)), Level(LSTMCell(2), G1())]
+
+
+IMAGE, SERIES, UNEVEN = (4, 4, 1), (11, 1), (5, 4, 2)
+
+
+def frames(shape, steps=3, batch=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 1, (batch, steps, *shape)).astype("float32")
+
+
+def built(levels, frame=IMAGE, steps=3, **kwargs):
+    """A ladder with random weights, the same for each ladder of the same table."""
+    ladder = RecurrentLadder(levels, **kwargs)
+    ladder.build((None, steps, *frame))
+    return reference.randomise(ladder)
+
+
+def assert_like_twin(ladder, outputs, expected, atol=ATOL):
+    assert set(outputs) == set(expected) - {"moments"}
+    for name in outputs:
+        assert outputs[name].shape == expected[name].shape
+        np.testing.assert_allclose(outputs[name], expected[name], atol=atol)
+
+
+def assert_moved_as_twin(ladder, before, moments, loops=1):
+    """The moving statistics are those of `before` after loops that met `moments`."""
+    after = reference.moving_statistics(ladder)
+    assert set(after) == set(before) == set(moments)
+    for name, rows in after.items():
+        for i in range(2):
+            expected = before[name][i]
+            for _ in range(loops):
+                values = [m[i] for m in moments[name]]
+                expected = reference.moving_average(expected, values)
+            np.testing.assert_allclose(rows[i], expected, atol=ATOL)
+
+
+# Equations 1 to 3
+
+
+INFERENCE, TRAINING = (False,), (False, True)
+
+
+@pytest.mark.parametrize(
+    ("table", "frame", "feedback", "unroll", "training"),
+    [
+        (*case, training)
+        for *case, modes in (
+            (images, IMAGE, "recurrent", True, TRAINING),
+            (images, IMAGE, "all", False, INFERENCE),
+            (series, SERIES, "recurrent", True, TRAINING),
+            (series, SERIES, "none", False, INFERENCE),
+            (batch_normalised, UNEVEN, "all", True, TRAINING),
+            (batch_normalised, UNEVEN, "all", False, TRAINING),
+            (gaps, UNEVEN, "recurrent", True, TRAINING),
+            (encoder_only, IMAGE, "recurrent", True, INFERENCE),
+        )
+        for training in modes
+    ],
+)
+def test_whole_ladder_against_its_twin(run, table, frame, feedback, unroll, training):
+    """Three iterations; batch moments in training, a moving row each in inference."""
+    ladder = built(table(), frame, feedback=feedback, unroll=unroll)
+    x = frames(frame)
+    before = reference.moving_statistics(ladder)
+    expected = reference.ladder(ladder, x, training)
+    assert_like_twin(ladder, run(ladder, x, training=training), expected)
+    if training:
+        assert_moved_as_twin(ladder, before, expected["moments"])
+    shapes = ladder.compute_output_shape((None, 3, *frame))
+    assert shapes == {
+        name: (None, *value.shape[1:])
+        for name, value in expected.items()
+        if name != "moments"
+    }
+
+
+def test_a_top_row_without_a_decoder_is_one_with_identity(run):
+    def table(decoder):
+        return [Level(ConvLSTMCell(2, 3), ConvG3(3)), Level(Conv(2, 3), decoder)]
+
+    x = frames(IMAGE, steps=2)
+    outputs = [run(built(table(d), steps=2), x) for d in (None, Identity())]
+    for name in ("top", "bottom"):
+        np.testing.assert_array_equal(outputs[0][name], outputs[1][name])
+
+
+def test_a_stock_keras_cell_can_be_a_row(run):
+    ladder = built(
+        [
+            Level(Conv(2, 3), ConvG3(3)),
+            Level(layers.AveragePooling2D(2), G1()),
+            Level(StockCell(layers.GRUCell(3, recurrent_initializer="zeros")), G1()),
+        ],
+        steps=2,
+    )
+    outputs = run(ladder, frames(IMAGE, steps=2))
+    assert outputs["top"].shape == (3, 2, 3)
+    assert outputs["bottom"].shape == (3, 2, 4, 4, 2)
+    assert np.isfinite(outputs["bottom"]).all()
+
+
+# The arrows of Figure 1a
+
+
+def differs(a, b):
+    """For each iteration and output, whether anything differs at all."""
+    return {
+        name: [bool((a[name][:, t] != b[name][:, t]).any()) for t in range(3)]
+        for name in a
+    }
+
+
+def two_convolutions():
+    return [Level(Conv(4, 3), ConvG3(3)), Level(Conv(4, 3), ConvG3(3))]
+
+
+def one_recurrent():
+    return [Level(ConvLSTMCell(4, 3), ConvG3(3)), Level(Conv(4, 3), ConvG3(3))]
+
+
+@pytest.mark.parametrize(
+    ("table", "feedback", "remembers"),
+    [
+        (two_convolutions, "none", False),
+        (two_convolutions, "recurrent", False),
+        (two_convolutions, "all", True),
+        (one_recurrent, "none", True),
+    ],
+)
+def test_a_frame_changes_its_own_iteration_and_later_ones_only_through_memory(
+    run, table, feedback, remembers
+):
+    ladder = built(table(), feedback=feedback)
+    x = frames(IMAGE)
+    before = run(ladder, x)
+    for t in range(3):
+        changed = x.copy()
+        changed[:, t] += 1
+        expected = [i == t or (i > t and remembers) for i in range(3)]
+        found = differs(before, run(ladder, changed))
+        assert found == {"top": expected, "bottom": expected}
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+def test_no_influence_on_earlier_iterations_nor_in_inference_on_other_samples(
+    run, training
+):
+    ladder = built(statistics(), feedback="all")
+    x = frames(IMAGE)
+    before = run(ladder, x, training=training)
+    x[0, 1] += 1
+    after = run(ladder, x, training=training)
+    for name in before:
+        np.testing.assert_array_equal(before[name][:, 0], after[name][:, 0])
+        same = (before[name][1:] == after[name][1:]).all()
+        assert same == (not training)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+@pytest.mark.parametrize(
+    ("table", "feedback", "reached"),
+    [
+        (one_recurrent, "none", [False, False]),
+        (one_recurrent, "recurrent", [True, True]),
+        (two_convolutions, "recurrent", [False, False]),
+        (two_convolutions, "all", [True, True]),
+    ],
+)
+def test_the_encoder_sees_the_decoder_an_iteration_later_and_only_by_feedback(
+    run, table, feedback, reached, row
+):
+    """The weights of a decoder cell change `bottom`, and `top` where there is a way."""
+    ladder = built(table(), feedback=feedback)
+    x = frames(IMAGE)
+    before = run(ladder, x)
+    weight = ladder.cell.decoders[row].W_s_D_E.kernel
+    weight.assign(weight.value * 1.5)
+    found = differs(before, run(ladder, x))
+    assert found == {"top": [False, *reached], "bottom": [True] * 3}
+
+
+@pytest.mark.parametrize(
+    ("feedback", "rows"), [("none", []), ("recurrent", [1, 5]), ("all", [1, 2, 5])]
+)
+def test_rows_that_have_weights_for_the_feedback(feedback, rows):
+    ladder = built(images(), feedback=feedback)
+    found = [
+        n
+        for n, encoder in enumerate(ladder.cell.encoders, 1)
+        if any("/feedback/" in weight.path for weight in encoder.weights)
+    ]
+    assert found == rows
+
+
+# Statistics of each iteration
+
+
+@pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scanned"])
+@pytest.mark.parametrize(("iterations", "steps"), [(3, 3), (2, 4), (3, 2), (1, 2)])
+def test_one_update_of_the_moving_statistics_for_each_iteration(
+    run, iterations, steps, unroll
+):
+    """Later iterations update the last row; a shorter sequence leaves rows alone."""
+    ladder = built(statistics(), iterations=iterations, unroll=unroll)
+    x = frames(IMAGE, steps)
+    before = reference.moving_statistics(ladder)
+    expected = reference.ladder(ladder, x, training=True)
+    assert {len(moments) for moments in expected["moments"].values()} == {steps}
+    assert_like_twin(ladder, run(ladder, x, training=True), expected)
+    assert_moved_as_twin(ladder, before, expected["moments"])
+    moved = reference.moving_statistics(ladder)
+    for name, rows in moved.items():
+        assert len(rows[0]) == iterations
+        changed = [(rows[0][i] != before[name][0][i]).any() for i in range(iterations)]
+        assert changed == [i < steps for i in range(iterations)]
+
+
+def test_inference_leaves_the_moving_statistics_alone(run):
+    ladder = built(statistics())
+    before = [reference.numpy_of(w) for w in ladder.weights]
+    run(ladder, frames(IMAGE))
+    for weight, value in zip(ladder.weights, before, strict=True):
+        np.testing.assert_array_equal(reference.numpy_of(weight), value)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_sequences_shorter_and_longer_than_trained_for(run, steps):
+    """What goes beyond uses the last row of the moving statistics."""
+    ladder = built(statistics(), iterations=2)
+    x = frames(IMAGE, steps)
+    assert_like_twin(ladder, run(ladder, x), reference.ladder(ladder, x))
+
+
+def test_iterations_are_the_length_of_the_sequences_where_not_given():
+    ladder = built(statistics(), steps=3)
+    assert ladder.cell.iterations == 3
+    rows = {len(w[0]) for w in reference.moving_statistics(ladder).values()}
+    assert rows == {3}
+
+
+# The two loops over time
+
+
+def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops():
+    """A first step whose loss and statistics are the twin's, then two more steps."""
+    x = frames(IMAGE, steps=2, batch=4)
+    y = {
+        "top": frames((2,), steps=2, batch=4, seed=1),
+        "bottom": frames((4, 4, 2), steps=2, batch=4, seed=2),
+    }
+    losses, weights = [], []
+    for unroll in (True, False):
+        table = [Level(ConvLSTMCell(2, 3), ConvG1(3)), Level(LSTMCell(2), G1())]
+        ladder = built(table, steps=2, unroll=unroll)
+        inputs = keras.Input((2, *IMAGE))
+        model = keras.Model(inputs, ladder(inputs))
+        model.compile(keras.optimizers.SGD(0.1), loss="mean_squared_error")
+        model.optimizer.build(model.trainable_variables)  # spares a second tracing
+        start = [reference.numpy_of(w) for w in ladder.trainable_weights]
+        before = reference.moving_statistics(ladder)
+        expected = reference.ladder(ladder, x, training=True)
+        fit = {"batch_size": 4, "shuffle": False, "verbose": 0}
+        history = model.fit(x, y, epochs=1, **fit).history["loss"]
+        loss = sum(((expected[name] - y[name]) ** 2).mean() for name in y)
+        assert history[0] == pytest.approx(loss, rel=1e-4)
+        assert_moved_as_twin(ladder, before, expected["moments"])
+        for weight, value in zip(ladder.trainable_weights, start, strict=True):
+            assert (reference.numpy_of(weight) != value).any(), weight.path
+        history += model.fit(x, y, epochs=2, **fit).history["loss"]
+        losses.append(history)
+        weights.append([reference.numpy_of(w) for w in ladder.weights])
+    assert losses[0][-1] < losses[0][0]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=ATOL)
+
+
+def test_sequences_of_a_length_unknown_when_the_model_is_made():
+    ladder = built(small(), steps=None, iterations=2)
+    inputs = keras.Input((None, *IMAGE))
+    outputs = ladder(inputs)
+    assert outputs["bottom"].shape == (None, None, 4, 4, 2)
+    model = keras.Model(inputs, outputs)
+    for steps in (1, 3):
+        x = frames(IMAGE, steps)
+        found = model.predict(x, verbose=0)
+        assert_like_twin(ladder, found, reference.ladder(ladder, x))
+
+
+def test_the_choice_of_the_loop():
+    torch = keras.backend.backend() == "torch"
+    auto = RecurrentLadder(small())
+    assert auto.unrolls(5)
+    assert auto.unrolls(500) == torch
+    assert not auto.unrolls(None)
+    for unroll in (True, False):
+        assert RecurrentLadder(small(), unroll=unroll).unrolls(5) is unroll
+
+
+# States
+
+
+def test_frame_by_frame_with_the_cells_own_state_is_the_whole_sequence(run):
+    ladder = built(images())
+    x = frames(IMAGE)
+    whole = reference.ladder(ladder, x)
+    state = ladder.cell.get_initial_state(len(x))
+    for t in range(3):
+        outputs, state = run(ladder.cell, x[:, t], state)
+        np.testing.assert_allclose(outputs.top, whole["top"][:, t], atol=ATOL)
+        np.testing.assert_allclose(outputs.bottom, whole["bottom"][:, t], atol=ATOL)
+        assert state[0].tolist() == [t + 1]
+
+
+@pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scanned"])
+def test_a_sequence_goes_on_from_an_initial_state(run, unroll):
+    ladder = built(small(), unroll=unroll)
+    x = frames(IMAGE)
+    whole = reference.ladder(ladder, x)
+    _, state = run(ladder.cell, x[:, 0], ladder.cell.get_initial_state(len(x)))
+    rest = run(ladder, x[:, 1:], state)
+    for name in rest:
+        np.testing.assert_allclose(rest[name], whole[name][:, 1:], atol=ATOL)
+
+
+def test_training_from_an_initial_state_updates_the_rows_of_its_iterations(run):
+    ladder = built(statistics())
+    x = frames(IMAGE)
+    state = ladder.cell.get_initial_state(len(x))
+    state[0] = state[0] + 2
+    before = reference.moving_statistics(ladder)
+    run(ladder, x[:, 2:], state, training=True)
+    for name, (mean, _) in reference.moving_statistics(ladder).items():
+        changed = [bool(row.any()) for row in mean != before[name][0]]
+        assert changed == [False, False, True]
+
+
+def test_the_initial_state_is_zero_and_of_the_shapes_that_come_out(run):
+    ladder = built(batch_normalised(), UNEVEN, feedback="all")
+    state = ladder.cell.get_initial_state(3)
+    _, after = run(ladder.cell, frames(UNEVEN)[:, 0], state)
+    keras.tree.assert_same_structure(state, after)
+    for before, new in zip(keras.tree.flatten(state), keras.tree.flatten(after)):  # noqa: B905
+        assert tuple(before.shape) == new.shape
+        assert keras.backend.standardize_dtype(before.dtype) == new.dtype.name
+        assert not ops.convert_to_numpy(before).any()
+
+
+# Batches
+
+
+def test_batches_of_any_size(run):
+    ladder = built(statistics(), steps=2)
+    x = frames(IMAGE, steps=2, batch=5)
+    whole = reference.ladder(ladder, x)
+    for part in (slice(0, 1), slice(0, 5)):
+        outputs = run(ladder, x[part])
+        for name in outputs:
+            np.testing.assert_allclose(outputs[name], whole[name][part], atol=ATOL)
+
+
+# Saving
+
+
+def test_a_saved_model_gives_the_same_output_after_loading(run, tmp_path):
+    inputs = keras.Input((2, *IMAGE))
+    ladder = built(statistics(), steps=2, feedback="all", unroll=True)
+    model = keras.Model(inputs, ladder(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = frames(IMAGE, steps=2)
+    before, after = run(model, x), run(loaded, x)
+    for name in before:
+        np.testing.assert_allclose(before[name], after[name], atol=1e-6)
+    assert len(loaded.weights) == len(model.weights)
+    for a, b in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(reference.numpy_of(a), reference.numpy_of(b))
+
+
+@pytest.mark.parametrize("table", [images, series, gaps])
+def test_a_weights_file_restores_every_weight(tmp_path, table):
+    frame = {images: IMAGE, series: SERIES, gaps: UNEVEN}[table]
+    saved, other = built(table(), frame), built(table(), frame)
+    reference.randomise(other, seed=1)
+    for ladder, name in ((saved, "save"), (other, "load")):
+        inputs = keras.Input((3, *frame))
+        model = keras.Model(inputs, ladder(inputs))
+        getattr(model, f"{name}_weights")(tmp_path / "ladder.weights.h5")
+    for a, b in zip(saved.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(reference.numpy_of(a), reference.numpy_of(b))
+
+
+NO_CONFIG = {"f", "gate", "Level"}
+FEATURES, VECTOR = (2, 5, 4, 2), (3, 4)
+UP = [(2, 3, 2, 3), (2, 3, 2, 2), (2, 5, 4, 1)]  # v_top, h and the row's input
+CELL = {"normalization": "batch", "forget_bias": 0.5, "recurrent_gain": 0.7}
+# class: (all arguments, by values that are no defaults; shapes to build for)
+CASES = {
+    "BatchNormalization": ({"momentum": 0.8, "epsilon": 0.01}, [VECTOR]),
+    "Conv": ({"filters": 3, "kernel_size": (3, 1), "strides": (2, 1)}, [FEATURES]),
+    "ConvG1": ({"kernel_size": (3, 2)}, UP),
+    "ConvG2": ({"kernel_size": (3, 2), "normalization": "batch"}, UP),
+    "ConvG3": (
+        {"kernel_size": 4, "inner_kernel_size": 3, "normalization": "batch"},
+        UP,
+    ),
+    "ConvGRUCell": ({"filters": 2, "kernel_size": 3, "strides": 2, **CELL}, [FEATURES]),
+    "ConvLSTMCell": (
+        {"filters": 2, "kernel_size": (3, 2), "strides": (2, 1), **CELL},
+        [FEATURES],
+    ),
+    "G1": ({}, UP),
+    "GRUCell": ({"filters": 2, **CELL}, [VECTOR]),
+    "Identity": ({}, UP),
+    "LSTMCell": ({"filters": 2, **CELL}, [VECTOR]),
+    "LadderCell": (
+        {"levels": statistics, "feedback": "all", "iterations": 2},
+        [(2, *IMAGE)],
+    ),
+    "RecurrentLadder": (
+        {"levels": statistics, "feedback": "all", "iterations": 2, "unroll": False},
+        [(2, 3, *IMAGE)],
+    ),
+    "Softmax": ({"classes": 3, "normalization": "batch"}, [VECTOR]),
+    "StockCell": (
+        {"cell": lambda: layers.GRUCell(3, recurrent_initializer="zeros")},
+        [VECTOR],
+    ),
+}
+
+
+def arguments(cls):
+    """Names of the constructor's own arguments, along the classes of this library."""
+    names = set()
+    for base in cls.__mro__:
+        if base.__module__.startswith("rladder_keras") and "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            names |= {p.name for p in parameters if p.kind != p.VAR_KEYWORD}
+    dense = {"kernel_size", "strides"} if cls in (LSTMCell, GRUCell) else set()
+    return names - {"self"} - dense
+
+
+def lookup(config, name):
+    """The entries called `name`, at whatever depth."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key == name:
+                yield value
+            yield from lookup(value, name)
+
+
+@pytest.mark.parametrize("name", sorted(set(rladder_keras.__all__) - NO_CONFIG))
+def test_config_round_trip_of_every_public_class(run, rng, name):
+    assert name in CASES, f"add a case for the new class {name}"
+    cls = getattr(rladder_keras, name)
+    kwargs, shapes = CASES[name]
+    assert set(kwargs) == arguments(cls), "the case must give every argument"
+    kwargs = {k: v() if callable(v) else v for k, v in kwargs.items()}
+    layer = cls(**kwargs, name="called")
+    config = json.loads(json.dumps(layer.get_config()))
+    for key, value in kwargs.items():
+        if key not in ("levels", "cell"):
+            assert json.loads(json.dumps(value)) in list(lookup(config, key)), key
+    assert config["name"] == "called"
+    clones = [
+        cls.from_config(copy.deepcopy(config)),
+        keras.saving.deserialize_keras_object(
+            json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+        ),
+    ]
+    layer.build(*shapes)
+    if layer.weights:
+        reference.randomise(layer)
+    inputs = [rng.normal(0, 1, shape).astype("float32") for shape in shapes]
+    if len(shapes) == 3:  # a decoder does not see the row's input
+        inputs = inputs[:2]
+    if hasattr(layer, "get_initial_state") and name != "RecurrentLadder":
+        inputs.append(layer.get_initial_state(len(inputs[0])))
+    outputs = keras.tree.flatten(run(layer, *inputs))
+    for clone in clones:
+        again = json.loads(json.dumps(clone.get_config()))
+        assert again == config
+        clone.build(*shapes)
+        assert list(reference.weights_of(clone)) == list(reference.weights_of(layer))
+        clone.set_weights(layer.get_weights())
+    same = keras.tree.flatten(run(clones[1], *inputs))
+    for a, b in zip(outputs, same, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_what_the_package_exports_exists_and_is_documented():
+    for name in rladder_keras.__all__:
+        assert inspect.getdoc(getattr(rladder_keras, name)), name
+
+
+# Precision
+
+
+@pytest.mark.parametrize(
+    ("name", "unroll", "training", "atol"),
+    [
+        ("mixed_bfloat16", True, False, 0.3),
+        ("mixed_bfloat16", False, True, 0.3),
+        ("mixed_float16", True, True, 0.06),
+    ],
+)
+def test_mixed_precision_is_close_to_float32(run, policy, name, unroll, training, atol):
+    x = frames(IMAGE, steps=2)
+    full = built(images(), steps=2)
+    expected = reference.ladder(full, x, training)
+    policy(name)
+    ladder = built(images(), steps=2, unroll=unroll)
+    outputs = run(ladder, x, training=training)
+    assert all(w.dtype == "float32" for w in ladder.weights)
+    assert outputs["top"].dtype == "float32"  # probabilities
+    np.testing.assert_allclose(outputs["top"].sum(-1), 1, atol=1e-5)
+    assert outputs["bottom"].dtype.name == name.removeprefix("mixed_")
+    for key in outputs:
+        value = outputs[key].astype("float32")
+        assert np.isfinite(value).all()
+        assert np.abs(value - expected[key]).mean() < atol / 10
+        np.testing.assert_allclose(value, expected[key], atol=atol)
+
+
+def test_a_blank_film_gives_finite_outputs(run):
+    ladder = RecurrentLadder(images())
+    ladder.build((None, 1, *IMAGE))
+    outputs = run(ladder, np.zeros((2, 1, *IMAGE), "float32"), training=True)
+    assert all(np.isfinite(value).all() for value in outputs.values())
+
+
+# What is refused, and in which words
+
+
+def test_masks_are_refused():
+    ladder = RecurrentLadder([Level(LSTMCell(2), G1())])
+    x = np.ones((2, 3, 4), "float32")
+    with pytest.raises(ValueError, match="does not take masks.*sample_weight"):
+        ladder(x, mask=np.ones((2, 3), bool))
+    with pytest.raises(ValueError, match="does not take masks"):
+        ladder(layers.Masking()(x))
+
+
+@pytest.mark.parametrize(
+    ("levels", "row", "names"),
+    [
+        # a pool that is larger than its input
+        ([Level(Conv(2, 3)), Level(layers.MaxPooling2D(8))], "2 of 2", "MaxPooling2D"),
+        # ConvG3 beside a vector
+        (
+            [Level(layers.AveragePooling2D(2), G1()), Level(LSTMCell(2), ConvG3(3))],
+            "2 of 2",
+            r"LSTMCell \| ConvG3",
+        ),
+        # ConvG2 under a vector
+        (
+            [Level(Conv(2, 3), ConvG2(3)), Level(LSTMCell(2), G1())],
+            "1 of 2",
+            r"Conv \| ConvG2",
+        ),
+        # kernels of another rank
+        ([Level(Conv(2, 3)), Level(Conv(2, (3, 3, 3)))], "2 of 2", "no decoder"),
+        (
+            [Level(Conv(2, 3), ConvG3((3,))), Level(Conv(2, 3))],
+            "1 of 2",
+            r"Conv \| ConvG3",
+        ),
+        # a pool of another rank
+        ([Level(Conv(2, 3)), Level(layers.MaxPooling1D(2))], "2 of 2", "MaxPooling1D"),
+        # a convolution over a vector
+        ([Level(LSTMCell(2), G1()), Level(Conv(2, 3), G1())], "2 of 2", "Conv"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(levels, row, names):
+    with pytest.raises(ValueError, match=f"(?s)level {row} .*{names}.*does not fit"):
+        RecurrentLadder(levels)(frames(IMAGE))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"feedback": "some"}, "'recurrent', 'all', 'none'.*not 'some'"),
+        ({"feedback": True}, "feedback must be one of"),
+        ({"unroll": "yes"}, "unroll must be True, False or 'auto', not 'yes'"),
+    ],
+)
+def test_unknown_options_are_refused(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        RecurrentLadder(small(), **kwargs)
+
+
+def test_a_ladder_needs_levels():
+    with pytest.raises(ValueError, match="at least one Level"):
+        RecurrentLadder([])
+
+
+def test_a_still_image_must_be_repeated():
+    with pytest.raises(ValueError, match="add the axis of time"):
+        RecurrentLadder([Level(LSTMCell(2), G1())])(np.ones((2, 4), "float32"))
+
+
+def test_frames_must_have_a_known_size():
+    with pytest.raises(ValueError, match="frames of a fixed size.*give Input"):
+        RecurrentLadder(small())(keras.Input((3, None, None, 1)))
+
+
+def test_iterations_must_be_given_where_there_are_statistics_of_unknown_length():
+    with pytest.raises(ValueError, match="iterations=T"):
+        RecurrentLadder(small())(keras.Input((None, *IMAGE)))
+    without = RecurrentLadder([Level(ConvLSTMCell(2, 3), ConvG3(3))])
+    assert without(keras.Input((None, *IMAGE)))["top"].shape == (None, None, 4, 4, 2)
+
+
+def test_two_ladders_cannot_share_levels():
+    levels = one_recurrent()
+    built(levels)
+    with pytest.raises(ValueError, match="level 1 of 2.*belongs to another ladder"):
+        built(levels)
+
+
+def test_a_level_cannot_stand_in_two_rows():
+    level = Level(Conv(2, 3), ConvG3(3))
+    with pytest.raises(ValueError, match="level 2 of 2.*belongs to another"):
+        built([level, level])
+
+
+def test_a_cell_can_be_given_instead_of_levels(run):
+    x = frames(IMAGE)
+    cell = LadderCell(statistics(), feedback="all", iterations=3)
+    ladder = built(cell)
+    expected = reference.ladder(built(statistics(), feedback="all"), x)
+    assert ladder.cell is cell
+    assert_like_twin(ladder, run(ladder, x), expected)

@@ -1,0 +1,146 @@
+"""The training protocol of Appendix D.1, in steps that can be stopped and resumed.
+
+Phase 1 trains on the training set. Whenever the error on the validation set rose against
+the epoch before, the learning rate is halved, down to a floor. Phase 2 starts anew, from
+the same seed, on training and validation set together, and repeats the rates of phase 1.
+"""
+
+import time
+
+import keras
+
+from zoo import checkpoint
+
+FIRST_RATE, LOWEST_RATE = 1e-3, 1e-4
+
+
+def next_rate(rate, errors):
+    """Learning rate of the next epoch (Appendix D.1).
+
+    Args:
+        rate: That of the epoch that has ended.
+        errors: Validation errors of all epochs so far, at least one.
+
+    Returns:
+        Half the rate, but not less than `LOWEST_RATE`, if the error rose, else the rate.
+    """
+    rose = len(errors) > 1 and errors[-1] > errors[-2]
+    return max(rate / 2, LOWEST_RATE) if rose else rate
+
+
+def finished(errors, rates, epochs, patience):
+    """Whether phase 1 is over.
+
+    The paper does not say when to stop. Here: after `epochs` if given, else when the
+    rate is at its floor and the error has had no new minimum for `patience` epochs.
+    """
+    if epochs is not None:
+        return len(errors) >= epochs
+    since_best = len(errors) - 1 - errors.index(min(errors)) if errors else 0
+    return bool(rates) and rates[-1] <= LOWEST_RATE and since_best >= patience
+
+
+def train(
+    build,
+    data,
+    merged,
+    steer,
+    folder,
+    *,
+    seed,
+    epochs=None,
+    patience=10,
+    phases=2,
+    time_budget=None,
+    verbose="auto",
+):
+    """Train a model by the protocol, going on from the checkpoint in `folder` if any.
+
+    A checkpoint is written after each epoch. A run that was stopped, at any moment, and
+    resumed ends with the same weights as one that was not.
+
+    Args:
+        build: Function without arguments that gives the compiled model.
+        data: `(train, valid)` for phase 1; `train.epoch` is set before each epoch.
+        merged: Training data of phase 2.
+        steer: Name of the validation metric that steers the rate: an error.
+        folder: Where checkpoints are kept.
+        seed: Of the initial weights.
+        epochs: Number of epochs of each phase; by default until the error settles.
+        patience: See `finished`.
+        phases: 2, or 1 to leave phase 2 out.
+        time_budget: Seconds after which to stop, at the end of an epoch.
+        verbose: As in `fit`.
+
+    Returns:
+        The model and the progress, a dictionary; `progress["done"]` tells whether the
+        protocol ran to its end.
+    """
+    started = time.monotonic()
+    train_data, valid = data
+    progress = checkpoint.progress(folder)
+    model = fresh_model(build, seed)
+    if progress is None:
+        progress = {
+            "phase": 1,
+            "rates": [],  # of the epochs of phase 1
+            "errors": [],  # on validation, after each epoch of phase 1
+            "epoch": 0,  # epochs of this phase that are over
+            "sequences": 0,  # trained on in this phase
+            "seconds": 0.0,
+            "done": False,
+        }
+    else:
+        checkpoint.load(folder, model)
+    while not progress["done"]:
+        epoch_started = time.monotonic()
+        epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
+        if progress["phase"] == 1:
+            rates.append(next_rate(rates[-1], errors) if rates else FIRST_RATE)
+        model.optimizer.learning_rate = rates[epoch]
+        source = train_data if progress["phase"] == 1 else merged
+        source.epoch = epoch
+        model.fit(
+            source,
+            shuffle=False,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            verbose=verbose,
+            callbacks=[keras.callbacks.TerminateOnNaN()],
+        )
+        if model.stop_training:
+            raise FloatingPointError(
+                f"the loss of epoch {epoch + 1} is not a number; the checkpoint before "
+                f"it is in {folder}. Lower the learning rate."
+            )
+        progress["epoch"] += 1
+        progress["sequences"] += source.num_sequences
+        if progress["phase"] == 1:
+            values = model.evaluate(valid, verbose=0, return_dict=True)
+            errors.append(values[steer])
+            print(
+                f"epoch {epoch + 1}: rate {rates[epoch]:.2e}, validation "
+                f"{steer} {errors[-1]:.5f}",
+                flush=True,
+            )
+            over = finished(errors, rates, epochs, patience)
+        else:
+            over = progress["epoch"] == len(rates)
+        if over:
+            progress["done"] = progress["phase"] == phases
+            if not progress["done"]:
+                model = fresh_model(build, seed)
+                progress.update(phase=2, epoch=0, sequences=0)
+        epoch_seconds = time.monotonic() - epoch_started
+        progress["seconds"] += epoch_seconds
+        checkpoint.save(folder, model, progress)
+        spent = time.monotonic() - started
+        if time_budget is not None and spent + epoch_seconds > time_budget:
+            break
+    return model, progress
+
+
+def fresh_model(build, seed):
+    """The model as it is before training: the same for the same seed and backend."""
+    keras.utils.set_random_seed(seed)
+    return build()

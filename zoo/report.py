@@ -1,0 +1,131 @@
+"""Write RESULTS.md from `zoo/results/runs.csv` and the paper's figures beside it.
+
+`python -m zoo.report` writes it, `python -m zoo.report --check` fails if it is not what
+the files would give. Runs at a reduced size stand in tables of their own, where the
+paper's figures do not.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+TITLES = {"table-1": "Table 1: Occluded Moving MNIST"}
+HEAD = """# Results
+
+Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
+`python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in the
+paper. Mean ± standard deviation over seeds, with the number of seeds; every seed that was
+run is in it. An empty cell says "not run".
+"""
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m zoo.report", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare, do not write")
+    parser.add_argument("--out", type=Path, default=Path("RESULTS.md"))
+    parser.add_argument("--runs", type=Path, default=RESULTS / "runs.csv")
+    args = parser.parse_args(argv)
+    text = render(read(RESULTS / "paper.csv"), read(args.runs))
+    if args.check:
+        if not args.out.exists() or args.out.read_text(encoding="utf-8") != text:
+            sys.exit(f"error: {args.out} is stale: run `python -m zoo.report`.")
+        return
+    temporary = args.out.with_name(f".{args.out.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, args.out)
+
+
+def read(path):
+    """Rows of a CSV file as dictionaries; none if there is no such file."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def render(paper, runs):
+    """The text of RESULTS.md."""
+    return "\n".join([HEAD, *(section(t, paper, runs) for t in TITLES)]).rstrip() + "\n"
+
+
+def section(table, paper, runs):
+    paper = [line for line in paper if line["table"] == table]
+    runs = [line for line in runs if line["table"] == table]
+    metrics = list(dict.fromkeys(line["metric"] for line in paper))
+    rows = list(dict.fromkeys(line["row"] for line in paper))
+    parts = [f"## {TITLES[table]}\n", "### Full size\n"]
+    header = [f"{metric}, {who}" for metric in metrics for who in ("paper", "ours")]
+    lines = []
+    for row in rows:
+        cells = []
+        for metric in metrics:
+            printed = [p for p in paper if (p["row"], p["metric"]) == (row, metric)]
+            if not printed:
+                cells += ["", ""]
+                continue
+            cells.append(f"{printed[0]['value']} ± {printed[0]['sd']}")
+            cells.append(figure(runs, row, metric, "full"))
+        lines.append([row, *cells])
+    parts.append(grid(["", *header], lines))
+    for size in sorted({line["size"] for line in runs} - {"full"}):
+        of_size = [line for line in runs if line["size"] == size]
+        parts.append(f"### {size[0].upper()}{size[1:]}\n")
+        parts.append(
+            "Not comparable with the paper's figures. "
+            + "; ".join(facts(of_size))
+            + ".\n"
+        )
+        lines = [
+            [row, *(figure(of_size, row, metric, size) for metric in metrics), cost]
+            for row in rows
+            for cost in [seconds(of_size, row)]
+        ]
+        parts.append(grid(["", *metrics, "minutes"], lines))
+    return "\n".join(parts)
+
+
+def latest(runs, row, metric, size):
+    """Value of each seed; where a seed was run again, the last one."""
+    return {
+        line["seed"]: float(line["value"])
+        for line in runs
+        if (line["row"], line["metric"], line["size"]) == (row, metric, size)
+    }
+
+
+def figure(runs, row, metric, size):
+    values = list(latest(runs, row, metric, size).values())
+    if not values:
+        has_row = any(line["row"] == row and line["size"] == size for line in runs)
+        return "" if has_row else "not run"
+    mean, n = statistics.mean(values), len(values)
+    digits = 2 if mean < 100 else 1
+    if n == 1:
+        return f"{mean:.{digits}f} (1 seed)"
+    return f"{mean:.{digits}f} ± {statistics.stdev(values):.{digits}f} ({n} seeds)"
+
+
+def seconds(runs, row):
+    spent = {line["seed"]: float(line["seconds"]) for line in runs if line["row"] == row}
+    return f"{statistics.mean(spent.values()) / 60:.1f}" if spent else ""
+
+
+def facts(runs):
+    """What else a reader must know of these runs, each value once."""
+    for name in ("backend", "versions", "device", "commit", "date"):
+        values = sorted({line[name] for line in runs if line[name]})
+        if values:
+            yield f"{name} {', '.join(values)}"
+
+
+def grid(header, lines):
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()
