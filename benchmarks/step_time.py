@@ -130,6 +130,7 @@ def measure(args, backend, loop, width):
         return {**row, "stopped": ours.stopped}
     step = median(ours.turns)
     row.update(
+        build_s=ours.facts["build_s"],
         compile_s=max(0.0, ours.first_s - step),
         step_ms=1e3 * step,
         sequences_per_s=args.batch / step,
@@ -150,11 +151,10 @@ def measure_data(args):
     with contextlib.ExitStack() as alive:
         process = Child(alive, args, "data", args.backends[0])
         process.turn(args.steps, 1)
-    facts = {**process.facts, "device": ""}
-    row = {"backend": "data", "loop": facts.get("digits", ""), "width": ""}
+    row = {"backend": "data", "loop": process.facts.get("digits", ""), "width": ""}
     if process.turns:
-        row["sequences_per_s"] = facts["sequences"] / process.turns[0]
-    return {**row, **described(args, facts), "stopped": process.stopped}
+        row["sequences_per_s"] = process.facts["sequences"] / process.turns[0]
+    return {**row, **described(args, process.facts), "stopped": process.stopped}
 
 
 def described(args, facts):

@@ -149,7 +149,9 @@ def answer(args):
     backend = keras.backend.backend()
     keras.utils.set_random_seed(0)
     works = {work.__name__: work for work in (ladder, torch_ladder, conv_lstm, data)}
+    start = time.perf_counter()
     step, facts = works[args.child](args)
+    facts["build_s"] = time.perf_counter() - start
     versions = {"Python": platform.python_version(), "Keras": keras.__version__}
     versions[backend] = importlib.import_module(backend).__version__
     facts.update(device=device(backend), versions=versions)

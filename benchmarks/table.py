@@ -7,9 +7,10 @@ from pathlib import Path
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 KEY = ("device", "cores", "batch", "width", "backend", "loop")
-COLUMNS = (*KEY, "compile_s", "step_ms", "sequences_per_s", "gflops", "matmul_gflops")
-COLUMNS += ("memory_mb", "torch_ms", "vs_torch", "convlstm_ms", "vs_convlstm", "macs")
-COLUMNS += ("convlstm_macs", "stopped", "date", "commit", "versions")
+COLUMNS = (*KEY, "build_s", "compile_s", "step_ms", "sequences_per_s", "gflops")
+COLUMNS += ("matmul_gflops", "memory_mb", "torch_ms", "vs_torch", "convlstm_ms")
+COLUMNS += ("vs_convlstm", "macs", "convlstm_macs", "stopped")
+COLUMNS += ("date", "commit", "versions")
 HEAD = "width, backend, loop, compile s, step ms, sequences/s, % of matmul rate"
 HEAD += ", peak memory MB, vs hand-written PyTorch, vs ConvLSTM2D stack"
 LEGEND = """\

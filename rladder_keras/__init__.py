@@ -13,6 +13,7 @@ from rladder_keras.encoders import (
 from rladder_keras.gates import f, gate
 from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
 from rladder_keras.normalization import BatchNormalization
+from rladder_keras.version import __version__ as __version__
 
 __all__ = [
     "BatchNormalization",
@@ -34,4 +35,3 @@ __all__ = [
     "f",
     "gate",
 ]
-__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Decoder cells (Appendix A): `y = g(v_top, h)` with `v_top = d_{l+1}(t)`, `h = e_l(t)`.
+"""Decoder cells (Appendix A): `y = g(v_top, h)`, `v_top = d_{l+1}(t)`, `h = e_l(t)`.
 
 They are stateless. `G1` and `ConvG1` give an output of the shape of `h`. `ConvG2` and
 `ConvG3` undo the strides or the pooling of their row: their output has the channels of
@@ -76,8 +76,8 @@ class ConvG1(_G1):
         s = f(u, w_s)
         y = s h + (1 - s) f(u, w)
 
-    Where `v_top` lies on a coarser grid than `h`, `A` is a transposed convolution; where
-    it is a vector, it is copied to the whole grid first.
+    Where `v_top` lies on a coarser grid than `h`, `A` is a transposed convolution;
+    where it is a vector, it is copied to the whole grid first.
 
     Args:
         kernel_size: Integer or tuple.
@@ -130,7 +130,7 @@ class ConvG1(_G1):
 
 
 class _UpsamplingCell(layers.Layer):
-    """The two first convolutions, of `v_top` and of `h`, that ConvG2 and ConvG3 share."""
+    """The first two convolutions, of `v_top` and `h`, of both ConvG2 and ConvG3."""
 
     maps = 1  # how many sets of A and B
 
@@ -231,8 +231,8 @@ class ConvG3(_UpsamplingCell):
 
     Args:
         kernel_size: Integer or tuple, of the first convolutions `A` and `B`.
-        inner_kernel_size: Kernel of `W_s`, `D` and `E`. The paper gives one size for the
-            whole cell: `inner_kernel_size=kernel_size` is its letter.
+        inner_kernel_size: Kernel of `W_s`, `D` and `E`. The paper gives one size for
+            the whole cell: `inner_kernel_size=kernel_size` is its letter.
         normalization: `"layer"` or, in the RTagger, `"batch"`.
 
     Call arguments:
@@ -278,7 +278,7 @@ class Identity(layers.Layer):
 
 
 def by_rows(*rows):
-    """Initialiser of the parameters `w` of Equation 6: a constant for each of `w0..w4`."""
+    """Initialiser of the `w` of Equation 6: a constant for each of `w0..w4`."""
     return initializers.Constant([[float(value)] for value in rows])
 
 

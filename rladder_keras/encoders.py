@@ -2,8 +2,8 @@
 
 A recurrent row is a Keras RNN cell (`output, states = cell(inputs, states)`), any other
 row is a layer. `inputs` is the output `e_{l-1}(t)` of the row below, or the list
-`[e_{l-1}(t), d_l(t-1)]` in rows that receive the decoder's feedback. For MAX and AVERAGE
-rows take `keras.layers.MaxPooling2D`, `keras.layers.AveragePooling1D`, ...
+`[e_{l-1}(t), d_l(t-1)]` in rows that receive the decoder's feedback. For MAX and
+AVERAGE rows take `keras.layers.MaxPooling2D`, `keras.layers.AveragePooling1D`, ...
 """
 
 import keras
@@ -134,8 +134,8 @@ class ConvLSTMCell(_RecurrentEncoder):
         h = sigmoid(o) tanh(c)
 
     Works on time series, images and volumes. The defaults start the cell without memory
-    (`forget_bias`, `recurrent_gain`): what moves lies elsewhere a frame later, so that an
-    untrained memory low in the hierarchy only disturbs (PAPER.md has measurements).
+    (`forget_bias`, `recurrent_gain`): what moves lies elsewhere a frame later, so that
+    an untrained memory low in the hierarchy only disturbs (PAPER.md has measurements).
 
     Args:
         filters: Channels of the output and of both states.
@@ -147,7 +147,8 @@ class ConvLSTMCell(_RecurrentEncoder):
             feedback's convolution. Those of the input start at 1.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or a list with `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
+            `d_l(t-1)`.
         states: `[h(t-1), c(t-1)]`, each `(batch, *grid / strides, filters)`.
 
     References:
@@ -185,7 +186,8 @@ class ConvGRUCell(_RecurrentEncoder):
         recurrent_gain: As in `ConvLSTMCell`.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or a list with `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
+            `d_l(t-1)`.
         states: `[h(t-1)]`, shape `(batch, *grid / strides, filters)`.
 
     References:
@@ -295,7 +297,8 @@ class Conv(_Encoder):
         strides: Integer or tuple.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or a list with `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
+            `d_l(t-1)`.
     """
 
     def build(self, input_shape):
@@ -309,9 +312,7 @@ class Conv(_Encoder):
         self.norm.build(self.state_shape)
 
     def call(self, inputs):
-        x, *feedback = (
-            w(x) for w, x in zip(self.maps, as_list(inputs), strict=True)
-        )
+        x, *feedback = (w(x) for w, x in zip(self.maps, as_list(inputs), strict=True))
         return ops.relu(self.norm(sum(feedback, start=x)))
 
 

@@ -88,25 +88,25 @@ class LadderCell(layers.Layer):
     def build(self, x_shape, states_shape=None):
         if None in x_shape[1:]:
             raise ValueError(
-                "a ladder needs frames of a fixed size, but the shape of one iteration's "
-                f"input is {tuple(x_shape)}: give Input the height, width and channels."
+                "a ladder needs frames of a fixed size, but one iteration's input has "
+                f"shape {tuple(x_shape)}: give Input the height, width and channels."
             )
         self.e_shapes = self.shapes_up(x_shape)
         self.d_shapes = self.shapes_down(x_shape)
         with self.statistics.building():
-            for l in range(len(self.encoders)):  # noqa: E741
+            for l in range(len(self.encoders)):
                 self.build_level(l, x_shape)
         if self.iterations is None and self.statistics.layers:
             raise ValueError(
-                "this ladder has batch normalisation, whose moving statistics belong to "
-                "one iteration each, and the length of the sequences is unknown: give "
-                "iterations=T (or iterations=1 to share them, for long sequences)."
+                "this ladder has batch normalisation, whose moving statistics belong "
+                "to one iteration each, and the length of the sequences is unknown: "
+                "give iterations=T (or iterations=1 to share them, for long sequences)."
             )
 
     def shapes_up(self, x_shape):
         """Shape of each `e_l`."""
         e = [tuple(x_shape)]
-        for l, encoder in enumerate(self.encoders):  # noqa: E741
+        for l, encoder in enumerate(self.encoders):
             with self.naming(l, f"its input has shape {e[-1]}"):
                 e.append(tuple(encoder.compute_output_shape(e[-1])))
                 if 0 in e[-1]:
@@ -116,7 +116,7 @@ class LadderCell(layers.Layer):
     def shapes_down(self, x_shape):
         """Shape of each `d_l`, `None` for rows without a decoder."""
         v_top, d = self.e_shapes[-1], []
-        for l in reversed(range(len(self.decoders))):  # noqa: E741
+        for l in reversed(range(len(self.decoders))):
             if self.decoders[l] is None:
                 d.insert(0, None)
                 continue
@@ -126,11 +126,11 @@ class LadderCell(layers.Layer):
             d.insert(0, v_top)
         return d
 
-    def decoder_shapes(self, l, x_shape, v_top):  # noqa: E741
+    def decoder_shapes(self, l, x_shape, v_top):
         """Shapes of `v_top`, `h` and the row's input."""
         return v_top, self.e_shapes[l], self.e_shapes[l - 1] if l else tuple(x_shape)
 
-    def build_level(self, l, x_shape):  # noqa: E741
+    def build_level(self, l, x_shape):
         v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
         shapes = self.decoder_shapes(l, x_shape, v_top)
         below = shapes[-1]
@@ -145,7 +145,7 @@ class LadderCell(layers.Layer):
                 self.decoders[l].build(*shapes)
 
     @contextlib.contextmanager
-    def naming(self, l, what):  # noqa: E741
+    def naming(self, l, what):
         """Say in which row of the table something does not fit."""
         try:
             yield
@@ -159,7 +159,7 @@ class LadderCell(layers.Layer):
                 f"fit: {what}. {error}"
             ) from None
 
-    def receives_feedback(self, l):  # noqa: E741
+    def receives_feedback(self, l):
         """Whether encoder row `l` has `d_l(t-1)` among its inputs."""
         encoder = self.encoders[l]
         if self.decoders[l] is None or not getattr(encoder, "accepts_feedback", False):
@@ -177,9 +177,9 @@ class LadderCell(layers.Layer):
         return LadderOutput(e[-1], bottom, moments), [t + 1, s, d]
 
     def encode(self, x, s, d):
-        """Equations 1 and 2. The `d` that comes in is the last iteration's: feedback."""
+        """Equations 1 and 2. The `d` that comes in is the last iteration's."""
         e, s_new = [], []
-        for l, encoder in enumerate(self.encoders):  # noqa: E741
+        for l, encoder in enumerate(self.encoders):
             inputs = [x, d[l]] if self.receives_feedback(l) else x
             if hasattr(encoder, "state_size"):
                 x, s_l = encoder(inputs, s[l])
@@ -289,8 +289,8 @@ class RecurrentLadder(layers.RNN):
         if len(sequences_shape) < 3:
             raise ValueError(
                 "RecurrentLadder takes sequences of shape (batch, time, ...), but the "
-                f"input has shape {tuple(sequences_shape)}: add the axis of time, for a "
-                "still image with one repetition for each iteration."
+                f"input has shape {tuple(sequences_shape)}: add the axis of time, for "
+                "a still image with one repetition for each iteration."
             )
         batch, steps, *frame = sequences_shape
         self.cell.resolve_iterations(steps)

@@ -1,4 +1,4 @@
-"""The linear map with its normalisation, of which all encoder and decoder cells consist."""
+"""The linear map with its normalisation, of which all cells are made."""
 
 import math
 
@@ -104,8 +104,7 @@ class Linear(layers.Layer):
 def check_normalization(normalization):
     if normalization not in ("layer", "batch", None):
         raise ValueError(
-            "normalization must be 'layer', 'batch' or None, "
-            f"but is {normalization!r}."
+            f"normalization must be 'layer', 'batch' or None, but is {normalization!r}."
         )
     return normalization
 

@@ -97,6 +97,16 @@ def points(grid):
     return itertools.product(*(range(n) for n in grid))
 
 
+def finer_point(p, strides, offset, before):
+    """What the kernel touches at `offset` when it stands at the point `p`."""
+    axes = zip(p, strides, offset, before, strict=True)
+    return [i * s + o - b for i, s, o, b in axes]
+
+
+def is_inside(q, grid):
+    return all(0 <= i < n for i, n in zip(q, grid, strict=True))
+
+
 def convolution(x, kernel, strides=1):
     """`W * x` with "same" padding: `y[p] = sum_o x[p stride + o - before] W[o]`."""
     grid = x.shape[1:-1]
@@ -107,8 +117,8 @@ def convolution(x, kernel, strides=1):
     y = np.zeros((len(x), *out, kernel.shape[-1]))
     for p in points(out):
         for o in points(offsets):
-            q = [a * s + b - c for a, s, b, c in zip(p, strides, o, before, strict=True)]
-            if all(0 <= a < n for a, n in zip(q, grid, strict=True)):
+            q = finer_point(p, strides, o, before)
+            if is_inside(q, grid):
                 y[:, *p] += x[:, *q] @ kernel[o]
     return y
 
@@ -127,8 +137,8 @@ def transposed_convolution(x, kernel, strides=1):
     y = np.zeros((len(x), *out, kernel.shape[-2]))
     for p in points(grid):
         for o in points(offsets):
-            q = [a * s + b - c for a, s, b, c in zip(p, strides, o, before, strict=True)]
-            if all(0 <= a < n for a, n in zip(q, out, strict=True)):
+            q = finer_point(p, strides, o, before)
+            if is_inside(q, out):
                 y[:, *q] += x[:, *p] @ kernel[o].T
     return y
 
@@ -164,7 +174,7 @@ def crop(x, grid):
 
 
 class Iteration:
-    """Where a batch normalisation takes its moments from, see the module's docstring."""
+    """Where a batch normalisation takes its moments from, see the module's text."""
 
     def __init__(self, row=None, name=""):
         self.row, self.name, self.moments = row, name, {}
@@ -253,7 +263,7 @@ def g1(w, v_top, h, iteration):
 
 
 def conv_g1(w, v_top, h, iteration, strides=1):
-    """A.1, with a convolution; `strides` lead from the grid of `h` to that of `v_top`."""
+    """A.1, with a convolution; `strides` lead from the grid of `h` to `v_top`'s."""
     grid = h.shape[1:-1]
     if v_top.ndim == 2:
         v_top = copy_to_grid(v_top, grid)
@@ -400,7 +410,7 @@ class Row:
         self.feedback = bool(decoder) and feedback != "none" and takes
 
     def start(self, e_shape):
-        """Shape of the output, `s_l(0)` and `d_l(0)`, for an input of shape `e_shape`."""
+        """Shape of the output, `s_l(0)` and `d_l(0)`, for an input of `e_shape`."""
         batch, *grid, channels = e_shape
         filters = getattr(self.encoder, "filters", channels)
         if self.kind in ("LSTMCell", "GRUCell"):
@@ -409,9 +419,11 @@ class Row:
             shape = (batch, self.encoder.classes)
         else:
             strides = per_axis(self.strides, len(grid))
-            up = "Pooling" not in self.kind  # rounds up; a pool rounds down
-            out = [-(-n // s) if up else n // s for n, s in zip(grid, strides, strict=True)]
-            shape = (batch, *out, filters)
+            if "Pooling" in self.kind:  # leaves away what is no whole block
+                grid_of_row = [n // s for n, s in zip(grid, strides, strict=True)]
+            else:
+                grid_of_row = [-(-n // s) for n, s in zip(grid, strides, strict=True)]
+            shape = (batch, *grid_of_row, filters)
         _, states = RECURRENT.get(self.kind, (None, 0))
         d_shape = shape
         if self.below in ("ConvG2", "ConvG3"):
@@ -478,7 +490,8 @@ def ladder(layer, x, training=False):
         iteration = Iteration(TRAINING if training else t)
         e = [x[:, t]]
         for n, row in enumerate(rows):
-            e_l, s[n] = row.encode(e[n], d[n], s[n], iteration.inside(f"encoder {n + 1}"))
+            inside = iteration.inside(f"encoder {n + 1}")
+            e_l, s[n] = row.encode(e[n], d[n], s[n], inside)
             e.append(e_l)
         v_top = e[-1]
         for n, row in reversed(list(enumerate(rows))):

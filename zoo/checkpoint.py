@@ -14,8 +14,9 @@ SHARD_BYTES = 12 * 2**20
 def save(folder, model, progress):
     """Replace the checkpoint in `folder` by the present state of a run.
 
-    A new checkpoint is written beside the old one and renamed when it is complete. A stop
-    at any moment thus leaves the old one or the new one, and `load` takes the newest.
+    A new checkpoint is written beside the old one and renamed when it is complete. A
+    stop at any moment thus leaves the old one or the new one, and `load` takes the
+    newest.
 
     Args:
         folder: Where the run keeps its files.

@@ -8,8 +8,8 @@ import numpy as np
 class ZooModel(keras.Model):
     """A functional model with named outputs that takes the targets it has outputs for.
 
-    One data set can so serve all rows of a table: of the dictionary `y` a model uses the
-    entries that are named like its outputs.
+    One data set can so serve all rows of a table: of the dictionary `y` a model uses
+    the entries that are named like its outputs.
     """
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
@@ -60,6 +60,6 @@ def check_frames(x):
         raise ValueError("the frames have NaN or infinite pixels: clean them first.")
     if low < 0 or high > 1:
         raise ValueError(
-            f"the pixels are between {low:g} and {high:g}, and must be in [0, 1]: divide "
-            "8-bit images by 255."
+            f"the pixels are between {low:g} and {high:g}, and must be in [0, 1]: "
+            "divide 8-bit images by 255."
         )

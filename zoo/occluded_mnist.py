@@ -8,8 +8,8 @@ compiled `keras.Model` from frames `(batch, T, 32, 32, 1)` in [0, 1] to a dictio
 - `"frame"`: the predicted next frame after each frame, shape of the input;
 - `"probe"`: the read-out of Fig. 4, the next frame without bars, shape of the input.
 
-Training data gives `y` with the same keys: the label, the observed frames and the frames
-without bars; a model takes of it what it has outputs for.
+Training data gives `y` with the same keys: the label, the observed frames and the
+frames without bars; a model takes of it what it has outputs for.
 """
 
 from functools import partial
@@ -87,8 +87,9 @@ def table_7(width=1.0, table=table_5):
 def small_table(width=1.0):
     """A ladder for CPUs, which is not in the paper: half the rows of Table 5.
 
-    Like Table 5 it has two convolutional LSTMs, an LSTM on top, and convolutions between.
-    Its first row has no decoder: from there up everything lies on half the grid.
+    Like Table 5 it has two convolutional LSTMs, an LSTM on top, and convolutions
+    between. Its first row has no decoder: from there up everything lies on half the
+    grid.
 
     Args:
         width: Factor on the channels of all convolutions.
@@ -133,7 +134,8 @@ def occluded_mnist_rladder(
     Args:
         width: Factor on the channels of all convolutions.
         table: Function from `width` to the list of levels.
-        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder connections.
+        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
+            connections.
         classification: Whether the class is among the tasks.
         prediction: Whether the next frame is among the tasks.
         frame_weight: Weight of the squared error, summed over the pixels of a frame,
@@ -178,7 +180,7 @@ def occluded_mnist_hierarchical_rnn(
 def occluded_mnist_temporal_baseline(
     width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
 ):
-    """The temporal baseline of Table 1: a convolutional network under an LSTM (Table 6).
+    """The temporal baseline of Table 1: convolutions under an LSTM (Table 6).
 
     Args:
         width: Factor on the channels of all convolutions.
@@ -230,9 +232,7 @@ TABLE_1 = {
 def classifier(levels, iterations, learning_rate, unroll):
     """A compiled model of a ladder without decoders."""
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
-    ladder = RecurrentLadder(
-        levels, "none", iterations, unroll=unroll, name="ladder"
-    )
+    ladder = RecurrentLadder(levels, "none", iterations, unroll=unroll, name="ladder")
     top = layers.Identity(dtype="float32", name="class")(ladder(frames)["top"])
     return compiled(frames, {"class": top}, learning_rate)
 

@@ -1,8 +1,9 @@
 """The training protocol of Appendix D.1, in steps that can be stopped and resumed.
 
-Phase 1 trains on the training set. Whenever the error on the validation set rose against
-the epoch before, the learning rate is halved, down to a floor. Phase 2 starts anew, from
-the same seed, on training and validation set together, and repeats the rates of phase 1.
+Phase 1 trains on the training set. Whenever the error on the validation set rose
+against the epoch before, the learning rate is halved, down to a floor. Phase 2 starts
+anew, from the same seed, on training and validation set together, and repeats the rates
+of phase 1.
 """
 
 import time
@@ -22,7 +23,8 @@ def next_rate(rate, errors):
         errors: Validation errors of all epochs so far, at least one.
 
     Returns:
-        Half the rate, but not less than `LOWEST_RATE`, if the error rose, else the rate.
+        Half the rate, but not less than `LOWEST_RATE`, if the error rose, else the
+        rate.
     """
     rose = len(errors) > 1 and errors[-1] > errors[-2]
     return max(rate / 2, LOWEST_RATE) if rose else rate

@@ -17,9 +17,9 @@ TITLES = {"table-1": "Table 1: Occluded Moving MNIST"}
 HEAD = """# Results
 
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
-`python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in the
-paper. Mean ± standard deviation over seeds, with the number of seeds; every seed that was
-run is in it. An empty cell says "not run".
+`python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
+the paper. Mean ± standard deviation over seeds, with the number of seeds; every seed
+that was run is in it. An empty cell says "not run".
 """
 
 
@@ -110,7 +110,9 @@ def figure(runs, row, metric, size):
 
 
 def seconds(runs, row):
-    spent = {line["seed"]: float(line["seconds"]) for line in runs if line["row"] == row}
+    spent = {
+        line["seed"]: float(line["seconds"]) for line in runs if line["row"] == row
+    }
     return f"{statistics.mean(spent.values()) / 60:.1f}" if spent else ""
 
 

@@ -42,7 +42,7 @@ FIGURES = {
 def arguments(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m zoo.reproduce",
-        description="Train one row of a table of the paper and record its test figures.",
+        description="Train one row of a table and record its test figures.",
     )
     add = parser.add_argument
     add("table", choices=sorted(TABLES))
@@ -50,8 +50,14 @@ def arguments(argv=None):
     add("--seed", type=int, default=0, help="of the weights and the training sequences")
     add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
     add("--width", type=float, default=1.0, help="factor on the channels")
-    add("--epochs", type=int, help="epochs of a phase; default: until the error settles")
-    add("--sequences", type=int, help="sequences in an epoch; default: one for each digit")
+    add(
+        "--epochs", type=int, help="epochs of a phase; default: until the error settles"
+    )
+    add(
+        "--sequences",
+        type=int,
+        help="sequences in an epoch; default: one for each digit",
+    )
     add("--validation", type=int, help="validation sequences; default: all")
     add("--phases", type=int, choices=(1, 2), default=2, help="1: training set only")
     add("--batch-size", type=int, default=100)
@@ -110,7 +116,9 @@ def reproduce(args, row):
     if row.startswith("RLadder"):
         build = partial(build, frame_weight=args.frame_weight)
     steer = "frame_mse" if "w/o classification" in row else "class_error"
-    print(f"{args.table}, {row}, seed {args.seed}: {size(args)}, in {folder}", flush=True)
+    print(
+        f"{args.table}, {row}, seed {args.seed}: {size(args)}, in {folder}", flush=True
+    )
     model, progress = protocol.train(
         build,
         (train, valid),
@@ -186,7 +194,9 @@ def claim(folder, identity, resume):
         if not resume:
             raise ValueError(f"{folder} holds this run: go on with --resume.")
     elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty and holds no run: choose another --out.")
+        raise ValueError(
+            f"{folder} is not empty and holds no run: choose another --out."
+        )
     else:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(identity, indent=1))

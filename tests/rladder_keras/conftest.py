@@ -1,7 +1,6 @@
-"""What the tests of the library share: how a layer is run, and how it is initialised."""
+"""What the tests share: how a layer is run, and how it is initialised."""
 
 import os
-from pathlib import Path
 
 # The layers under test are tiny: compiling them without optimisation is faster.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
@@ -44,16 +43,6 @@ class Runner:
         for variable, value in zip(layer.non_trainable_variables, moved, strict=True):
             variable.assign(value)
         return outputs
-
-
-# Keras asks torch and its own variables for arrays in the way of NumPy 1.
-NUMPY_1 = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(NUMPY_1))
 
 
 @pytest.fixture

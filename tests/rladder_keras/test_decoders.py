@@ -40,7 +40,12 @@ def compare(run, rng, cell, twin, v_top, h, below=None, **kwargs):
 
 @pytest.mark.parametrize(
     ("v_top", "h"),
-    [((4, 3), (4, 5)), ((4, 3), (4, 2, 3, 2)), ((4, 2, 2), (4, 3)), ((4, 3), (4, 3, 2))],
+    [
+        ((4, 3), (4, 5)),
+        ((4, 3), (4, 2, 3, 2)),
+        ((4, 2, 2), (4, 3)),
+        ((4, 3), (4, 3, 2)),
+    ],
 )
 def test_g1_works_on_whatever_can_be_flattened(run, rng, v_top, h):
     cell = compare(run, rng, G1(), reference.g1, v_top, h)
@@ -77,7 +82,9 @@ def test_g1_starts_as_an_even_mixture_of_h_and_u(run, rng, cell, h):
     cell.build(v_top.shape, h.shape)
     w = reference.weights_of(cell)
     u = reference.linear(reference.below(w, "A"), v_top)
-    u = reference.batch_norm(u, reference.below(w, "A/norm"), reference.Iteration(row=0))
+    u = reference.batch_norm(
+        u, reference.below(w, "A/norm"), reference.Iteration(row=0)
+    )
     expected = reference.gate(reference.sigmoid(u), h, u)
     np.testing.assert_allclose(run(cell, v_top, h), expected, atol=ATOL)
 

@@ -1,4 +1,4 @@
-"""Tests of the encoder rows against their NumPy twins, and of what is special to each."""
+"""Tests of the encoder rows, first of all against their NumPy twins."""
 
 import keras
 import numpy as np
@@ -186,9 +186,7 @@ def test_a_stock_cell_gets_its_inputs_flattened_and_concatenated(
         ((3, 4, 5, 2), 3, 3),
     ],
 )
-def test_conv_is_relu_of_batch_normalised_convolution(
-    run, rng, shape, kernel, strides
-):
+def test_conv_is_relu_of_batch_normalised_convolution(run, rng, shape, kernel, strides):
     (x,) = draws(rng, shape)
     row = Conv(4, kernel, strides)
     row.build(shape)
@@ -213,12 +211,9 @@ def test_conv_with_feedback_is_a_convolution_of_the_concatenation(run, rng, grid
         np.testing.assert_allclose(y, expected, atol=ATOL)
     if grid == (5, 4):
         joint = np.concatenate([w["below/kernel"], w["feedback/kernel"]], axis=-2)
-        joint = {"below/kernel": joint, **w}
-        joint["below/kernel"] = np.concatenate(
-            [w["below/kernel"], w["feedback/kernel"]], axis=-2
-        )
         x = np.concatenate(double(inputs), axis=-1)
-        expected = reference.conv_bn_relu(joint, [x], iteration(True), 2)
+        w = {**w, "below/kernel": joint}
+        expected = reference.conv_bn_relu(w, [x], iteration(True), 2)
         np.testing.assert_allclose(y, expected, atol=ATOL)
 
 

@@ -134,7 +134,12 @@ def test_crop_cuts_at_the_end_of_each_axis(rng):
 
 @pytest.mark.parametrize(
     ("fine", "coarse", "strides"),
-    [((11,), (6,), (2,)), ((8, 8), (8, 4), (1, 2)), ((5,), (5,), (1,)), ((7,), (3,), (3,))],
+    [
+        ((11,), (6,), (2,)),
+        ((8, 8), (8, 4), (1, 2)),
+        ((5,), (5,), (1,)),
+        ((7,), (3,), (3,)),
+    ],
 )
 def test_stride_between_two_grids(fine, coarse, strides):
     assert stride_between((None, *fine, 1), (None, *coarse, 4)) == strides

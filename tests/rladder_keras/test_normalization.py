@@ -71,9 +71,7 @@ def test_outside_of_a_recurrence_it_is_that_of_keras(run, rng):
         x = rng.normal(i, 2, (4, 3, 2)).astype("float32")
         for training in (True, False):
             y = run(ours, x, training=training)
-            np.testing.assert_allclose(
-                y, run(theirs, x, training=training), atol=1e-5
-            )
+            np.testing.assert_allclose(y, run(theirs, x, training=training), atol=1e-5)
     np.testing.assert_allclose(
         number(ours.moving_mean)[0], number(theirs.moving_mean), atol=1e-5
     )

@@ -1,0 +1,45 @@
+"""The arrows between the packages: what may import what."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(
+    path.relative_to(ROOT)
+    for package in ("rladder_keras", "zoo")
+    for path in (ROOT / package).rglob("*.py")
+)
+
+
+def imported(path):
+    """Dotted names of all modules that a file imports, wherever it does."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield f"{node.module}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def starts(name, *packages):
+    return any(name == p or name.startswith(f"{p}.") for p in packages)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_run_one_way(path):
+    names = list(imported(path))
+    assert not [
+        n for n in names if starts(n, "keras.src", "tensorflow", "jax", "torch")
+    ]
+    if path.parts[0] == "rladder_keras":
+        assert not [n for n in names if starts(n, "zoo", "sklearn")]
+    if path.parts[:2] == ("zoo", "data") and path.name not in (
+        "batches.py",  # `keras.utils.PyDataset`, what `fit` takes on all backends
+        "digits.py",  # the download of MNIST, on demand
+    ):
+        assert not [n for n in names if starts(n, "keras", "rladder_keras")]
+    if path == Path("rladder_keras/ladder.py"):
+        cells = ("rladder_keras.encoders", "rladder_keras.decoders")
+        assert not [n for n in names if starts(n, *cells)]

@@ -1,0 +1,112 @@
+"""Tasks of the models: what they are scored on, and what reaches what."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import zoo
+from zoo import occluded_mnist as om
+
+
+def test_class_is_scored_after_the_last_frame_only():
+    probabilities = np.full((2, 3, 10), 0.05, "float32")
+    probabilities[:, 2, 7] = 0.55
+    labels, probabilities = map(ops.convert_to_tensor, ([7, 1], probabilities))
+    np.testing.assert_allclose(om.error(labels, probabilities), [0, 1])
+    loss = om.class_loss(labels, probabilities)
+    np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
+
+
+def test_a_prediction_is_compared_with_the_next_frame():
+    rng = np.random.default_rng(0)
+    frames, predicted = rng.random((2, 4, 5, 32, 32, 1)).astype("float32")
+    squares = (frames[:, 1:] - predicted[:, :-1]) ** 2
+    mse = squares.reshape(4, -1).mean(axis=1)
+    sums = squares.sum(axis=(2, 3, 4)).mean(axis=1)
+    frames, predicted = map(ops.convert_to_tensor, (frames, predicted))
+    np.testing.assert_allclose(om.mse(frames, predicted), mse, rtol=1e-5)
+    np.testing.assert_allclose(om.frame_loss(frames, predicted), sums, rtol=1e-5)
+
+
+def test_a_single_frame_has_no_prediction_error():
+    frames = ops.ones((2, 1, 32, 32, 1))
+    np.testing.assert_allclose(om.mse(frames, frames * 0), [0, 0])
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return om.occluded_mnist_rladder(0.1, table=om.small_table)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(1).random((4, 5, 32, 32, 1)).astype("float32")
+
+
+def test_outputs_are_probabilities_and_frames(model, frames):
+    outputs = model.predict(frames, verbose=0)
+    assert outputs["class"].shape == (4, 5, 10)
+    np.testing.assert_allclose(outputs["class"].sum(axis=-1), 1, atol=1e-5)
+    for name in ("frame", "probe"):
+        assert outputs[name].shape == frames.shape
+        assert 0 <= outputs[name].min() and outputs[name].max() <= 1
+
+
+def test_any_batch_size_and_length(model, frames):
+    for batch, steps in ((1, 1), (3, 2), (2, 5)):
+        outputs = model.predict(frames[:batch, :steps], verbose=0)
+        assert outputs["class"].shape == (batch, steps, 10)
+    longer = np.concatenate([frames, frames[:, :1]], axis=1)
+    first = model.predict(longer, verbose=0)["class"][:, :5]
+    np.testing.assert_allclose(
+        first, model.predict(frames, verbose=0)["class"], atol=1e-5
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_the_probe_trains_nothing_but_itself(frames):
+    """With the two tasks switched off, the probe's loss moves only its own weights."""
+    model = om.occluded_mnist_rladder(0.1, table=om.small_table)
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        loss={"class": None, "frame": None, "probe": om.probe_loss},
+    )
+    before = [ops.convert_to_numpy(v.value) for v in model.trainable_variables]
+    y = {"class": np.zeros(4), "frame": frames, "probe": frames}
+    model.fit(frames, y, verbose=0)
+    for v, old in zip(model.trainable_variables, before, strict=True):
+        moved = np.abs(ops.convert_to_numpy(v.value) - old).max() > 0
+        assert moved == v.path.startswith("probe"), v.path
+
+
+def test_targets_that_are_missing_are_named(model, frames):
+    with pytest.raises(ValueError, match="frame"):
+        model.train_on_batch(frames, {"class": np.zeros(4), "probe": frames})
+
+
+@pytest.mark.parametrize(
+    "spoil, message", [(np.nan, "NaN"), (255.0, "255"), (-1.0, r"\[0, 1\]")]
+)
+def test_frames_that_are_none_are_refused(model, frames, spoil, message):
+    frames = frames.copy()
+    frames[0, 0, 0, 0, 0] = spoil
+    with pytest.raises(ValueError, match=message):
+        model.predict(frames)
+
+
+def test_frames_of_another_size_are_refused(model):
+    with pytest.raises(ValueError, match="32, 32, 1"):
+        model.predict(np.zeros((1, 5, 28, 28, 1), "float32"), verbose=0)
+
+
+def test_a_small_ladder_learns_a_handful_of_sequences():
+    """Overfits eight sequences: the class is learned, frames are predicted better."""
+    keras.utils.set_random_seed(0)
+    train, _, _ = zoo.data.occluded_mnist("sklearn", 8, sequences=8, verbose=False)
+    frames, y = train[0]
+    model = om.occluded_mnist_rladder(0.5, table=om.small_table, learning_rate=5e-3)
+    losses = [model.train_on_batch(frames, y, return_dict=True) for _ in range(40)]
+    assert losses[-1]["class_error"] <= 0.25
+    assert losses[-1]["frame_mse"] < 0.7 * losses[0]["frame_mse"]

@@ -1,0 +1,170 @@
+"""The protocol of Appendix D.1, stopping and resuming, and the files of results."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from zoo import checkpoint, protocol, report, reproduce
+from zoo.data import load_digits
+
+
+def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
+    errors, rates = [], [protocol.FIRST_RATE]
+    for error in (0.5, 0.4, 0.45, 0.42, 0.43, 0.44, 0.45, 0.46):
+        errors.append(error)
+        rates.append(protocol.next_rate(rates[-1], errors))
+    expected = [1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 1.25e-4, 1e-4, 1e-4]
+    np.testing.assert_allclose(rates, expected)
+
+
+def test_phase_1_ends_when_the_error_settles_at_the_lowest_rate():
+    assert not protocol.finished([0.3, 0.2], [1e-3, 1e-3], None, 1)
+    assert not protocol.finished([0.2, 0.1], [1e-4, 1e-4], None, 1)
+    assert protocol.finished([0.1, 0.2], [1e-4, 1e-4], None, 1)
+    assert protocol.finished([0.1, 0.2], [1e-3, 1e-3], 2, 10)
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch):
+    """The commands below train on the digits of scikit-learn, a few of them."""
+    digits = load_digits("sklearn")
+    few = digits._replace(valid=type(digits.valid)(*(a[:6] for a in digits.valid)))
+    few = few._replace(test=type(digits.test)(*(a[:6] for a in digits.test)))
+    monkeypatch.setattr("zoo.data.batches.load_digits", lambda source: few)
+
+
+def command(tmp_path, *more, row="Temporal baseline", out="run"):
+    return (
+        f"table-1 --ladder small --width 0.1 --epochs 2 --sequences 8 --batch-size 4 "
+        f"--digits sklearn --verbose 0 --out {tmp_path / out} "
+        f"--runs {tmp_path / 'runs.csv'}"
+    ).split() + ["--row", row, *more]
+
+
+def train(tmp_path, *more, **kwargs):
+    args = reproduce.arguments(command(tmp_path, *more, **kwargs))
+    return reproduce.reproduce(args, args.row)
+
+
+def weights(model):
+    return [
+        ops.convert_to_numpy(v.value) for v in model.weights + model.optimizer.variables
+    ]
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
+    """Stopped after every epoch, through both phases."""
+    whole, _ = train(tmp_path, out="whole")
+    part, progress = train(tmp_path, "--time-budget", "0", out="parts")
+    stops = 0
+    while not progress["done"]:
+        stops += 1
+        part, progress = train(tmp_path, "--resume", "--time-budget", "0", out="parts")
+    assert stops == 3
+    for a, b in zip(weights(whole), weights(part), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    with open(tmp_path / "runs.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["row"] for line in lines] == ["Temporal baseline"] * 2
+    assert lines[0]["value"] == lines[1]["value"]
+    assert list(lines[0]) == reproduce.COLUMNS
+    assert lines[0]["size"].startswith("reduced: small ladder, width 0.1, 2 epochs")
+    # Once a run is recorded, resuming it again records nothing.
+    train(tmp_path, "--resume", out="parts")
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
+
+
+def test_a_folder_keeps_to_its_run(tmp_path):
+    train(tmp_path, "--time-budget", "0")
+    with pytest.raises(SystemExit, match="--resume"):
+        reproduce.main(command(tmp_path))
+    with pytest.raises(SystemExit, match="seed 0 and not 1"):
+        reproduce.main(command(tmp_path, "--resume", "--seed", "1"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("dear to someone")
+    with pytest.raises(SystemExit, match="holds no run"):
+        reproduce.main(command(tmp_path, "--resume", out="other"))
+
+
+def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
+    with pytest.raises(SystemExit, match="Temporal baseline"):
+        reproduce.main(command(tmp_path, row="RLader"))
+
+
+def small_model(units=3):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
+    model.compile("adam", "mse")
+    return model
+
+
+def test_a_checkpoint_is_split_into_small_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SHARD_BYTES", 30)
+    model = small_model()
+    checkpoint.save(tmp_path, model, {"epoch": 4})
+    other = small_model()
+    checkpoint.load(tmp_path, other)
+    assert checkpoint.progress(tmp_path) == {"epoch": 4}
+    assert len(list(tmp_path.glob("*/shard-*.npz"))) > 3
+    for a, b in zip(weights(model), weights(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_checkpoint_that_was_cut_off_is_not_seen(tmp_path, monkeypatch):
+    model = small_model()
+    checkpoint.save(tmp_path, model, {"epoch": 1})
+
+    def full(*args, **kwargs):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError):
+        checkpoint.save(tmp_path, model, {"epoch": 2})
+    assert checkpoint.progress(tmp_path) == {"epoch": 1}
+    checkpoint.load(tmp_path, model)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    checkpoint.save(tmp_path, small_model(), {})
+    with pytest.raises(ValueError, match="not of this model"):
+        checkpoint.load(tmp_path, small_model(units=4))
+
+
+def line(seed, value, size="full", row="RLadder"):
+    return {
+        **dict.fromkeys(reproduce.COLUMNS, ""),
+        "table": "table-1",
+        "row": row,
+        "metric": "classification error (%)",
+        "seed": seed,
+        "value": value,
+        "size": size,
+        "seconds": "60",
+    }
+
+
+def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
+    paper = report.read(report.RESULTS / "paper.csv")
+    text = report.render(
+        paper, [line("0", "1.0"), line("1", "2.0"), line("0", "30", "reduced: tiny")]
+    )
+    full, reduced = text.split("### Reduced: tiny")
+    assert "| 0.74 ± 0.09 | 1.50 ± 0.71 (2 seeds) |" in full
+    assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
+    assert "not run" in full
+
+
+def test_a_seed_that_was_run_again_counts_once():
+    runs = [line("0", "1.0"), line("0", "3.0")]
+    name = "classification error (%)"
+    assert report.figure(runs, "RLadder", name, "full") == "3.00 (1 seed)"
+
+
+def test_a_stale_report_is_found(tmp_path):
+    out = tmp_path / "RESULTS.md"
+    with pytest.raises(SystemExit, match="stale"):
+        report.main(["--check", "--out", str(out)])
+    report.main(["--out", str(out)])
+    report.main(["--check", "--out", str(out)])

@@ -1,0 +1,127 @@
+"""Tables 1, 5, 6 and 7, transcribed a second time."""
+
+import keras
+import numpy as np
+import pytest
+from keras.layers import AveragePooling2D, MaxPooling2D
+
+from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, LSTMCell, Softmax
+from zoo import occluded_mnist as om
+
+# Appendix D.1: layer, stride, channels (size), filter, decoder, its filter.
+TABLE_5 = """
+ConvLSTM 1 32 3 convG3 9
+Conv     1 32 3 convG3 3
+Conv     1 32 3 convG3 3
+Conv     1 32 3 convG3 3
+MAX      2 -  2 convG3 6
+ConvLSTM 1 32 3 convG3 9
+Conv     1 64 3 convG3 3
+Conv     1 64 3 convG3 3
+Conv     1 64 3 convG3 3
+MAX      2 -  2 convG3 6
+Conv     1 128 3 convG3 3
+Conv     1 64 1 convG3 3
+Conv     1 32 1 convG3 3
+AVERAGE  2 -  2 G1     -
+LSTM     - 16 - G1     -
+SoftMax  - 10 - -      -
+"""
+TABLE_6 = """
+Conv     1 32 3
+Conv     1 32 3
+Conv     1 32 3
+MAX      2 -  2
+Conv     1 64 3
+Conv     1 64 3
+Conv     1 64 3
+MAX      2 -  2
+Conv     1 128 3
+Conv     1 64 1
+Conv     1 32 1
+AVERAGE  2 -  2
+LSTM     - 16 -
+SoftMax  - 10 -
+"""
+TABLE_7 = TABLE_6.replace("LSTM     - 16 -\n", "")
+NAMES = {
+    ConvLSTMCell: "ConvLSTM",
+    Conv: "Conv",
+    MaxPooling2D: "MAX",
+    AveragePooling2D: "AVERAGE",
+    LSTMCell: "LSTM",
+    Softmax: "SoftMax",
+}
+
+
+def printed(levels, decoders):
+    """A list of levels in the form of the tables above."""
+    for encoder, decoder in levels:
+        name = NAMES[type(encoder)]
+        row = [name, "-", "-", "-"]
+        if name in ("MAX", "AVERAGE"):
+            row = [name, encoder.strides[0], "-", encoder.pool_size[0]]
+        elif name in ("ConvLSTM", "Conv"):
+            row = [name, encoder.strides, encoder.filters, encoder.kernel_size]
+        else:
+            row[2] = encoder.classes if name == "SoftMax" else encoder.filters
+        if decoders:
+            kinds = {ConvG3: "convG3", G1: "G1", type(None): "-"}
+            row += [kinds[type(decoder)], getattr(decoder, "kernel_size", "-")]
+        yield [str(cell) for cell in row]
+
+
+@pytest.mark.parametrize(
+    "table, text", [(om.table_5, TABLE_5), (om.table_6, TABLE_6), (om.table_7, TABLE_7)]
+)
+def test_table_is_the_papers(table, text):
+    rows = [line.split() for line in text.strip().splitlines()]
+    assert list(printed(table(), decoders=table is om.table_5)) == rows
+
+
+def trainable(model):
+    return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    "row, count",
+    [
+        # Encoder 426,538, decoder with read-out 1,651,041, and probe.
+        ("RLadder", 426_538 + 1_651_041 + 33),
+        # Without the three maps of the feedback and their gains.
+        ("RLadder w/o decoder-to-encoder conn.", 2_077_612 - 75_072),
+        ("RLadder w/o prediction task", 2_077_612 - 33),
+        ("RLadder w/o classification task", 2_077_612),
+        ("Hierarchical RNN (encoder only)", 351_466),
+        ("Temporal baseline", 230_026),
+        # 195,872 below, then 512 inputs for each of ten classes.
+        ("Optimal reconstruction and static classifier", 195_872 + 5_130),
+    ],
+)
+def test_full_width_has_as_many_weights_as_counted_by_hand(row, count):
+    assert trainable(om.TABLE_1[row]()) == count
+
+
+def test_the_letter_of_convg3_doubles_the_decoder():
+    levels = om.table_5(inner_kernel_size=3)
+    assert all(d.inner_kernel_size == 3 for _, d in levels if isinstance(d, ConvG3))
+
+
+@pytest.mark.parametrize("row", om.TABLE_1)
+def test_every_row_trains_saves_and_loads(row, tmp_path):
+    """One step of each model of Table 1 at a small size, and its file."""
+    keras.utils.set_random_seed(0)
+    model = om.TABLE_1[row](0.1, table=om.small_table)
+    static = row.startswith("Optimal")
+    frames = np.random.default_rng(0).random((4, 1 if static else 3, 32, 32, 1))
+    frames = frames.astype("float32")
+    y = {"class": np.arange(4), "frame": frames, "probe": frames}
+    history = model.fit(frames, y, batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    outputs = model.predict(frames, verbose=0)
+    assert set(outputs) == set(model.output_names)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    again = loaded.predict(frames, verbose=0)
+    for name, value in outputs.items():
+        np.testing.assert_allclose(again[name], value, atol=1e-6)
