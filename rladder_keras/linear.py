@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import initializers, layers, ops
 
 from rladder_keras.normalization import BatchNormalization, layer_normalization
@@ -65,7 +66,7 @@ class Linear(layers.Layer):
             ends = (channels, self.filters)
             grid = per_axis(self.kernel_size, input_shape)
             shape = grid + (ends[::-1] if self.transpose else ends)
-        self.kernel = self.add_weight(shape, "glorot_uniform", name="kernel")
+        self.kernel = self.add_weight(shape, glorot_uniform, name="kernel")
         if self.normalization == "layer":
             gain = initializers.Constant(self.gain)
             self.norm_gain = self.add_weight((self.filters,), gain, name="gain")
@@ -99,6 +100,18 @@ class Linear(layers.Layer):
             for n, k in zip(input_shape[1:-1], strides, strict=True)
         )
         return (input_shape[0], *grid, self.filters)
+
+
+def glorot_uniform(shape, dtype=None):
+    """Glorot's uniform initial weights, drawn by NumPy.
+
+    After `keras.utils.set_random_seed` they are thus the same on all backends. (Keras'
+    own initialisers are not; on JAX they also compile a program for each new shape.)
+    """
+    *grid, _, _ = shape
+    fans = math.prod(grid) * (shape[-2] + shape[-1])
+    limit = math.sqrt(6 / fans)
+    return ops.convert_to_tensor(np.random.uniform(-limit, limit, shape), dtype)
 
 
 def check_normalization(normalization):

@@ -1,14 +1,9 @@
-"""What the tests share: how a layer is run, and how it is initialised."""
+"""What the tests of the library share: above all, how a layer is run."""
 
-import os
-
-# The layers under test are tiny: compiling them without optimisation is faster.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from keras import ops, tree  # noqa: E402
+import keras
+import numpy as np
+import pytest
+from keras import ops, tree
 
 
 class Runner:
@@ -57,14 +52,8 @@ def rng():
 
 
 @pytest.fixture(autouse=True)
-def initialised_by_numpy(monkeypatch):
-    """Kernels from NumPy: the same on each backend, and nothing to compile on JAX."""
-    rng = np.random.default_rng(1)
-
-    def draw(self, shape, dtype=None):
-        return rng.uniform(-0.3, 0.3, shape).astype(dtype or keras.config.floatx())
-
-    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", draw)
+def seeded():
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture

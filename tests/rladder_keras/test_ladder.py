@@ -191,7 +191,7 @@ def test_a_stock_keras_cell_can_be_a_row(run):
         [
             Level(Conv(2, 3), ConvG3(3)),
             Level(layers.AveragePooling2D(2), G1()),
-            Level(StockCell(layers.GRUCell(3, recurrent_initializer="zeros")), G1()),
+            Level(StockCell(layers.SimpleRNNCell(3)), G1()),
         ],
         steps=2,
     )
@@ -343,8 +343,27 @@ def test_iterations_are_the_length_of_the_sequences_where_not_given():
 # The two loops over time
 
 
-def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops():
-    """A first step whose loss and statistics are the twin's, then two more steps."""
+def twins_loss(ladder, x, y):
+    outputs = reference.ladder(ladder, x, training=True)
+    return sum(((outputs[name] - y[name]) ** 2).mean() for name in y)
+
+
+def twins_slope(ladder, x, y, directions, epsilon=1e-3):
+    """Central difference of the twin's loss along a direction in weight space."""
+    weights = ladder.trainable_weights
+    start = [reference.numpy_of(w) for w in weights]
+    ends = []
+    for sign in (1, -1):
+        for weight, value, way in zip(weights, start, directions, strict=True):
+            weight.assign((value + sign * epsilon * way).astype("float32"))
+        ends.append(twins_loss(ladder, x, y))
+    for weight, value in zip(weights, start, strict=True):
+        weight.assign(value.astype("float32"))
+    return (ends[0] - ends[1]) / (2 * epsilon)
+
+
+def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops(rng):
+    """The first step has the twin's loss, gradient and statistics; two more follow."""
     x = frames(IMAGE, steps=2, batch=4)
     y = {
         "top": frames((4, 4, 2), steps=2, batch=4, seed=1),
@@ -360,14 +379,20 @@ def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops():
         model.optimizer.build(model.trainable_variables)  # spares a second tracing
         start = [reference.numpy_of(w) for w in ladder.trainable_weights]
         before = reference.moving_statistics(ladder)
-        expected = reference.ladder(ladder, x, training=True)
+        moments = reference.ladder(ladder, x, training=True)["moments"]
+        loss = twins_loss(ladder, x, y)
+        directions = [rng.normal(size=value.shape) for value in start]
+        slope = twins_slope(ladder, x, y, directions)
         fit = {"batch_size": 4, "shuffle": False, "verbose": 0}
         history = model.fit(x, y, epochs=1, **fit).history["loss"]
-        loss = sum(((expected[name] - y[name]) ** 2).mean() for name in y)
         assert history[0] == pytest.approx(loss, rel=1e-4)
-        assert_moved_as_twin(ladder, before, expected["moments"])
-        for weight, value in zip(ladder.trainable_weights, start, strict=True):
-            assert (reference.numpy_of(weight) != value).any(), weight.path
+        assert_moved_as_twin(ladder, before, moments)
+        found = 0
+        for n, weight in enumerate(ladder.trainable_weights):
+            gradient = (start[n] - reference.numpy_of(weight)) / 0.1
+            assert gradient.any(), weight.path
+            found += (gradient * directions[n]).sum()
+        assert found == pytest.approx(slope, rel=1e-2)
         history += model.fit(x, y, epochs=2, **fit).history["loss"]
         losses.append(history)
         weights.append([reference.numpy_of(w) for w in ladder.weights])

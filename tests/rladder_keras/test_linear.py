@@ -1,5 +1,6 @@
 """Tests of the linear maps: (transposed) convolutions and matrices, normalised."""
 
+import keras
 import numpy as np
 import pytest
 import reference
@@ -97,6 +98,38 @@ def test_gain_is_the_start_of_the_layer_normalisation():
     layer = Linear(3, normalization="layer", gain=0.1)
     layer.build((None, 2))
     np.testing.assert_allclose(reference.weights_of(layer)["gain"], 0.1, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "transpose", "shape", "fans"),
+    [
+        (None, False, (600, 30), 630),
+        ((3, 5), False, (3, 5, 20, 30), 15 * 50),
+        ((3, 5), True, (3, 5, 30, 20), 15 * 50),
+    ],
+)
+def test_kernels_start_uniform_in_glorots_range(kernel, transpose, shape, fans):
+    layer = Linear(30, kernel, transpose=transpose)
+    layer.build((None, 5, 6, 20))
+    value = reference.weights_of(layer)["kernel"]
+    limit = np.sqrt(6 / fans)
+    assert value.shape == shape
+    assert 0.98 * limit < np.abs(value).max() <= limit * (1 + 1e-6)
+    assert abs(value.mean()) < 0.02 * limit
+    assert value.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+
+
+def test_kernels_of_one_seed_are_the_same_on_each_backend():
+    keras.utils.set_random_seed(7)
+    layers = [Linear(4), Linear(4)]
+    for layer in layers:
+        layer.build((None, 3))
+    np.random.seed(7)
+    limit = np.sqrt(6 / 7)
+    for layer in layers:
+        expected = np.random.uniform(-limit, limit, (3, 4))
+        kernel = reference.weights_of(layer)["kernel"]
+        np.testing.assert_allclose(kernel, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("normalization", ["instance", "", 1])
