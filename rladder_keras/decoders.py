@@ -270,6 +270,9 @@ class ConvG3(_UpsamplingCell):
 class Identity(layers.Layer):
     """The decoder "Identity" of Table 8: hands `h` down as it is."""
 
+    def build(self, v_top_shape, h_shape, below_shape=None):
+        pass
+
     def call(self, v_top, h):
         return h
 

@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from rladder_keras.gates import gate
-from rladder_keras.linear import Linear, check_normalization, flatten, stride_between
+from rladder_keras.linear import Linear, check_normalization, flatten
 from rladder_keras.normalization import BatchNormalization
 
 register = keras.saving.register_keras_serializable("rladder_keras")
@@ -37,9 +37,8 @@ class _Encoder(layers.Layer):
         Its strides are those of the row where the input lies on the grid below, and 1
         where it is on the row's own grid (the state; a `d_l` of the size of `e_l`).
         """
-        strides = 1
-        if self.kernel_size is not None:
-            strides = stride_between(input_shape, self.state_shape)
+        on_own_grid = tuple(input_shape[1:-1]) == self.state_shape[1:-1]
+        strides = 1 if on_own_grid else self.strides
         kwargs.update(strides=strides, dtype=self.dtype_policy, name=name)
         linear = Linear(filters, self.kernel_size, **kwargs)
         linear.build(input_shape)

@@ -108,6 +108,7 @@ class LadderCell(layers.Layer):
         e = [tuple(x_shape)]
         for l, encoder in enumerate(self.encoders):
             with self.naming(l, f"its input has shape {e[-1]}"):
+                check_rank(encoder, e[-1])
                 e.append(tuple(encoder.compute_output_shape(e[-1])))
                 if 0 in e[-1]:
                     raise ValueError("the grid is too small for its pool or kernel.")
@@ -348,6 +349,13 @@ class RecurrentLadder(layers.RNN):
     def from_config(cls, config):
         levels = keras.saving.deserialize_keras_object(config.pop("levels"))
         return cls(levels, **config)
+
+
+def check_rank(layer, shape):
+    """Ask a stock layer, before it is called, whether it takes such an input."""
+    rank = getattr(layer.input_spec, "ndim", None)
+    if rank not in (None, len(shape)):
+        raise ValueError(f"{type(layer).__name__} takes inputs of {rank} axes.")
 
 
 def serialize(layer):

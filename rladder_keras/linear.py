@@ -125,6 +125,11 @@ def check_normalization(normalization):
 def per_axis(n, shape):
     """Kernel size or strides `n` as a tuple with one integer for each grid axis."""
     rank = len(shape) - 2
+    if rank < 1:
+        raise ValueError(
+            "a convolution needs an input of shape (batch, *grid, channels), but its "
+            f"input has shape {tuple(shape)}."
+        )
     n = (n,) * rank if isinstance(n, int) else tuple(n)
     if len(n) != rank:
         raise ValueError(

@@ -52,22 +52,26 @@ class BatchStatistics:
         self.index, self.moments = None, {}
 
     def collect(self):
-        """Batch moments of this iteration: a list of `(1, 2, channels)` tensors.
+        """The iteration's index, shape `(1,)`, and batch moments, `(1, 2, channels)`.
 
-        Empty at inference. The leading axis stands where the outputs of a step have
-        their batch axis, so that the moments go through the loop like any output.
+        An empty list at inference. The leading axis stands where the outputs of a step
+        have their batch axis, so that the moments go through the loop like any output.
         """
-        return [self.moments[n] for n in self.layers if n in self.moments]
+        moments = [self.moments[n] for n in self.layers if n in self.moments]
+        return [self.index, *moments] if moments else []
 
     def update(self, moments):
         """Assign the moving statistics, once for each iteration of a finished loop.
 
         Args:
-            moments: What `collect` gave, stacked over time: a list of tensors of
-                shape `(1, T, 2, channels)`.
+            moments: What `collect` gave, stacked over time: nothing, or the indices,
+                shape `(1, T)`, and tensors of shape `(1, T, 2, channels)`.
         """
-        for layer, m in zip(self.layers, moments, strict=bool(moments)):
-            layer.update(m[0])
+        if not moments:
+            return
+        index, *moments = moments
+        for layer, m in zip(self.layers, moments, strict=True):
+            layer.update(m[0], index[0])
 
 
 @keras.saving.register_keras_serializable("rladder_keras")
@@ -120,12 +124,16 @@ class BatchNormalization(layers.Layer):
         x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
         recurrence = _recurrence.get()
         if training:
-            mean, variance = ops.moments(x, axes=list(range(len(x.shape) - 1)))
+            # `ops.moments` subtracts squares on torch: a constant map of 300 would get
+            # a variance below zero.
+            axes = list(range(len(x.shape) - 1))
+            mean = ops.mean(x, axis=axes)
+            variance = ops.mean(ops.square(x - mean), axis=axes)
             moments = ops.stack([mean, variance])[None]
             if recurrence:
                 recurrence.moments[self] = moments
             else:
-                self.update(moments)
+                self.update(moments, ops.zeros((1,), "int32"))
         else:
             index = recurrence.index if recurrence else ops.zeros((1,), "int32")
             row = ops.minimum(index, self.iterations - 1)
@@ -137,16 +145,17 @@ class BatchNormalization(layers.Layer):
         shift = ops.cast(self.offset, x.dtype) - mean * scale
         return ops.cast(x * scale + shift, dtype)
 
-    def update(self, moments):
+    def update(self, moments, index):
         """Exponential moving average, one update for each iteration.
 
         Args:
-            moments: Batch means and variances, shape `(T, 2, channels)`. Iterations
+            moments: Batch means and variances, shape `(T, 2, channels)`.
+            index: Which iterations they are of: integers in a row, shape `(T,)`. Those
                 past the last row of statistics update that row one after the other.
         """
         steps = ops.shape(moments)[0]
         t = ops.arange(steps, dtype="int32")
-        row = ops.minimum(t, self.iterations - 1)
+        row = ops.minimum(index, self.iterations - 1)
         # How many later iterations of this loop update the same row.
         later = ops.where(row == self.iterations - 1, steps - 1 - t, 0)
         weight = (1 - self.momentum) * self.momentum ** ops.cast(later, moments.dtype)

@@ -144,7 +144,8 @@ def test_one_update_for_each_iteration_and_the_last_row_takes_the_rest(
     statistics, (layer,) = recurrence(iterations)
     moments = rng.uniform(0.5, 2, (steps, 2, 2)).astype("float32")
     before = reference.weights_of(layer)
-    statistics.update([ops.array(moments[None])])
+    indices = np.arange(steps, dtype="int32")[None]
+    statistics.update([ops.array(indices), ops.array(moments[None])])
     after = reference.weights_of(layer)
     for i, name in enumerate(("moving_mean", "moving_variance")):
         expected = reference.moving_average(before[name], moments[:, i])
@@ -171,7 +172,8 @@ def test_moments_are_collected_in_the_order_of_building_and_assigned_only_after(
     with statistics.iteration(index(0)):
         for i in (2, 0, 1):
             layers[i](ops.array(x[i]), training=True)
-        collected = [number(m) for m in statistics.collect()]
+        t, *collected = [number(m) for m in statistics.collect()]
+    assert t == [0]
     assert [m.shape for m in collected] == [(1, 2, 2)] * 3
     for i, (mean, variance) in enumerate(m[0] for m in collected):
         np.testing.assert_allclose(mean, x[i].mean(0), atol=1e-6)
@@ -189,7 +191,7 @@ def test_two_recurrences_do_not_see_each_other(rng):
     with outer.iteration(index(2)):
         with inner.iteration(index(0)):
             b(x, training=True)
-            assert len(inner.collect()) == 1
+            assert len(inner.collect()) == 2  # index and moments
         y = number(a(x))
         assert outer.collect() == []
     w = reference.weights_of(a)
