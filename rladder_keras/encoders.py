@@ -210,7 +210,7 @@ class LSTMCell(ConvLSTMCell):
     """Fully connected LSTM with normalised maps; inputs are flattened.
 
     Args:
-        units: Size of the output and of both states.
+        filters: Units: size of the output and of both states.
         **kwargs: As in `ConvLSTMCell`, without `kernel_size` and `strides`.
 
     Call arguments:
@@ -227,7 +227,7 @@ class GRUCell(ConvGRUCell):
     """Fully connected GRU with normalised maps; inputs are flattened.
 
     Args:
-        units: Size of the output and of the state.
+        filters: Units: size of the output and of the state.
         **kwargs: As in `ConvGRUCell`, without `kernel_size` and `strides`.
 
     Call arguments:
@@ -279,6 +279,7 @@ class StockCell(layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         cell = keras.saving.deserialize_keras_object(config.pop("cell"))
         return cls(cell, **config)
 

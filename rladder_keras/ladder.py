@@ -228,6 +228,7 @@ class LadderCell(layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         levels = [
             [keras.saving.deserialize_keras_object(layer) for layer in level]
             for level in config.pop("levels")
@@ -277,9 +278,18 @@ class RecurrentLadder(layers.RNN):
     def __init__(
         self, levels, feedback="recurrent", iterations=None, unroll="auto", **kwargs
     ):
+        for name in set(kwargs) - {
+            "name",
+            "dtype",
+            "trainable",
+            "activity_regularizer",
+        }:
+            raise ValueError(f"RecurrentLadder has no argument {name!r}.")
         cell = levels
         if isinstance(levels, (list, tuple)):
             cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
+        elif feedback != "recurrent" or iterations is not None:
+            raise ValueError("give feedback and iterations to the cell, not beside it.")
         if unroll not in (True, False, "auto"):
             raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
         # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
@@ -294,6 +304,7 @@ class RecurrentLadder(layers.RNN):
                 "a still image with one repetition for each iteration."
             )
         batch, steps, *frame = sequences_shape
+        self.input_spec = layers.InputSpec(shape=(None, None, *frame))
         self.cell.resolve_iterations(steps)
         if not self.cell.built:
             self.cell.build((batch, *frame))
@@ -347,6 +358,7 @@ class RecurrentLadder(layers.RNN):
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         levels = keras.saving.deserialize_keras_object(config.pop("levels"))
         return cls(levels, **config)
 

@@ -56,7 +56,7 @@ class Linear(layers.Layer):
         self.gain = gain
         self.norm = None
         if normalization == "batch":
-            self.norm = BatchNormalization(dtype=self.dtype_policy)
+            self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape):
         channels = input_shape[-1]

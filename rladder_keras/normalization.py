@@ -70,7 +70,8 @@ class BatchStatistics:
         if not moments:
             return
         index, *moments = moments
-        for layer, m in zip(self.layers, moments, strict=True):
+        trained = [layer for layer in self.layers if layer.trainable]
+        for layer, m in zip(trained, moments, strict=True):
             layer.update(m[0], index[0])
 
 
@@ -79,7 +80,8 @@ class BatchNormalization(layers.Layer):
     """Batch normalisation with moving statistics for each iteration of a recurrence.
 
     Normalises over all axes but the last. Gain and offset are shared by all
-    iterations. Outside of a recurrence it is an ordinary batch normalisation.
+    iterations. Outside of a recurrence it is an ordinary batch normalisation. Frozen
+    (`trainable = False`) it uses its moving statistics also in training.
 
     Args:
         momentum: Weight of the past in the moving statistics.
@@ -123,7 +125,7 @@ class BatchNormalization(layers.Layer):
         dtype = x.dtype
         x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
         recurrence = _recurrence.get()
-        if training:
+        if training and self.trainable:
             # `ops.moments` subtracts squares on torch: a constant map of 300 would get
             # a variance below zero.
             axes = list(range(len(x.shape) - 1))
