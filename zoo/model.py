@@ -39,22 +39,27 @@ class ZooModel(keras.Model):
         return {name: y[name] for name in y_pred}
 
     def fit(self, x=None, *args, **kwargs):
-        check_frames(x)
+        check_frames(x, self.input_shape)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        check_frames(x)
+        check_frames(x, self.input_shape)
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        check_frames(x)
+        check_frames(x, self.input_shape)
         return super().predict(x, *args, **kwargs)
 
 
-def check_frames(x):
-    """Refuse arrays whose values are not frames in [0, 1]; other inputs pass unseen."""
+def check_frames(x, shape):
+    """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass."""
     if not isinstance(x, np.ndarray) or x.size == 0:
         return
+    if len(x.shape) != len(shape) or x.shape[2:] != tuple(shape[2:]):
+        raise ValueError(
+            f"the frames have shape {x.shape}, and must have (batch, T, "
+            f"{', '.join(map(str, shape[2:]))})."
+        )
     low, high = np.min(x), np.max(x)
     if not np.isfinite([low, high]).all():
         raise ValueError("the frames have NaN or infinite pixels: clean them first.")
