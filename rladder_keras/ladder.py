@@ -9,7 +9,7 @@ from keras import layers, ops, tree
 from rladder_keras.normalization import BatchStatistics
 
 FEEDBACK = ("recurrent", "all", "none")
-LONGEST_UNROLLED = 20  # by measurement, see benchmarks/step_time.py
+LONGEST_UNROLLED = 20  # an estimate: longer loops take minutes to compile
 
 
 class Level(NamedTuple):

@@ -263,13 +263,14 @@ def pixels(d, name):
 def compiled(frames, outputs, learning_rate, frame_weight=0.0):
     """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
     losses = {"class": class_loss, "frame": frame_loss, "probe": probe_loss}
-    weights = {"class": 1.0, "frame": frame_weight, "probe": frame_weight}
+    # The probe is trained whether or not there is a prediction task.
+    weights = {"class": 1.0, "frame": frame_weight, "probe": frame_weight or 1.0}
     metrics = {"class": [error], "frame": [mse], "probe": None}
     model = ZooModel(frames, outputs)
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={name: losses[name] for name in outputs},
-        loss_weights={name: weights[name] or 1.0 for name in outputs},
+        loss_weights={name: weights[name] for name in outputs},
         metrics={name: metrics[name] for name in outputs},
     )
     # Make the variables of optimiser and metrics now. TensorFlow else traces the whole
