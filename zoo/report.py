@@ -7,10 +7,11 @@ paper's figures do not.
 
 import argparse
 import csv
-import os
 import statistics
 import sys
 from pathlib import Path
+
+from zoo.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {"table-1": "Table 1: Occluded Moving MNIST"}
@@ -34,9 +35,7 @@ def main(argv=None):
         if not args.out.exists() or args.out.read_text(encoding="utf-8") != text:
             sys.exit(f"error: {args.out} is stale: run `python -m zoo.report`.")
         return
-    temporary = args.out.with_name(f".{args.out.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, args.out)
+    write_whole(args.out, text.encode())
 
 
 def read(path):

@@ -23,6 +23,7 @@ import numpy as np
 
 import zoo
 from zoo import occluded_mnist, protocol
+from zoo.files import write_whole
 
 RUNS = Path(__file__).parent / "results" / "runs.csv"
 COLUMNS = (
@@ -137,7 +138,7 @@ def reproduce(args, row):
         print(f"this run is in {args.runs} already", flush=True)
     else:
         record(args, row, model, progress, test)
-        write_whole(folder / "figures.json", json.dumps(identity))
+        write_whole(folder / "figures.json", json.dumps(identity).encode())
     return model, progress
 
 
@@ -199,7 +200,7 @@ def claim(folder, identity, resume):
         )
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(identity, indent=1))
+        write_whole(file, json.dumps(identity, indent=1).encode())
 
 
 def identify(args, row):
@@ -230,12 +231,6 @@ def size(args):
 
 def slug(row):
     return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
-
-
-def write_whole(path, text):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def commit():

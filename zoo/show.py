@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.occluded_mnist import Sequences, visibility
+from zoo.files import write_whole
 
 BARS = (0.80, 0.88, 0.96)  # tint of the bars, which look like the background
 TRUE = "#2166ac"
@@ -232,7 +233,7 @@ def _write_figure(path, figure):
             f"{str(path)!r} must end in .png, .pdf or .svg (or .gif for the animation "
             "of one sequence)."
         )
-    return _write(path, lambda file: figure.savefig(file, format=suffix[1:]))
+    return write_whole(path, lambda file: figure.savefig(file, format=suffix[1:]))
 
 
 def _write_animation(path, figures):
@@ -258,17 +259,4 @@ def _write_animation(path, figures):
             loop=0,
         )
 
-    return _write(Path(path), save)
-
-
-def _write(path, save):
-    """Writes beside the path first, so that no reader meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            save(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_whole(Path(path), save)

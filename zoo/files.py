@@ -1,0 +1,24 @@
+"""Files that are there whole or not at all."""
+
+import os
+
+
+def write_whole(path, save):
+    """Write beside the path first, so that no reader meets half a file.
+
+    Args:
+        path: `pathlib.Path` of the file; its folder is made if need be.
+        save: Function that writes to a binary file, or the bytes.
+
+    Returns:
+        The path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(save) if isinstance(save, bytes) else save(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
