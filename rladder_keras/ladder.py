@@ -65,7 +65,11 @@ class LadderCell(layers.Layer):
             raise ValueError(f"feedback must be one of {FEEDBACK}, not {feedback!r}.")
         if not levels:
             raise ValueError("a ladder needs at least one Level.")
+        if iterations is not None and iterations < 1:
+            raise ValueError(f"iterations must be 1 or more, not {iterations}.")
         levels = [Level(*level) for level in levels]
+        for l, level in enumerate(levels):
+            check_kind(l, level.encoder)
         self.encoders = [level.encoder for level in levels]
         self.decoders = [level.decoder for level in levels]
         self.feedback = feedback
@@ -250,6 +254,7 @@ class RecurrentLadder(layers.RNN):
             statistics shared by all iterations, which suits long sequences only.
         unroll: `True` is a Python loop, `False` a loop of the backend, and `"auto"`
             takes the one that is faster (see `benchmarks/`).
+        dtype: Policy of the ladder and of all its levels, if given.
 
     Call arguments:
         sequences: Shape `(batch, T, ...)`.
@@ -287,6 +292,10 @@ class RecurrentLadder(layers.RNN):
             raise ValueError(f"RecurrentLadder has no argument {name!r}.")
         cell = levels
         if isinstance(levels, (list, tuple)):
+            if "dtype" in kwargs:
+                for layer in tree.flatten([list(level) for level in levels]):
+                    if layer is not None:
+                        layer.dtype_policy = kwargs["dtype"]
             cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
         elif feedback != "recurrent" or iterations is not None:
             raise ValueError("give feedback and iterations to the cell, not beside it.")
@@ -309,8 +318,10 @@ class RecurrentLadder(layers.RNN):
         if not self.cell.built:
             self.cell.build((batch, *frame))
 
-    def call(self, sequences, initial_state=None, mask=None):
-        if mask is not None:
+    def call(self, sequences, initial_state=None, mask=None, sequences_mask=None):
+        # Keras' name for the mask that comes with the sequences is `mask`, or
+        # `sequences_mask` where there is an initial state beside them.
+        if mask is not None or sequences_mask is not None:
             raise ValueError(
                 "RecurrentLadder does not take masks: batch sequences of equal length, "
                 "or leave the mask to the loss (sample_weight)."
@@ -361,6 +372,20 @@ class RecurrentLadder(layers.RNN):
         config = dict(config)
         levels = keras.saving.deserialize_keras_object(config.pop("levels"))
         return cls(levels, **config)
+
+
+def check_kind(l, encoder):
+    """Refuse stock layers that do not work as encoder row `l`, and say what does."""
+    name = type(encoder).__name__
+    if isinstance(encoder, (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)):
+        remedy = f"wrap the stock cell: StockCell(keras.layers.{name}(...))"
+    elif isinstance(encoder, layers.BatchNormalization):
+        remedy = "its statistics would mix the iterations, use rladder_keras.Conv"
+    elif isinstance(encoder, layers.RNN):
+        remedy = "rows are cells without a loop over time, such as ConvLSTMCell"
+    else:
+        return
+    raise ValueError(f"level {l + 1}: {name} is no row of a ladder: {remedy}.")
 
 
 def check_rank(layer, shape):

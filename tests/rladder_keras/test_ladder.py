@@ -667,6 +667,38 @@ def test_masks_are_refused():
         ladder(x, mask=np.ones((2, 3), bool))
     with pytest.raises(ValueError, match="does not take masks"):
         ladder(layers.Masking()(x))
+    state = ladder.cell.get_initial_state(2)
+    with pytest.raises(ValueError, match="does not take masks"):
+        ladder(layers.Masking()(x), initial_state=state)
+
+
+@pytest.mark.parametrize(
+    ("row", "remedy"),
+    [
+        (layers.LSTMCell(2), "StockCell"),
+        (layers.BatchNormalization(), "Conv"),
+        (layers.LSTM(2), "without a loop"),
+    ],
+)
+def test_stock_layers_that_are_no_rows_are_refused(row, remedy):
+    with pytest.raises(ValueError, match=f"level 2: {type(row).__name__}.*{remedy}"):
+        RecurrentLadder([Level(LSTMCell(2)), Level(row)])
+
+
+def test_iterations_below_one_are_refused():
+    with pytest.raises(ValueError, match="iterations must be 1 or more"):
+        RecurrentLadder([Level(LSTMCell(2))], iterations=0)
+
+
+def test_dtype_reaches_the_levels():
+    levels = [Level(Conv(2, 3), G1()), Level(LSTMCell(2), G1())]
+    ladder = RecurrentLadder(levels, iterations=2, dtype="mixed_bfloat16", unroll=False)
+    outputs = ladder(np.ones((2, 2, 4, 4, 1), "float32"))
+    names = {
+        name: keras.backend.standardize_dtype(x.dtype) for name, x in outputs.items()
+    }
+    assert names == {"top": "bfloat16", "bottom": "bfloat16"}
+    assert levels[0].encoder.maps[0].compute_dtype == "bfloat16"
 
 
 @pytest.mark.parametrize(
