@@ -27,6 +27,13 @@ from statistics import median
 from benchmarks import steps, table
 
 ROOT = Path(__file__).parents[1]
+# For ours and the peers alike, what `zoo.heap.keep_freed_memory` does.
+KEEP_FREED_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 
 
 class Child:
@@ -51,6 +58,7 @@ class Child:
             KERAS_BACKEND=backend,
             OMP_NUM_THREADS=str(cores()),
             TF_CPP_MIN_LOG_LEVEL="2",
+            **KEEP_FREED_MEMORY,
             # Several processes live on a GPU: none may reserve all of its memory.
             TF_FORCE_GPU_ALLOW_GROWTH="true",
             XLA_PYTHON_CLIENT_PREALLOCATE="false",

@@ -17,6 +17,7 @@ import numpy as np
 
 import zoo
 from zoo.data.occluded_mnist import copy_error
+from zoo.heap import keep_freed_memory
 from zoo.occluded_mnist import small_table
 
 
@@ -45,6 +46,7 @@ def main(argv=None):
     add("--width", type=float, default=1.0, help="factor on the channels")
     add("--seed", type=int, default=0)
     args = parser.parse_args(argv)
+    keep_freed_memory()
     keras.utils.set_random_seed(args.seed)
     try:
         train, valid, test = zoo.data.occluded_mnist(

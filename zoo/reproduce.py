@@ -24,6 +24,7 @@ import numpy as np
 import zoo
 from zoo import occluded_mnist, protocol
 from zoo.files import write_whole
+from zoo.heap import keep_freed_memory
 
 RUNS = Path(__file__).parent / "results" / "runs.csv"
 COLUMNS = (
@@ -77,6 +78,7 @@ def arguments(argv=None):
 def main(argv=None):
     """Run the command line; bad arguments and bad data end with one sentence."""
     args = arguments(argv)
+    keep_freed_memory()
     try:
         rows = TABLES[args.table]
         for row in rows if args.row == "all" else [args.row]:
