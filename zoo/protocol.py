@@ -69,6 +69,7 @@ def train(
         folder: Where checkpoints are kept.
         seed: Of the initial weights.
         epochs: Number of epochs of each phase; by default until the error settles.
+            With more than a finished run had, and `phases=1`, it goes on.
         patience: See `finished`.
         phases: 2, or 1 to leave phase 2 out.
         time_budget: Seconds after which to stop, at the end of an epoch.
@@ -94,6 +95,15 @@ def train(
         }
     else:
         checkpoint.load(folder, model)
+        # A phase 1 that was over may be asked to go on for more epochs.
+        if progress["phase"] == phases == 1:
+            errors, rates = progress["errors"], progress["rates"]
+            if epochs is not None and epochs < len(errors):
+                raise ValueError(
+                    f"{folder} has {len(errors)} epochs already: ask for as many or "
+                    "more, or choose another folder."
+                )
+            progress["done"] = finished(errors, rates, epochs, patience)
     while not progress["done"]:
         epoch_started = time.monotonic()
         epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]

@@ -137,11 +137,11 @@ def reproduce(args, row):
     )
     if not progress["done"]:
         print("stopped within the time budget; go on with --resume", flush=True)
-    elif (folder / "figures.json").exists():
+    elif recorded(folder) == progress["epoch"]:
         print(f"this run is in {args.runs} already", flush=True)
     else:
         record(args, row, model, progress, test)
-        write_whole(folder / "figures.json", json.dumps(identity).encode())
+        write_whole(folder / "recorded.json", json.dumps(progress["epoch"]).encode())
     return model, progress
 
 
@@ -170,6 +170,12 @@ def record(args, row, model, progress, test):
     append(args.runs, lines)
     for line in lines:
         print(f"{row}, seed {args.seed}: {line['metric']} {line['value']}", flush=True)
+
+
+def recorded(folder):
+    """After how many epochs the figures of this run were recorded last."""
+    file = folder / "recorded.json"
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def append(path, lines):
@@ -212,6 +218,8 @@ def identify(args, row):
         "table,seed,ladder,width,epochs,sequences,validation,phases,batch_size,"
         "frame_weight,digits"
     ).split(",")
+    if args.phases == 1:
+        names.remove("epochs")  # a longer run begins like a shorter one
     identity = {name: getattr(args, name) for name in names}
     return {**identity, "row": row, "backend": keras.backend.backend()}
 

@@ -77,6 +77,21 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
 
 
+def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
+    whole, _ = train(tmp_path, "--phases", "1", "--epochs", "3", out="whole")
+    train(tmp_path, "--phases", "1", out="part")
+    more = ("--phases", "1", "--epochs", "3", "--resume")
+    part, progress = train(tmp_path, *more, out="part")
+    assert progress["epoch"] == 3 and progress["done"]
+    for a, b in zip(weights(whole), weights(part), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    with open(tmp_path / "runs.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["epochs"] for line in lines] == ["3", "2", "3"]
+    with pytest.raises(ValueError, match="has 3 epochs already"):
+        train(tmp_path, "--phases", "1", "--resume", out="part")
+
+
 def test_a_folder_keeps_to_its_run(tmp_path):
     train(tmp_path, "--time-budget", "0")
     with pytest.raises(SystemExit, match="--resume"):
