@@ -129,8 +129,7 @@ class BatchNormalization(layers.Layer):
             # `ops.moments` subtracts squares on torch: a constant map of 300 would get
             # a variance below zero.
             axes = list(range(len(x.shape) - 1))
-            mean = ops.mean(x, axis=axes)
-            variance = ops.mean(ops.square(x - mean), axis=axes)
+            mean, variance = ops.mean(x, axis=axes), ops.var(x, axis=axes)
             moments = ops.stack([mean, variance])[None]
             if recurrence:
                 recurrence.moments[self] = moments
