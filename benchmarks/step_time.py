@@ -4,7 +4,8 @@
 
 Each backend, loop and width is measured in a process of its own, and so is each peer.
 The processes live side by side and compute in turns, never two at once, so that what
-else the machine does falls on all of them alike. The peers are the hand-written PyTorch
+else the machine does falls on all of them alike, and all keep the memory that they free
+(`zoo/heap.py`). The peers are the hand-written PyTorch
 ladder of `benchmarks/torch_ladder.py` and a stack of `keras.layers.ConvLSTM2D` with the
 same backend and loop and about as many multiply-accumulates. This process imports no
 framework; `--child` is how it starts the others.
@@ -27,13 +28,6 @@ from statistics import median
 from benchmarks import steps, table
 
 ROOT = Path(__file__).parents[1]
-# For ours and the peers alike, what `zoo.heap.keep_freed_memory` does.
-KEEP_FREED_MEMORY = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
 
 
 class Child:
@@ -58,7 +52,6 @@ class Child:
             KERAS_BACKEND=backend,
             OMP_NUM_THREADS=str(cores()),
             TF_CPP_MIN_LOG_LEVEL="2",
-            **KEEP_FREED_MEMORY,
             # Several processes live on a GPU: none may reserve all of its memory.
             TF_FORCE_GPU_ALLOW_GROWTH="true",
             XLA_PYTHON_CLIENT_PREALLOCATE="false",

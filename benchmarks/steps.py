@@ -146,6 +146,9 @@ def answer(args):
     os.dup2(2, 1)  # what the frameworks print
     import keras
 
+    from zoo.heap import keep_freed_memory
+
+    keep_freed_memory()
     backend = keras.backend.backend()
     keras.utils.set_random_seed(0)
     works = {work.__name__: work for work in (ladder, torch_ladder, conv_lstm, data)}

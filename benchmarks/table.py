@@ -17,8 +17,7 @@ LEGEND = """\
 "Compile" is what the first call takes longer than a later one. The rate counts six
 times the forward multiply-accumulates, as share of what a 1024 x 1024 fp32 product
 reaches in the same framework and process, and in brackets of the fastest framework's.
-Memory is that of the process on the host; all processes keep the memory that they free,
-as above. The last columns are the peer's time by ours,
+Memory is that of the process on the host. The last columns are the peer's time by ours,
 the median over turns taken one after the other: above 1, ours is faster. The peers are
 `benchmarks/torch_ladder.py`, the same model by hand, and a stack of
 `keras.layers.ConvLSTM2D` with the same backend and loop and, within 10 %, as many

@@ -292,10 +292,9 @@ class RecurrentLadder(layers.RNN):
             raise ValueError(f"RecurrentLadder has no argument {name!r}.")
         cell = levels
         if isinstance(levels, (list, tuple)):
-            if "dtype" in kwargs:
-                for layer in tree.flatten([list(level) for level in levels]):
-                    if layer is not None:
-                        layer.dtype_policy = kwargs["dtype"]
+            if kwargs.get("dtype") is not None:
+                for layer in (layer for level in levels for layer in level if layer):
+                    layer.dtype_policy = kwargs["dtype"]
             cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
         elif feedback != "recurrent" or iterations is not None:
             raise ValueError("give feedback and iterations to the cell, not beside it.")

@@ -61,8 +61,9 @@ def main(argv=None):
         build(args.width, table=small_table)
         for build in (zoo.occluded_mnist_rladder, zoo.occluded_mnist_temporal_baseline)
     )
-    figures, steps = {}, {}
-    for name, model in {"temporal baseline": baseline, "RLadder": ladder}.items():
+    models = {"temporal baseline": baseline, "RLadder": ladder}
+    figures = {}
+    for name, model in models.items():
         print(f"\n{name}: {model.count_params():,} parameters", flush=True)
         train.epoch = 0
         model.fit(
@@ -72,13 +73,13 @@ def main(argv=None):
             verbose=1 if sys.stdout.isatty() else 2,
         )
         figures[name] = model.evaluate(test, verbose=0, return_dict=True)
-        steps[name] = int(model.optimizer.iterations)
 
     frames = np.concatenate([x for x, _ in (test[i] for i in range(len(test)))])
     print(f"\non {len(frames)} test sequences:")
     for name, values in figures.items():
         error = f"{100 * values['class_error']:.1f} %"
-        print(f"  classification error, {name}: {error} after {steps[name]} steps")
+        steps = int(models[name].optimizer.iterations)
+        print(f"  classification error, {name}: {error} after {steps} steps")
     copied = 1e5 * float(np.mean(copy_error(frames)))
     predicted = 1e5 * figures["RLadder"]["frame_mse"]
     print(f"  next-frame error (1e-5), copy of the last frame: {copied:.0f}")
