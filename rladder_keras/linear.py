@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 from keras import initializers, layers, ops
 
@@ -77,14 +78,8 @@ class Linear(layers.Layer):
         if self.kernel_size is None:
             x = ops.matmul(flatten(x), self.kernel)
         else:
-            convolve = ops.conv_transpose if self.transpose else ops.conv
-            x = convolve(
-                x,
-                self.kernel,
-                strides=per_axis(self.strides, x.shape),
-                padding="same",
-                data_format="channels_last",
-            )
+            strides = per_axis(self.strides, x.shape)
+            x = convolve(x, self.kernel, strides, self.transpose)
         if self.normalization == "layer":
             x = layer_normalization(x, self.norm_gain, self.groups)
         elif self.normalization == "batch":
@@ -100,6 +95,20 @@ class Linear(layers.Layer):
             for n, k in zip(input_shape[1:-1], strides, strict=True)
         )
         return (input_shape[0], *grid, self.filters)
+
+
+def convolve(x, kernel, strides, transpose=False):
+    """Convolution, or transposed one, of channels-last maps with padding "same"."""
+    operation = ops.conv_transpose if transpose else ops.conv
+    options = {"strides": strides, "padding": "same"}
+    if keras.backend.backend() != "torch":
+        return operation(x, kernel, data_format="channels_last", **options)
+    # Keras copies channels-last maps to channels-first and, for a convolution, back
+    # again. What torch calls channels-last in memory is this view of them: no copy.
+    batch, *grid, channels = range(len(x.shape))
+    x = ops.transpose(x, (batch, channels, *grid))
+    x = operation(x, kernel, data_format="channels_first", **options)
+    return ops.transpose(x, (0, *(axis + 1 for axis in grid), 1))
 
 
 def glorot_uniform(shape, dtype=None):

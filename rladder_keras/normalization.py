@@ -126,10 +126,12 @@ class BatchNormalization(layers.Layer):
         x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
         recurrence = _recurrence.get()
         if training and self.trainable:
-            # `ops.moments` subtracts squares on torch: a constant map of 300 would get
-            # a variance below zero.
+            # Not `ops.moments`, which on torch subtracts squares: a constant map of 300
+            # would get a variance below zero.
             axes = list(range(len(x.shape) - 1))
-            mean, variance = ops.mean(x, axis=axes), ops.var(x, axis=axes)
+            mean = ops.mean(x, axis=axes)
+            x = x - mean
+            variance = ops.mean(ops.square(x), axis=axes)
             moments = ops.stack([mean, variance])[None]
             if recurrence:
                 recurrence.moments[self] = moments
@@ -138,13 +140,11 @@ class BatchNormalization(layers.Layer):
         else:
             index = recurrence.index if recurrence else ops.zeros((1,), "int32")
             row = ops.minimum(index, self.iterations - 1)
-            mean = ops.take(self.moving_mean, row, axis=0)
-            variance = ops.take(self.moving_variance, row, axis=0)
             # (1, channels) -> (channels,)
-            mean, variance = mean[0], variance[0]
+            x = x - ops.take(self.moving_mean, row, axis=0)[0]
+            variance = ops.take(self.moving_variance, row, axis=0)[0]
         scale = ops.cast(self.gain, x.dtype) * ops.rsqrt(variance + self.epsilon)
-        shift = ops.cast(self.offset, x.dtype) - mean * scale
-        return ops.cast(x * scale + shift, dtype)
+        return ops.cast(x * scale + ops.cast(self.offset, x.dtype), dtype)
 
     def update(self, moments, index):
         """Exponential moving average, one update for each iteration.
@@ -190,7 +190,17 @@ def layer_normalization(x, gain, groups=1, epsilon=1e-3):
     Returns:
         Tensor of the shape of `x`.
     """
+    if groups > 1:
+        pairs = zip(ops.split(x, groups, -1), ops.split(gain, groups), strict=True)
+        parts = [layer_normalization(*pair, epsilon=epsilon) for pair in pairs]
+        return ops.concatenate(parts, axis=-1)
     axes = list(range(1, len(x.shape)))
-    parts = ops.split(x, groups, axis=-1) if groups > 1 else [x]
-    parts = [ops.layer_normalization(p, axis=axes, epsilon=epsilon) for p in parts]
-    return (ops.concatenate(parts, axis=-1) if groups > 1 else parts[0]) * gain
+    if keras.backend.backend() == "torch":
+        # One kernel, which wants a gain for each unit.
+        gain = ops.broadcast_to(gain, x.shape[1:])
+        return ops.layer_normalization(x, gain, axis=axes, epsilon=epsilon)
+    dtype = x.dtype
+    x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+    x = x - ops.mean(x, axis=axes, keepdims=True)
+    variance = ops.mean(ops.square(x), axis=axes, keepdims=True)
+    return ops.cast(x * (ops.rsqrt(variance + epsilon) * gain), dtype)
