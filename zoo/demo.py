@@ -41,7 +41,7 @@ def main(argv=None):
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo"), help="folder for pictures and model")
     add("--digits", default="sklearn", help="'sklearn', 'mnist', 'auto' or a file")
-    add("--seconds", type=float, default=170, help="time to train the RLadder")
+    add("--seconds", type=float, default=190, help="time to train each model")
     add("--epochs", type=int, default=20, help="of 1000 sequences, at most")
     add("--width", type=float, default=1.0, help="factor on the channels")
     add("--seed", type=int, default=0)
@@ -50,7 +50,7 @@ def main(argv=None):
     keras.utils.set_random_seed(args.seed)
     try:
         train, valid, test = zoo.data.occluded_mnist(
-            args.digits, 25, sequences=1000, evaluation_sequences=300, seed=args.seed
+            args.digits, 10, sequences=1000, evaluation_sequences=1000, seed=args.seed
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
