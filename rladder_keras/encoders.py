@@ -329,8 +329,6 @@ class Softmax(layers.Layer):
         inputs: `e_{l-1}(t)`, shape `(batch, ...)`; it is flattened.
     """
 
-    accepts_feedback = False
-
     def __init__(self, classes, normalization=None, **kwargs):
         super().__init__(**kwargs)
         self.classes = classes

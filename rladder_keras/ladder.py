@@ -69,9 +69,7 @@ class LadderCell(layers.Layer):
             raise ValueError("a ladder needs at least one Level.")
         if iterations is not None and iterations < 1:
             raise ValueError(f"iterations must be 1 or more, not {iterations}.")
-        levels = [Level(*level) for level in levels]
-        for l, level in enumerate(levels):
-            check_kind(l, level.encoder)
+        levels = [as_level(l, level) for l, level in enumerate(levels)]
         self.encoders = [level.encoder for level in levels]
         self.decoders = [level.decoder for level in levels]
         self.feedback = feedback
@@ -156,7 +154,7 @@ class LadderCell(layers.Layer):
         """Say in which row of the table something does not fit."""
         try:
             yield
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ArithmeticError) as error:
             names = [
                 "no decoder" if layer is None else type(layer).__name__
                 for layer in self.levels[l]
@@ -295,6 +293,7 @@ class RecurrentLadder(layers.RNN):
         cell = levels
         if isinstance(levels, (list, tuple)):
             if kwargs.get("dtype") is not None:
+                levels = [as_level(l, level) for l, level in enumerate(levels)]
                 for layer in (layer for level in levels for layer in level if layer):
                     layer.dtype_policy = kwargs["dtype"]
             cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
@@ -322,6 +321,12 @@ class RecurrentLadder(layers.RNN):
     def call(self, sequences, initial_state=None, mask=None, sequences_mask=None):
         # Keras' name for the mask that comes with the sequences is `mask`, or
         # `sequences_mask` where there is an initial state beside them.
+        dtype = keras.backend.standardize_dtype(sequences.dtype)
+        if not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                "RecurrentLadder takes sequences of floats, but the input is of type "
+                f"{dtype}: cast it to float32, divide 8-bit images by 255."
+            )
         if mask is not None or sequences_mask is not None:
             raise ValueError(
                 "RecurrentLadder does not take masks: batch sequences of equal length, "
@@ -375,6 +380,31 @@ class RecurrentLadder(layers.RNN):
         return cls(levels, **config)
 
 
+def as_level(l, row):
+    """Row `l` of a table as a `Level`; what is none is refused, with the remedy."""
+    if not isinstance(row, (list, tuple)) or not 1 <= len(row) <= 2:
+        raise ValueError(
+            f"level {l + 1} must be Level(encoder) or Level(encoder, decoder), and is "
+            f"{row!r}."
+        )
+    level = Level(*row)
+    for layer in level:
+        if isinstance(layer, type):
+            raise ValueError(
+                f"level {l + 1}: {layer.__name__} is a class, and a row is made of "
+                f"layers: write {layer.__name__}(...)."
+            )
+    if not isinstance(level.encoder, layers.Layer) or not isinstance(
+        level.decoder, layers.Layer | None
+    ):
+        raise ValueError(
+            f"level {l + 1} must have a layer as encoder and a layer or None as "
+            f"decoder, and has {level.encoder!r} and {level.decoder!r}."
+        )
+    check_kind(l, level.encoder)
+    return level
+
+
 def check_kind(l, encoder):
     """Refuse stock layers that do not work as encoder row `l`, and say what does."""
     name = type(encoder).__name__
@@ -382,6 +412,8 @@ def check_kind(l, encoder):
         remedy = f"wrap the stock cell: StockCell(keras.layers.{name}(...))"
     elif isinstance(encoder, layers.BatchNormalization):
         remedy = "its statistics would mix the iterations, use rladder_keras.Conv"
+    elif isinstance(encoder, layers.Softmax):
+        remedy = "the top row with its weights is rladder_keras.Softmax"
     elif isinstance(encoder, layers.RNN):
         remedy = "rows are cells without a loop over time, such as ConvLSTMCell"
     else:

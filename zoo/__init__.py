@@ -1,5 +1,6 @@
 """The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
 
+from rladder_keras import __version__
 from zoo import data, show
 from zoo.occluded_mnist import (
     occluded_mnist_hierarchical_rnn,
@@ -9,6 +10,7 @@ from zoo.occluded_mnist import (
 )
 
 __all__ = [
+    "__version__",
     "data",
     "occluded_mnist_hierarchical_rnn",
     "occluded_mnist_rladder",

@@ -3,10 +3,14 @@
 import json
 import os
 import shutil
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from keras import ops
+
+from zoo.files import read_json
 
 SHARD_BYTES = 12 * 2**20
 
@@ -52,13 +56,19 @@ def load(folder, model):
     path = complete(Path(folder))[-1]
     arrays = {}
     for shard in sorted(path.glob("shard-*.npz")):
-        with np.load(shard, allow_pickle=False) as opened:
-            arrays.update(opened)
+        try:
+            with open(shard, "rb") as file, np.load(file, allow_pickle=False) as opened:
+                arrays.update(opened)
+        except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+            raise ValueError(
+                f"{shard} is damaged: delete {folder} and train anew."
+            ) from error
     expected = variables(model)
     shapes = {name: tuple(v.shape) for name, v in expected.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError(
-            f"the checkpoint {path} is not of this model: choose another --out."
+            f"the checkpoint {path} is not of this model, or lacks files: choose "
+            "another --out."
         )
     for name, variable in expected.items():
         variable.assign(arrays[name])
@@ -67,7 +77,7 @@ def load(folder, model):
 def progress(folder):
     """What `save` was given as `progress`, or `None` where there is no checkpoint."""
     paths = complete(Path(folder))
-    return json.loads((paths[-1] / "progress.json").read_text()) if paths else None
+    return read_json(paths[-1] / "progress.json") if paths else None
 
 
 def complete(folder):

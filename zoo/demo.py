@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ import zoo
 from zoo.data.occluded_mnist import copy_error
 from zoo.heap import keep_freed_memory
 from zoo.occluded_mnist import small_table
+from zoo.reproduce import integer, positive
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -41,10 +43,10 @@ def main(argv=None):
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo"), help="folder for pictures and model")
     add("--digits", default="sklearn", help="'sklearn', 'mnist', 'auto' or a file")
-    add("--seconds", type=float, default=190, help="time to train each model")
-    add("--epochs", type=int, default=20, help="of 1000 sequences, at most")
-    add("--width", type=float, default=1.0, help="factor on the channels")
-    add("--seed", type=int, default=0)
+    add("--seconds", type=positive, default=190, help="time to train each model")
+    add("--epochs", type=partial(integer, 1), default=20, help="of 1000 sequences")
+    add("--width", type=positive, default=1.0, help="factor on the channels")
+    add("--seed", type=partial(integer, 0), default=0)
     args = parser.parse_args(argv)
     keep_freed_memory()
     keras.utils.set_random_seed(args.seed)
@@ -52,9 +54,9 @@ def main(argv=None):
         train, valid, test = zoo.data.occluded_mnist(
             args.digits, 10, sequences=1000, evaluation_sequences=1000, seed=args.seed
         )
+        args.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    args.out.mkdir(parents=True, exist_ok=True)
     print(f"backend {keras.backend.backend()}; pictures and model go to {args.out}/")
 
     ladder, baseline = (

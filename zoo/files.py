@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import json
 import os
 
 
@@ -22,3 +23,11 @@ def write_whole(path, save):
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def read_json(path):
+    """What a JSON file holds; one that is damaged is named."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: delete it or its folder.") from error

@@ -38,15 +38,19 @@ DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
 register = keras.saving.register_keras_serializable("zoo")
 
 
-def table_5(width=1.0, inner_kernel_size=1):
+def table_5(width=1.0, literal=False):
     """Structure of RLadder for Occluded Moving MNIST, without its row "Input".
 
     Args:
         width: Factor on the channels of all convolutions.
-        inner_kernel_size: Kernel of the inner convolutions of `ConvG3`.
+        literal: Whether the inner convolutions of `ConvG3` have the printed filter size
+            too, instead of 1x1: 3.99 million parameters at full width.
     """
     c = partial(channels, width)
-    G3 = partial(ConvG3, inner_kernel_size=inner_kernel_size)
+
+    def G3(kernel_size):
+        return ConvG3(kernel_size, kernel_size if literal else 1)
+
     # fmt: off
     return [
         #     Encoder                 Decoder
@@ -112,6 +116,8 @@ def small_table(width=1.0):
 
 def channels(width, n):
     """`n` channels at that width."""
+    if not 0 < width < float("inf"):
+        raise ValueError(f"`width` must be a number above 0, not {width!r}.")
     return max(1, round(width * n))
 
 
@@ -150,6 +156,11 @@ def occluded_mnist_rladder(
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
     ladder = RecurrentLadder(table(width), feedback, FRAMES, unroll, name="ladder")
     d = ladder(frames)
+    if "bottom" not in d:
+        raise ValueError(
+            "this table has no decoder to predict frames with: give a row one, or "
+            "take `occluded_mnist_hierarchical_rnn`."
+        )
     outputs = {}
     if classification:
         outputs["class"] = layers.Identity(dtype="float32", name="class")(d["top"])

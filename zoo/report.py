@@ -20,7 +20,7 @@ HEAD = """# Results
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 `python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
 the paper. Mean ± standard deviation over seeds, with the number of seeds; every seed
-that was run is in it. An empty cell says "not run".
+that was run is in it. A cell is empty where a row has no such figure.
 """
 
 
@@ -57,17 +57,17 @@ def section(table, paper, runs):
     metrics = list(dict.fromkeys(line["metric"] for line in paper))
     rows = list(dict.fromkeys(line["row"] for line in paper))
     parts = [f"## {TITLES[table]}\n", "### Full size\n"]
+    printed = {(line["row"], line["metric"]): line for line in paper}
     header = [f"{metric}, {who}" for metric in metrics for who in ("paper", "ours")]
     lines = []
     for row in rows:
         cells = []
         for metric in metrics:
-            printed = [p for p in paper if (p["row"], p["metric"]) == (row, metric)]
-            if not printed:
-                cells += ["", ""]
-                continue
-            cells.append(f"{printed[0]['value']} ± {printed[0]['sd']}")
-            cells.append(figure(runs, row, metric, "full"))
+            cells += ["", ""]
+            if (row, metric) in printed:
+                line = printed[row, metric]
+                cells[-2] = f"{line['value']} ± {line['sd']}"
+                cells[-1] = figure(runs, row, metric, "full")
         lines.append([row, *cells])
     parts.append(grid(["", *header], lines))
     for size in sorted({line["size"] for line in runs} - {"full"}):
@@ -78,11 +78,13 @@ def section(table, paper, runs):
             + "; ".join(facts(of_size))
             + ".\n"
         )
-        lines = [
-            [row, *(figure(of_size, row, metric, size) for metric in metrics), cost]
-            for row in rows
-            for cost in [seconds(of_size, row)]
-        ]
+        lines = []
+        for row in rows:
+            cells = [
+                figure(of_size, row, metric, size) if (row, metric) in printed else ""
+                for metric in metrics
+            ]
+            lines.append([row, *cells, seconds(of_size, row)])
         parts.append(grid(["", *metrics, "minutes"], lines))
     return "\n".join(parts)
 
@@ -99,8 +101,7 @@ def latest(runs, row, metric, size):
 def figure(runs, row, metric, size):
     values = list(latest(runs, row, metric, size).values())
     if not values:
-        has_row = any(line["row"] == row and line["size"] == size for line in runs)
-        return "" if has_row else "not run"
+        return "not run"
     mean, n = statistics.mean(values), len(values)
     digits = 2 if mean < 100 else 1
     if n == 1:

@@ -22,8 +22,8 @@ import keras
 import numpy as np
 
 import zoo
-from zoo import occluded_mnist, protocol
-from zoo.files import write_whole
+from zoo import checkpoint, occluded_mnist, protocol
+from zoo.files import read_json, write_whole
 from zoo.heap import keep_freed_memory
 
 RUNS = Path(__file__).parent / "results" / "runs.csv"
@@ -50,21 +50,32 @@ def arguments(argv=None):
     add = parser.add_argument
     add("table", choices=sorted(TABLES))
     add("--row", required=True, help="label of the row as printed, or 'all'")
-    add("--seed", type=int, default=0, help="of the weights and the training sequences")
-    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
-    add("--width", type=float, default=1.0, help="factor on the channels")
     add(
-        "--epochs", type=int, help="epochs of a phase; default: until the error settles"
+        "--seed",
+        type=partial(integer, 0),
+        default=0,
+        help="of the weights and the training sequences",
+    )
+    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
+    add("--width", type=positive, default=1.0, help="factor on the channels")
+    add(
+        "--epochs",
+        type=partial(integer, 1),
+        help="epochs of a phase; default: until the error settles",
     )
     add(
         "--sequences",
-        type=int,
+        type=partial(integer, 1),
         help="sequences in an epoch; default: one for each digit",
     )
-    add("--validation", type=int, help="validation sequences; default: all")
+    add(
+        "--validation",
+        type=partial(integer, 1),
+        help="validation sequences; default: all",
+    )
     add("--phases", type=int, choices=(1, 2), default=2, help="1: training set only")
-    add("--batch-size", type=int, default=BATCH_SIZE)
-    add("--frame-weight", type=float, default=occluded_mnist.FRAME_WEIGHT)
+    add("--batch-size", type=partial(integer, 1), default=BATCH_SIZE)
+    add("--frame-weight", type=positive, default=occluded_mnist.FRAME_WEIGHT)
     add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
     add("--unroll", choices=("auto", "yes", "no"), default="auto", help="the loop")
     add("--out", type=Path, help="folder of the checkpoints; default: below runs/")
@@ -73,6 +84,24 @@ def arguments(argv=None):
     add("--runs", type=Path, default=RUNS, help="file of the figures")
     add("--verbose", type=int, default=2, help="as in model.fit")
     return parser.parse_args(argv)
+
+
+def integer(least, text):
+    """Argument of the command line: an integer of that size or above."""
+    if not re.fullmatch(r"\d+", text) or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be an integer of {least} or more")
+    return int(text)
+
+
+def positive(text):
+    """Argument of the command line: a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number above 0")
+    return number
 
 
 def main(argv=None):
@@ -98,9 +127,9 @@ def reproduce(args, row):
     """
     folder = args.out or Path("runs", args.table, slug(row), f"seed-{args.seed}")
     if args.row == "all" and args.out:
+        if (args.out / "run.json").exists():
+            raise ValueError(f"{args.out} holds a single run: name its --row.")
         folder = args.out / slug(row)
-    identity = identify(args, row)
-    claim(folder, identity, args.resume)
     data = partial(
         zoo.data.occluded_mnist,
         args.digits,
@@ -111,6 +140,7 @@ def reproduce(args, row):
     )
     train, valid, _ = data(evaluation_sequences=args.validation)
     merged, _, test = data(merge_validation=True, verbose=False)
+    claim(folder, identify(args, row), args.resume)
     build = partial(
         TABLES[args.table][row],
         args.width,
@@ -120,9 +150,9 @@ def reproduce(args, row):
     if row.startswith("RLadder"):
         build = partial(build, frame_weight=args.frame_weight)
     steer = "frame_mse" if "w/o classification" in row else "class_error"
-    print(
-        f"{args.table}, {row}, seed {args.seed}: {size(args)}, in {folder}", flush=True
-    )
+    over = (checkpoint.progress(folder) or {"epoch": 0})["epoch"]
+    how = f"goes on after epoch {over}" if over else "starts"
+    print(f"{args.table}, {row}, seed {args.seed}: {size(args)}, {how}, in {folder}")
     model, progress = protocol.train(
         build,
         (train, valid),
@@ -175,7 +205,7 @@ def record(args, row, model, progress, test):
 def recorded(folder):
     """After how many epochs the figures of this run were recorded last."""
     file = folder / "recorded.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    return read_json(file) if file.exists() else None
 
 
 def append(path, lines):
@@ -185,6 +215,8 @@ def append(path, lines):
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     if not path.exists():
         writer.writeheader()
+    elif path.read_text().splitlines()[:1] != [",".join(COLUMNS)]:
+        raise ValueError(f"{path} is not a file of runs: choose another --runs.")
     writer.writerows(lines)
     with open(path, "ab", buffering=0) as file:
         file.write(text.getvalue().encode())
@@ -194,13 +226,16 @@ def claim(folder, identity, resume):
     """Make `folder` the home of this run, or check that it is."""
     file = folder / "run.json"
     if file.exists():
-        known = json.loads(file.read_text())
+        known = read_json(file)
         different = sorted(k for k in identity if known.get(k) != identity[k])
         if different:
             what = ", ".join(
                 f"{k} {known.get(k)!r} and not {identity[k]!r}" for k in different
             )
-            raise ValueError(f"{folder} holds another run, with {what}: choose --out.")
+            raise ValueError(
+                f"{folder} holds another run, with {what}: choose another --out, or "
+                "give what that run had (for a backend, set KERAS_BACKEND)."
+            )
         if not resume:
             raise ValueError(f"{folder} holds this run: go on with --resume.")
     elif folder.exists() and any(folder.iterdir()):
@@ -233,6 +268,8 @@ def size(args):
         epochs = "" if args.epochs is None else f"{args.epochs} "
         length = f" of {args.sequences} sequences" if args.sequences else ""
         parts.append(f"{epochs}epochs{length}")
+    if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
+        parts.append(f"frame weight {args.frame_weight:g}")
     if args.batch_size != BATCH_SIZE:
         parts.append(f"batches of {args.batch_size}")
     if args.phases == 1:

@@ -791,3 +791,25 @@ def test_a_cell_can_be_given_instead_of_levels(run):
     expected = reference.ladder(built(statistics(), feedback="all"), x)
     assert ladder.cell is cell
     assert_like_twin(ladder, run(ladder, x), expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (lambda: Level(LSTMCell(4), G1), r"level 2: G1 is a class.*write G1\(\.\.\.\)"),
+        (lambda: Level(Conv), "level 2: Conv is a class"),
+        (lambda: Conv(4, 3), r"level 2 must be Level\(encoder\)"),
+        (lambda: Level(Conv(4, 3), "G1"), "level 2 must have a layer as encoder"),
+        (lambda: Level(None, G1()), "level 2 must have a layer as encoder"),
+        (lambda: Level(keras.layers.Softmax()), "level 2: .*rladder_keras.Softmax"),
+    ],
+)
+def test_what_is_no_row_is_refused_by_number(row, message):
+    with pytest.raises(ValueError, match=message):
+        RecurrentLadder([Level(Conv(4, 3)), row()])
+
+
+def test_frames_of_integers_are_refused():
+    ladder = RecurrentLadder([Level(Conv(2, 3))])
+    with pytest.raises(ValueError, match="type uint8: .*divide 8-bit images by 255"):
+        ladder(np.zeros((2, 3, 4, 4, 1), "uint8"))

@@ -104,6 +104,53 @@ def test_a_folder_keeps_to_its_run(tmp_path):
         reproduce.main(command(tmp_path, "--resume", out="other"))
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--epochs 0", "--epochs -1", "--width 0", "--width nan", "--sequences 0"]
+    + ["--validation 0", "--batch-size x", "--frame-weight -1", "--seed -1"],
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path, option, capsys):
+    with pytest.raises(SystemExit):
+        reproduce.main(command(tmp_path, *option.split()))
+    assert "must be a" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
+    with pytest.raises(SystemExit, match="do not fill one batch"):
+        reproduce.main(command(tmp_path, "--batch-size", "50"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_rows_do_not_go_into_the_folder_of_one(tmp_path):
+    train(tmp_path, "--time-budget", "0")
+    with pytest.raises(SystemExit, match="holds a single run: name its --row"):
+        reproduce.main(command(tmp_path, "--resume", row="all"))
+
+
+@pytest.mark.parametrize(
+    "name", ["run.json", "recorded.json", "progress.json", "shard-000.npz"]
+)
+def test_damaged_files_of_a_run_are_named(tmp_path, name):
+    train(tmp_path, "--phases", "1")
+    (path,) = (tmp_path / "run").rglob(name)
+    path.write_bytes(path.read_bytes()[: 50 if name.endswith("npz") else 0])
+    with pytest.raises(SystemExit, match=f"{name} is damaged"):
+        reproduce.main(command(tmp_path, "--phases", "1", "--resume"))
+
+
+def test_figures_are_written_to_files_of_runs_only(tmp_path):
+    (tmp_path / "runs.csv").write_text("dear diary\n")
+    with pytest.raises(SystemExit, match="not a file of runs"):
+        reproduce.main(command(tmp_path, "--phases", "1", "--epochs", "1"))
+    assert (tmp_path / "runs.csv").read_text() == "dear diary\n"
+
+
+def test_another_weight_of_the_prediction_is_another_size(tmp_path):
+    args = reproduce.arguments(command(tmp_path, "--frame-weight", "1"))
+    assert "frame weight 1" in reproduce.size(args)
+
+
 def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
     with pytest.raises(SystemExit, match="Temporal baseline"):
         reproduce.main(command(tmp_path, row="RLader"))
@@ -169,6 +216,8 @@ def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
     assert "| 0.74 ± 0.09 | 1.50 ± 0.71 (2 seeds) |" in full
     assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
     assert "not run" in full
+    # The task without classes has no such error, whether it was run or not.
+    assert "| RLadder w/o classification task |  | not run |" in reduced
 
 
 def test_a_seed_that_was_run_again_counts_once():

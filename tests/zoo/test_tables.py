@@ -1,5 +1,7 @@
 """Tables 1, 5, 6 and 7, transcribed a second time."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -103,8 +105,22 @@ def test_full_width_has_as_many_weights_as_counted_by_hand(row, count):
 
 
 def test_the_letter_of_convg3_doubles_the_decoder():
-    levels = om.table_5(inner_kernel_size=3)
-    assert all(d.inner_kernel_size == 3 for _, d in levels if isinstance(d, ConvG3))
+    model = om.occluded_mnist_rladder(table=partial(om.table_5, literal=True))
+    # In each ConvG3 of n channels and kernel k three more inner kernels of k x k - 1.
+    of_32, of_64 = 9**2 + 3 * 3**2 + 6**2 + 9**2 - 6, 3 * 3**2 + 6**2 + 3**2 - 5
+    more = 3 * (32**2 * (of_32 + 8) + 64**2 * of_64 + 128**2 * 8)
+    assert trainable(model) == 2_077_612 + more == 3_991_468
+
+
+@pytest.mark.parametrize("width", [0, -1, float("nan"), float("inf")])
+def test_widths_that_are_none_are_refused(width):
+    with pytest.raises(ValueError, match="`width` must be a number above 0"):
+        om.occluded_mnist_rladder(width)
+
+
+def test_a_table_without_decoders_cannot_predict_frames():
+    with pytest.raises(ValueError, match="no decoder to predict frames"):
+        om.occluded_mnist_rladder(0.1, table=lambda width: om.table_6(width))
 
 
 @pytest.mark.parametrize("row", om.TABLE_1)
