@@ -1,0 +1,131 @@
+"""MIDI files: what is read, what is written, and what is refused."""
+
+import mido
+import numpy as np
+import pytest
+
+from zoo.data.midi import KEYS, LOWEST, read_midi, write_midi
+
+
+def save(path, *tracks, ticks=480):
+    """A file with a track for each list of messages."""
+    file = mido.MidiFile(ticks_per_beat=ticks)
+    for messages in tracks:
+        file.add_track().extend(messages)
+    file.save(path)
+    return path
+
+
+def note(kind, key, time, **kwargs):
+    kwargs.setdefault("velocity", 64)
+    return mido.Message(kind, note=key, time=time, **kwargs)
+
+
+def sounding(roll):
+    return [list(np.flatnonzero(frame) + LOWEST) for frame in roll]
+
+
+def test_a_roll_survives_writing_and_reading(tmp_path):
+    rng = np.random.default_rng(0)
+    roll = (rng.random((40, KEYS)) < 0.1).astype("uint8")
+    roll[0, 0] = roll[-1, -1] = 1  # no silence at the ends, which files do not keep
+    for step in (0.25, 0.5, 1.0):
+        path = write_midi(tmp_path / "a.mid", roll, step)
+        np.testing.assert_array_equal(read_midi(path, step), roll)
+        finer = read_midi(path, step / 2)
+        np.testing.assert_array_equal(finer, np.repeat(roll, 2, axis=0))
+
+
+def test_held_notes_tracks_and_note_on_without_velocity(tmp_path):
+    low = [note("note_on", 40, 0), note("note_off", 40, 4 * 480)]
+    high = [
+        note("note_on", 60, 480),
+        note("note_on", 60, 480, velocity=0),  # which is a release
+        note("note_on", 62, 0),
+        note("note_off", 62, 960),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", low, high), step=1.0)
+    assert sounding(roll) == [[40], [40, 60], [40, 62], [40, 62]]
+
+
+def test_a_note_sounds_for_one_step_at_least_and_is_put_to_the_nearest(tmp_path):
+    messages = [
+        note("note_on", 60, 0),
+        note("note_off", 60, 10),
+        note("note_on", 61, 480 - 20),  # almost a step after the first
+        note("note_off", 61, 480),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
+    assert sounding(roll) == [[60], [61]]
+
+
+def test_a_note_that_is_never_released_sounds_to_the_end(tmp_path):
+    messages = [
+        note("note_on", 50, 0),
+        note("note_on", 70, 480),
+        note("note_off", 70, 480),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
+    assert sounding(roll) == [[50], [50, 70]]
+
+
+def test_the_tempo_map_counts_in_seconds_only(tmp_path):
+    tempos = [
+        mido.MetaMessage("set_tempo", tempo=1_000_000, time=0),
+        mido.MetaMessage("set_tempo", tempo=2_000_000, time=480),
+    ]
+    notes = [
+        note("note_on", 60, 0),
+        note("note_off", 60, 480),  # one second
+        note("note_on", 62, 0),
+        note("note_off", 62, 480),  # two seconds
+    ]
+    path = save(tmp_path / "a.mid", tempos, notes)
+    assert sounding(read_midi(path, 1.0)) == [[60], [62]]
+    assert sounding(read_midi(path, 1.0, "seconds")) == [[60], [62], [62]]
+
+
+def test_drums_and_silence_before_the_first_note_are_left_out(tmp_path):
+    messages = [
+        note("note_on", 35, 0, channel=9),
+        note("note_on", 60, 960),
+        note("note_off", 60, 480),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
+    assert sounding(roll) == [[60]]
+
+
+@pytest.mark.parametrize("key", [20, 109])
+def test_notes_beyond_the_piano_are_refused_by_name(tmp_path, key):
+    messages = [note("note_on", key, 0), note("note_off", key, 480)]
+    path = save(tmp_path / "organ.mid", messages)
+    with pytest.raises(ValueError, match=rf"organ.mid has notes beyond.*\[{key}\]"):
+        read_midi(path)
+
+
+def test_files_that_are_no_music_are_refused_by_name(tmp_path):
+    path = tmp_path / "a.mid"
+    whole = save(path, [note("note_on", 60, 0), note("note_off", 60, 480)]).read_bytes()
+    for content in (b"", b"hello, this is no MIDI file", whole[:-9], whole[:20]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="a.mid"):
+            read_midi(path)
+    save(path, [])
+    with pytest.raises(ValueError, match="a.mid has no notes"):
+        read_midi(path)
+    with pytest.raises(FileNotFoundError, match="none.mid"):
+        read_midi(tmp_path / "none.mid")
+
+
+@pytest.mark.parametrize("options", [{"step": 0}, {"step": -1}, {"unit": "beats"}])
+def test_bad_time_steps_are_refused(tmp_path, options):
+    with pytest.raises(ValueError, match="`step`|`unit`"):
+        read_midi(tmp_path / "a.mid", **options)
+
+
+def test_only_piano_rolls_are_written_and_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ValueError, match=r"\(T, 88\)"):
+        write_midi(tmp_path / "a.mid", np.zeros((4, 12)))
+    assert list(tmp_path.iterdir()) == []
+    write_midi(tmp_path / "new" / "a.mid", np.zeros((4, KEYS)))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.mid"]

