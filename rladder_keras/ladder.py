@@ -292,11 +292,11 @@ class RecurrentLadder(layers.RNN):
             raise ValueError(f"RecurrentLadder has no argument {name!r}.")
         cell = levels
         if isinstance(levels, (list, tuple)):
-            if kwargs.get("dtype") is not None:
-                levels = [as_level(l, level) for l, level in enumerate(levels)]
-                for layer in (layer for level in levels for layer in level if layer):
-                    layer.dtype_policy = kwargs["dtype"]
             cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
+            if kwargs.get("dtype") is not None:
+                for layer in (layer for level in cell.levels for layer in level):
+                    if layer is not None:
+                        layer.dtype_policy = kwargs["dtype"]
         elif feedback != "recurrent" or iterations is not None:
             raise ValueError("give feedback and iterations to the cell, not beside it.")
         if unroll not in (True, False, "auto"):
@@ -319,14 +319,14 @@ class RecurrentLadder(layers.RNN):
             self.cell.build((batch, *frame))
 
     def call(self, sequences, initial_state=None, mask=None, sequences_mask=None):
-        # Keras' name for the mask that comes with the sequences is `mask`, or
-        # `sequences_mask` where there is an initial state beside them.
         dtype = keras.backend.standardize_dtype(sequences.dtype)
         if not keras.backend.is_float_dtype(dtype):
             raise ValueError(
                 "RecurrentLadder takes sequences of floats, but the input is of type "
                 f"{dtype}: cast it to float32, divide 8-bit images by 255."
             )
+        # Keras' name for the mask that comes with the sequences is `mask`, or
+        # `sequences_mask` where there is an initial state beside them.
         if mask is not None or sequences_mask is not None:
             raise ValueError(
                 "RecurrentLadder does not take masks: batch sequences of equal length, "

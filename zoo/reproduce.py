@@ -140,6 +140,7 @@ def reproduce(args, row):
     )
     train, valid, _ = data(evaluation_sequences=args.validation)
     merged, _, test = data(merge_validation=True, verbose=False)
+    check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
     build = partial(
         TABLES[args.table][row],
@@ -152,7 +153,10 @@ def reproduce(args, row):
     steer = "frame_mse" if "w/o classification" in row else "class_error"
     over = (checkpoint.progress(folder) or {"epoch": 0})["epoch"]
     how = f"goes on after epoch {over}" if over else "starts"
-    print(f"{args.table}, {row}, seed {args.seed}: {size(args)}, {how}, in {folder}")
+    print(
+        f"{args.table}, {row}, seed {args.seed}: {size(args)}, {how}, in {folder}",
+        flush=True,
+    )
     model, progress = protocol.train(
         build,
         (train, valid),
@@ -208,6 +212,12 @@ def recorded(folder):
     return read_json(file) if file.exists() else None
 
 
+def check_runs(path):
+    """Refuse a file that is something else; before the training, and after it."""
+    if path.exists() and path.read_text().splitlines()[:1] != [",".join(COLUMNS)]:
+        raise ValueError(f"{path} is not a file of runs: choose another --runs.")
+
+
 def append(path, lines):
     """Add rows to a CSV file in a single write, so that none is ever half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,8 +225,7 @@ def append(path, lines):
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     if not path.exists():
         writer.writeheader()
-    elif path.read_text().splitlines()[:1] != [",".join(COLUMNS)]:
-        raise ValueError(f"{path} is not a file of runs: choose another --runs.")
+    check_runs(path)
     writer.writerows(lines)
     with open(path, "ab", buffering=0) as file:
         file.write(text.getvalue().encode())

@@ -87,13 +87,21 @@ def load_digits(source: str | os.PathLike = "auto") -> Digits:
 
 def _find_mnist() -> Path | None:
     """The first file with MNIST among the places where it may lie, if any."""
-    places = []
-    if os.environ.get(DATA_DIR):
-        folder = Path(os.environ[DATA_DIR]).expanduser()
-        places += [folder / "mnist" / "mnist.npz", folder / "mnist.npz"]
-    keras_home = os.environ.get("KERAS_HOME") or "~/.keras"
-    places.append(Path(keras_home).expanduser() / "datasets" / "mnist.npz")
+    places = [keras_datasets() / "mnist.npz"]
+    if folder := data_dir():
+        places = [folder / "mnist" / "mnist.npz", folder / "mnist.npz", *places]
     return next((place for place in places if place.is_file()), None)
+
+
+def data_dir() -> Path | None:
+    """The folder that `$RLADDER_DATA_DIR` names, if it is set."""
+    folder = os.environ.get(DATA_DIR)
+    return Path(folder).expanduser() if folder else None
+
+
+def keras_datasets() -> Path:
+    """Where Keras keeps the data sets that it has downloaded."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
 @functools.lru_cache(maxsize=2)

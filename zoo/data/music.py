@@ -10,13 +10,12 @@ import json
 import os
 import urllib.request
 import warnings
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from zoo.data.digits import DATA_DIR
+from zoo.data.digits import DATA_DIR, data_dir, keras_datasets
 from zoo.data.midi import KEYS, LOWEST, read_midi
 from zoo.files import write_whole
 
@@ -123,11 +122,9 @@ def load_corpus(
 def find(file, timeout=30):
     """The bytes of a corpus, downloaded where they are nowhere on this machine."""
     name = file.address.rsplit("/", 1)[-1]
-    cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    places = [cache / "datasets" / "music" / name]
-    if os.environ.get(DATA_DIR):
-        places.insert(0, Path(os.environ[DATA_DIR]).expanduser() / "music" / name)
-    for place in places:
+    cached = keras_datasets() / "music" / name
+    folder = data_dir()
+    for place in [folder / "music" / name, cached] if folder else [cached]:
         if place.is_file():
             return verified(file, place.read_bytes(), f"{place}: delete it and")
     try:
@@ -140,7 +137,7 @@ def find(file, timeout=30):
             f"folder that ${DATA_DIR} names."
         ) from error
     content = verified(file, content, f"the download of {file.address}:")
-    write_whole(places[-1], content)
+    write_whole(cached, content)
     return content
 
 
@@ -158,10 +155,7 @@ def parse_mat(content):
     """Splits of a file of the TCN repository: cells of arrays (T, 88)."""
     from scipy import io as scipy_io
 
-    try:
-        file = scipy_io.loadmat(io.BytesIO(content))
-    except (ValueError, TypeError, zlib.error) as error:
-        raise ValueError(f"the .mat file cannot be read: {error}.") from error
+    file = scipy_io.loadmat(io.BytesIO(content))  # its hash was verified
     return tuple(
         tuple(frozen(roll) for roll in file[f"{split}data"][0]) for split in SPLITS
     )
