@@ -32,7 +32,7 @@ from zoo.model import ZooModel
 
 FRAMES = 5
 FRAME_SHAPE = (32, 32, 1)
-FRAME_WEIGHT = 0.1  # the weight of the prediction task, chosen on validation data
+FRAME_WEIGHT = 1.0  # the weight of the prediction task, see PAPER.md
 DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -103,7 +103,7 @@ def small_table(width=1.0):
     return [
         #     Encoder                    Decoder
         Level(Conv(c(16), 4, strides=2)),
-        Level(ConvLSTMCell(c(8), 3),     ConvG3(5)),
+        Level(ConvLSTMCell(c(16), 3),    ConvG3(5)),
         Level(MaxPooling2D(2),           ConvG3(4)),
         Level(Conv(c(32), 3),            ConvG3(3)),
         Level(ConvLSTMCell(c(16), 3),    ConvG3(3)),
