@@ -1,6 +1,7 @@
 """The recurrent ladder (Section 2): Equations 1 to 3, and the loop over time."""
 
 import contextlib
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -52,7 +53,10 @@ class LadderCell(layers.Layer):
     Call arguments:
         x: The input of this iteration, shape `(batch, ...)`.
         states: `[t, s, d]`: the iteration's index, shape `(1,)`, the states of the
-            encoder rows, and the last outputs of the decoder cells.
+            encoder rows, and the last outputs of the decoder cells. With a mask
+            `[t, s, d, mask]`, of shape `(batch, T)`: this iteration's and the later
+            ones'. Where it is 0, nothing counts in the batch statistics, and `s` and
+            `d` are zero afterwards.
 
     Returns:
         A `LadderOutput` and the new states.
@@ -173,13 +177,18 @@ class LadderCell(layers.Layer):
         return self.feedback == "all" or (self.feedback == "recurrent" and recurrent)
 
     def call(self, x, states):
-        t, s, d = states
-        with self.statistics.iteration(t) as statistics:
+        t, s, d, *mask = states
+        valid = mask[0][:, 0] if mask else None
+        with self.statistics.iteration(t, valid) as statistics:
             e, s = self.encode(x, s, d)
             d = self.decode(e)
             moments = statistics.collect()
         bottom = next((d_l for d_l in d if not isinstance(d_l, list)), ())
-        return LadderOutput(e[-1], bottom, moments), [t + 1, s, d]
+        output = LadderOutput(e[-1], bottom, moments)
+        if mask:
+            s, d = tree.map_structure(partial(where, valid), (s, d))
+            mask = [ops.roll(mask[0], -1, axis=1)]
+        return output, [t + 1, s, d, *mask]
 
     def encode(self, x, s, d):
         """Equations 1 and 2. The `d` that comes in is the last iteration's."""
@@ -260,6 +269,11 @@ class RecurrentLadder(layers.RNN):
         sequences: Shape `(batch, T, ...)`.
         initial_state: State to start from, of the structure that
             `cell.get_initial_state` gives. Default: zeros.
+        mask: Booleans of shape `(batch, T)`, `False` where there is no frame but
+            padding. Padding counts in no batch statistics, and after it the ladder
+            starts anew from zeros, so that a row may hold several sequences with a step
+            of padding between them. What comes out at padding is to be ignored: the
+            loss needs the mask too, as `sample_weight`.
 
     Output shape:
         A dictionary: `"top"`, the output of the highest encoder row, shape
@@ -325,16 +339,15 @@ class RecurrentLadder(layers.RNN):
                 "RecurrentLadder takes sequences of floats, but the input is of type "
                 f"{dtype}: cast it to float32, divide 8-bit images by 255."
             )
-        # Keras' name for the mask that comes with the sequences is `mask`, or
-        # `sequences_mask` where there is an initial state beside them.
-        if mask is not None or sequences_mask is not None:
-            raise ValueError(
-                "RecurrentLadder does not take masks: batch sequences of equal length, "
-                "or leave the mask to the loss (sample_weight)."
-            )
         state = initial_state
         if state is None:
             state = self.cell.get_initial_state(ops.shape(sequences)[0])
+        # Keras' name for the mask that comes with the sequences is `mask`, or
+        # `sequences_mask` where there is an initial state beside them.
+        mask = sequences_mask if mask is None else mask
+        if mask is not None:
+            # In the state, because Keras' loop goes over a single sequence.
+            state = [*state, ops.cast(mask, "float32")]
         if self.unrolls(sequences.shape[1]):
             steps = []
             for x in ops.unstack(sequences, axis=1):
@@ -345,6 +358,12 @@ class RecurrentLadder(layers.RNN):
             _, outputs, state = self.inner_loop(sequences, state, mask=None)
         self.cell.statistics.update(outputs.moments)
         return self.named(outputs)
+
+    def compute_mask(self, sequences, mask):
+        """The mask of each output is that of the sequences."""
+        mask = tree.flatten(mask)[0]
+        names = ["top"] + ["bottom"] * any(d is not None for d in self.cell.decoders)
+        return dict.fromkeys(names, mask)
 
     def unrolls(self, steps):
         """Whether a sequence of this length (`None`: unknown) is unrolled."""
@@ -426,6 +445,12 @@ def check_rank(layer, shape):
     rank = getattr(layer.input_spec, "ndim", None)
     if rank not in (None, len(shape)):
         raise ValueError(f"{type(layer).__name__} takes inputs of {rank} axes.")
+
+
+def where(valid, state):
+    """The state where `valid`, of shape `(batch,)`, is 1, and zeros where it is 0."""
+    valid = ops.reshape(valid, (-1, *(1 for _ in state.shape[1:])))
+    return ops.where(valid > 0, state, ops.zeros_like(state))
 
 
 def serialize(layer):

@@ -4,8 +4,9 @@ The first iteration of a ladder has no state and no feedback, so its activations
 distributed otherwise than those of later iterations. Batch normalisation therefore
 shares its gain and offset over all iterations and keeps moving statistics for each
 iteration by itself. A recurrence owns one `BatchStatistics`, which says to the
-normalisations inside which iteration it is, hands their batch moments out of the loop
-over time, and updates the moving statistics once when the loop has ended.
+normalisations inside which iteration it is and which samples are no padding, hands
+their batch moments out of the loop over time, and updates the moving statistics once
+when the loop has ended.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ class BatchStatistics:
         self.iterations = iterations
         self.layers = []  # batch normalisations, in the order of their building
         self.index = None  # int32 tensor of shape (1,): the present iteration
+        self.valid = None  # of shape (batch,): 1 for samples that count, 0 for padding
         self.moments = {}  # layer -> its batch mean and variance in this iteration
 
     @contextlib.contextmanager
@@ -44,35 +46,40 @@ class BatchStatistics:
         return self._open()
 
     @contextlib.contextmanager
-    def iteration(self, index):
+    def iteration(self, index, valid=None):
         """Context of one iteration; `collect` gives its batch moments."""
-        self.index, self.moments = index, {}
+        self.index, self.valid, self.moments = index, valid, {}
         with self._open():
             yield self
-        self.index, self.moments = None, {}
+        self.index, self.valid, self.moments = None, None, {}
 
     def collect(self):
-        """The iteration's index, shape `(1,)`, and batch moments, `(1, 2, channels)`.
+        """What `update` needs to know of this iteration.
 
-        An empty list at inference. The leading axis stands where the outputs of a step
-        have their batch axis, so that the moments go through the loop like any output.
+        Its index and the share of the samples that count, both of shape `(1,)`, and
+        batch moments, `(1, 2, channels)`. An empty list at inference. The leading axis
+        stands where the outputs of a step have their batch axis, so that the moments go
+        through the loop like any output.
         """
         moments = [self.moments[n] for n in self.layers if n in self.moments]
-        return [self.index, *moments] if moments else []
+        if not moments:
+            return []
+        share = ops.ones((1,)) if self.valid is None else ops.mean(self.valid)[None]
+        return [self.index, ops.cast(share, "float32"), *moments]
 
     def update(self, moments):
         """Assign the moving statistics, once for each iteration of a finished loop.
 
         Args:
-            moments: What `collect` gave, stacked over time: nothing, or the indices,
-                shape `(1, T)`, and tensors of shape `(1, T, 2, channels)`.
+            moments: What `collect` gave, stacked over time: nothing, or the indices and
+                shares, shape `(1, T)`, and tensors of shape `(1, T, 2, channels)`.
         """
         if not moments:
             return
-        index, *moments = moments
+        index, share, *moments = moments
         trained = [layer for layer in self.layers if layer.trainable]
         for layer, m in zip(trained, moments, strict=True):
-            layer.update(m[0], index[0])
+            layer.update(m[0], index[0], share[0])
 
 
 @keras.saving.register_keras_serializable("rladder_keras")
@@ -128,15 +135,15 @@ class BatchNormalization(layers.Layer):
         if training and self.trainable:
             # Not `ops.moments`, which on torch subtracts squares: a constant map of 300
             # would get a variance below zero.
-            axes = list(range(len(x.shape) - 1))
-            mean = ops.mean(x, axis=axes)
+            mean_of = mean_over_samples(x, recurrence.valid if recurrence else None)
+            mean = mean_of(x)
             x = x - mean
-            variance = ops.mean(ops.square(x), axis=axes)
+            variance = mean_of(ops.square(x))
             moments = ops.stack([mean, variance])[None]
             if recurrence:
                 recurrence.moments[self] = moments
             else:
-                self.update(moments, ops.zeros((1,), "int32"))
+                self.update(moments, ops.zeros((1,), "int32"), ops.ones((1,)))
         else:
             index = recurrence.index if recurrence else ops.zeros((1,), "int32")
             row = ops.minimum(index, self.iterations - 1)
@@ -146,23 +153,23 @@ class BatchNormalization(layers.Layer):
         scale = ops.cast(self.gain, x.dtype) * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * scale + ops.cast(self.offset, x.dtype), dtype)
 
-    def update(self, moments, index):
+    def update(self, moments, index, share):
         """Exponential moving average, one update for each iteration.
 
         Args:
             moments: Batch means and variances, shape `(T, 2, channels)`.
             index: Which iterations they are of: integers in a row, shape `(T,)`. Those
                 past the last row of statistics update that row one after the other.
+            share: Share of the samples that the moments are of, the others being
+                padding, shape `(T,)`: an update weighs less with fewer.
         """
-        steps = ops.shape(moments)[0]
-        t = ops.arange(steps, dtype="int32")
         row = ops.minimum(index, self.iterations - 1)
-        # How many later iterations of this loop update the same row.
-        later = ops.where(row == self.iterations - 1, steps - 1 - t, 0)
-        weight = (1 - self.momentum) * self.momentum ** ops.cast(later, moments.dtype)
         rows = ops.arange(self.iterations, dtype="int32")[:, None] == row[None, :]
-        weight = ops.where(rows, weight[None, :], 0.0)  # (iterations, T)
-        keep = 1 - ops.sum(weight, axis=1, keepdims=True)  # momentum ** updates
+        weight = ops.where(rows, (1 - self.momentum) * share, 0.0)  # (iterations, T)
+        # What each update leaves of the rows, and what it and all later ones leave.
+        left = ops.flip(ops.cumprod(ops.flip(1 - weight, axis=1), axis=1), axis=1)
+        keep = left[:, :1]
+        weight = weight * ops.concatenate([left[:, 1:], ops.ones_like(keep)], axis=1)
         for i, moving in enumerate((self.moving_mean, self.moving_variance)):
             moving.assign(keep * moving + ops.matmul(weight, moments[:, i]))
 
@@ -175,6 +182,27 @@ class BatchNormalization(layers.Layer):
             "momentum": self.momentum,
             "epsilon": self.epsilon,
         }
+
+
+def mean_over_samples(x, valid=None):
+    """Function that takes the mean of tensors like `x` over all axes but the last.
+
+    Args:
+        x: Tensor of shape `(batch, ..., channels)`.
+        valid: Tensor of shape `(batch,)`, 1 for the samples that count and 0 for the
+            others; all count if it is `None`. The mean of no sample is 0.
+    """
+    axes = list(range(len(x.shape) - 1))
+    if valid is None:
+        return lambda x: ops.mean(x, axis=axes)
+    valid = ops.cast(valid, x.dtype)[:, None]
+    n = ops.maximum(ops.sum(valid), 1)
+
+    def mean(x):
+        sample = ops.mean(x, axis=axes[1:]) if axes[1:] else x
+        return ops.sum(ops.where(valid > 0, sample, 0), axis=0) / n
+
+    return mean
 
 
 def layer_normalization(x, gain, groups=1, epsilon=1e-3):

@@ -657,19 +657,78 @@ def test_a_blank_film_gives_finite_outputs(run):
     assert all(np.isfinite(value).all() for value in outputs.values())
 
 
-# What is refused, and in which words
+# Masks
 
 
-def test_masks_are_refused():
-    ladder = RecurrentLadder([Level(LSTMCell(2), G1())])
+def masked(ladder, steps, frame=IMAGE):
+    """A model of two inputs, sequences and mask."""
+    x, mask = keras.Input((steps, *frame)), keras.Input((steps,), dtype="bool")
+    return keras.Model([x, mask], ladder(x, mask=mask))
+
+
+LOOPS = pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scanned"])
+
+
+@LOOPS
+def test_a_mask_of_nothing_but_frames_changes_nothing(run, unroll):
+    ladders = [built(images(), unroll=unroll) for _ in range(2)]
+    x, mask = frames(IMAGE), np.ones((3, 3), bool)
+    expected = run(ladders[0], x, training=True)
+    outputs = run(masked(ladders[1], 3), [x, mask], training=True)
+    assert_like_twin(ladders[1], outputs, expected)
+    for one, other in zip(ladders[0].weights, ladders[1].weights, strict=True):
+        np.testing.assert_allclose(
+            reference.numpy_of(one), reference.numpy_of(other), atol=1e-6
+        )
+
+
+@LOOPS
+def test_what_stands_in_the_padding_counts_nowhere(run, unroll):
+    mask = np.arange(3) < np.array([[3], [1], [2]])
+    outputs, weights = [], []
+    for padding in (0.0, 100.0):
+        ladder = built(images(), unroll=unroll)
+        x = frames(IMAGE)
+        x[~mask] = padding
+        outputs.append(run(masked(ladder, 3), [x, mask], training=True))
+        weights.append([reference.numpy_of(w) for w in ladder.weights])
+    for name in outputs[0]:
+        one, other = (o[name][mask] for o in outputs)
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@LOOPS
+def test_a_sequence_after_padding_starts_anew(run, unroll):
+    ladder = built(images(), iterations=1, steps=7, unroll=unroll)
+    x = frames(IMAGE, 7)
+    mask = np.arange(7) != 3
+    outputs = run(masked(ladder, 7), [x, np.tile(mask, (3, 1))])
+    for part in (slice(0, 3), slice(4, 7)):
+        alone = reference.ladder(ladder, x[:, part])
+        assert_like_twin(ladder, {k: v[:, part] for k, v in outputs.items()}, alone)
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_a_mask_from_below_is_used_and_goes_on_to_the_outputs(stateful):
+    ladder = built([Level(LSTMCell(2), G1())], (4,), iterations=1)
+    state = ladder.cell.get_initial_state(2) if stateful else None
     x = np.ones((2, 3, 4), "float32")
-    with pytest.raises(ValueError, match="does not take masks.*sample_weight"):
-        ladder(x, mask=np.ones((2, 3), bool))
-    with pytest.raises(ValueError, match="does not take masks"):
-        ladder(layers.Masking()(x))
-    state = ladder.cell.get_initial_state(2)
-    with pytest.raises(ValueError, match="does not take masks"):
-        ladder(layers.Masking()(x), initial_state=state)
+    x[0, 1] = 0
+    mask = (x != 0).any(-1)
+    outputs = ladder(layers.Masking()(x), initial_state=state)
+    expected = ladder(x, initial_state=state, mask=mask)
+    for name in ("top", "bottom"):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(outputs[name])[mask],
+            ops.convert_to_numpy(expected[name])[mask],
+            atol=1e-6,
+        )
+    assert ladder.compute_mask(x, mask) == {"top": mask, "bottom": mask}
+
+
+# What is refused, and in which words
 
 
 @pytest.mark.parametrize(

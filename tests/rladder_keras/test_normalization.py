@@ -145,12 +145,46 @@ def test_one_update_for_each_iteration_and_the_last_row_takes_the_rest(
     moments = rng.uniform(0.5, 2, (steps, 2, 2)).astype("float32")
     before = reference.weights_of(layer)
     indices = np.arange(steps, dtype="int32")[None]
-    statistics.update([ops.array(indices), ops.array(moments[None])])
+    share = np.ones((1, steps), "float32")
+    statistics.update([ops.array(a) for a in (indices, share, moments[None])])
     after = reference.weights_of(layer)
     for i, name in enumerate(("moving_mean", "moving_variance")):
         expected = reference.moving_average(before[name], moments[:, i])
         np.testing.assert_allclose(after[name], expected, atol=1e-6)
         np.testing.assert_array_equal(after[name][steps:], before[name][steps:])
+
+
+def test_an_update_weighs_as_much_as_samples_count(rng):
+    """Two iterations for the last row: half of the batch is padding, then all of it."""
+    statistics, (layer,) = recurrence(iterations=2)
+    moments = rng.uniform(0.5, 2, (4, 2, 2)).astype("float32")
+    share = np.array([1, 0.5, 1, 0], "float32")
+    before = reference.weights_of(layer)
+    indices = np.arange(4, dtype="int32")
+    statistics.update([ops.array(a[None]) for a in (indices, share, moments)])
+    after = reference.weights_of(layer)
+    for i, name in enumerate(("moving_mean", "moving_variance")):
+        expected = before[name].copy()
+        for row, part, moment in zip((0, 1, 1, 1), share, moments[:, i], strict=True):
+            expected[row] += 0.1 * part * (moment - expected[row])
+        np.testing.assert_allclose(after[name], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 4, 2)])
+def test_samples_of_padding_count_in_no_batch_moment(rng, shape):
+    statistics, (layer,) = recurrence(1)
+    x = rng.normal(1, 2, (5, *shape)).astype("float32")
+    valid = np.array([1, 0, 1, 1, 0], "float32")
+    x[valid == 0] = np.nan
+    outputs, moments = [], []
+    for samples, mask in ((x, ops.array(valid)), (x[valid == 1], None)):
+        with statistics.iteration(index(0), mask):
+            outputs.append(number(layer(ops.array(samples), training=True)))
+            _, share, collected = statistics.collect()
+            moments.append(number(collected))
+            assert number(share)[0] == pytest.approx(1 if mask is None else 0.6)
+    np.testing.assert_allclose(outputs[0][valid == 1], outputs[1], atol=1e-5)
+    np.testing.assert_allclose(moments[0], moments[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("t", [0, 1, 2, 7])
@@ -172,8 +206,8 @@ def test_moments_are_collected_in_the_order_of_building_and_assigned_only_after(
     with statistics.iteration(index(0)):
         for i in (2, 0, 1):
             layers[i](ops.array(x[i]), training=True)
-        t, *collected = [number(m) for m in statistics.collect()]
-    assert t == [0]
+        t, share, *collected = [number(m) for m in statistics.collect()]
+    assert (t, share) == ([0], [1])
     assert [m.shape for m in collected] == [(1, 2, 2)] * 3
     for i, (mean, variance) in enumerate(m[0] for m in collected):
         np.testing.assert_allclose(mean, x[i].mean(0), atol=1e-6)
@@ -191,7 +225,7 @@ def test_two_recurrences_do_not_see_each_other(rng):
     with outer.iteration(index(2)):
         with inner.iteration(index(0)):
             b(x, training=True)
-            assert len(inner.collect()) == 2  # index and moments
+            assert len(inner.collect()) == 3  # index, share and moments
         y = number(a(x))
         assert outer.collect() == []
     w = reference.weights_of(a)

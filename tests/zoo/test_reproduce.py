@@ -147,8 +147,8 @@ def test_figures_are_written_to_files_of_runs_only(tmp_path):
 
 
 def test_another_weight_of_the_prediction_is_another_size(tmp_path):
-    args = reproduce.arguments(command(tmp_path, "--frame-weight", "1"))
-    assert "frame weight 1" in reproduce.size(args)
+    args = reproduce.arguments(command(tmp_path, "--frame-weight", "0.1"))
+    assert "frame weight 0.1" in reproduce.size(args)
 
 
 def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
