@@ -36,7 +36,7 @@ def test_imports_run_one_way(path):
     if path.parts[0] == "rladder_keras":
         assert not [n for n in names if starts(n, "zoo", "sklearn")]
     if path.parts[:2] == ("zoo", "data") and path.name not in (
-        "batches.py",  # `keras.utils.PyDataset`, what `fit` takes on all backends
+        "epochs.py",  # `keras.utils.PyDataset`, what `fit` takes on all backends
         "digits.py",  # the download of MNIST, on demand
     ):
         assert not [n for n in names if starts(n, "keras", "rladder_keras")]

@@ -1,7 +1,12 @@
 """The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
 
 from rladder_keras import __version__
-from zoo import data, show
+from zoo import data, music, show
+from zoo.music import (
+    polyphonic_music_gru,
+    polyphonic_music_lstm,
+    polyphonic_music_rladder,
+)
 from zoo.occluded_mnist import (
     occluded_mnist_hierarchical_rnn,
     occluded_mnist_rladder,
@@ -12,9 +17,13 @@ from zoo.occluded_mnist import (
 __all__ = [
     "__version__",
     "data",
+    "music",
     "occluded_mnist_hierarchical_rnn",
     "occluded_mnist_rladder",
     "occluded_mnist_static_classifier",
     "occluded_mnist_temporal_baseline",
+    "polyphonic_music_gru",
+    "polyphonic_music_lstm",
+    "polyphonic_music_rladder",
     "show",
 ]

@@ -17,10 +17,10 @@ import keras
 import numpy as np
 
 import zoo
+from zoo.arguments import integer, positive
 from zoo.data.occluded_mnist import copy_error
 from zoo.heap import keep_freed_memory
 from zoo.occluded_mnist import small_table
-from zoo.reproduce import integer, positive
 
 
 class TimeLimit(keras.callbacks.Callback):

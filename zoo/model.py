@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -38,16 +39,40 @@ class ZooModel(keras.Model):
             )
         return {name: y[name] for name in y_pred}
 
-    def fit(self, x=None, *args, **kwargs):
+    def make_variables(self, **targets):
+        """Make the variables of optimiser, losses and metrics now, after `compile`.
+
+        TensorFlow else traces the whole training step a second time, when they appear
+        in the first.
+
+        Args:
+            **targets: An example of the targets that are not shaped like their output.
+
+        Returns:
+            The model.
+        """
+        self.optimizer.build(self.trainable_variables)
+        outputs = {k: ops.zeros((1, 2, *x.shape[2:])) for k, x in self.output.items()}
+        targets = {**outputs, **targets}
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+        self.reset_metrics()
+        return self
+
+    def check_inputs(self, x):
+        """Refuse arrays that the model was not made for; other inputs pass."""
         check_frames(x, self.input_shape)
+
+    def fit(self, x=None, *args, **kwargs):
+        self.check_inputs(x)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        check_frames(x, self.input_shape)
+        self.check_inputs(x)
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        check_frames(x, self.input_shape)
+        self.check_inputs(x)
         return super().predict(x, *args, **kwargs)
 
 

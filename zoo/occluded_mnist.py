@@ -284,15 +284,7 @@ def compiled(frames, outputs, learning_rate, frame_weight=0.0):
         loss_weights={name: weights[name] for name in outputs},
         metrics={name: metrics[name] for name in outputs},
     )
-    # Make the variables of optimiser and metrics now. TensorFlow else traces the whole
-    # training step a second time, when they appear in the first.
-    model.optimizer.build(model.trainable_variables)
-    nothing = {name: ops.zeros((1, 2, *x.shape[2:])) for name, x in outputs.items()}
-    targets = {**nothing, "class": ops.zeros((1,))}
-    model.compute_loss(None, targets, nothing)
-    model.compute_metrics(None, targets, nothing)
-    model.reset_metrics()
-    return model
+    return model.make_variables(**{"class": ops.zeros((1,))})
 
 
 @register

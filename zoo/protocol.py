@@ -1,18 +1,41 @@
-"""The training protocol of Appendix D.1, in steps that can be stopped and resumed.
+"""The training protocols of the paper, in steps that can be stopped and resumed.
 
-Phase 1 trains on the training set. Whenever the error on the validation set rose
-against the epoch before, the learning rate is halved, down to a floor. Phase 2 starts
-anew, from the same seed, on training and validation set together, and repeats the rates
-of phase 1.
+Phase 1 trains on the training set, phase 2 anew, from the same seed, on training and
+validation set together, with the rates of phase 1. What the rates are, and how many
+epochs, is a `Schedule`.
+
+Appendix D.1 (Occluded Moving MNIST): whenever the error on the validation set rose
+against the epoch before, the learning rate is halved, down to a floor. Appendix D.2
+(music): one rate; phase 2 has as many epochs as led to the lowest error in phase 1.
 """
 
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 
 from zoo import checkpoint
 
 FIRST_RATE, LOWEST_RATE = 1e-3, 1e-4
+
+
+class Schedule(NamedTuple):
+    """Learning rates, and when a phase is over.
+
+    Attributes:
+        first_rate: Learning rate of the first epoch.
+        next_rate: Function of an epoch's rate and the validation errors so far that
+            gives the rate of the next epoch.
+        settled: Function of errors and rates so far and a number of epochs, the
+            patience, that tells whether phase 1 is over.
+        repeated: Function of the errors that gives the number of epochs of phase 2.
+    """
+
+    first_rate: float
+    next_rate: Callable
+    settled: Callable
+    repeated: Callable
 
 
 def next_rate(rate, errors):
@@ -30,16 +53,40 @@ def next_rate(rate, errors):
     return max(rate / 2, LOWEST_RATE) if rose else rate
 
 
-def finished(errors, rates, epochs, patience):
+def since_best(errors):
+    """Epochs since that of the lowest error."""
+    return len(errors) - best_epoch(errors)
+
+
+def best_epoch(errors):
+    """Number of the epoch with the lowest error, from 1."""
+    return errors.index(min(errors)) + 1
+
+
+D1 = Schedule(
+    FIRST_RATE,
+    next_rate,
+    lambda errors, rates, n: rates[-1] <= LOWEST_RATE and since_best(errors) >= n,
+    len,
+)
+D2 = Schedule(
+    0.01,
+    lambda rate, errors: rate,
+    lambda errors, rates, n: since_best(errors) >= n,
+    best_epoch,
+)
+
+
+def finished(schedule, errors, rates, epochs, patience):
     """Whether phase 1 is over.
 
     The paper does not say when to stop. Here: after `epochs` if given, else when the
-    rate is at its floor and the error has had no new minimum for `patience` epochs.
+    error has had no new minimum for `patience` epochs, by Appendix D.1 at the lowest
+    rate.
     """
     if epochs is not None:
         return len(errors) >= epochs
-    since_best = len(errors) - 1 - errors.index(min(errors)) if errors else 0
-    return bool(rates) and rates[-1] <= LOWEST_RATE and since_best >= patience
+    return bool(errors) and schedule.settled(errors, rates, patience)
 
 
 def train(
@@ -50,6 +97,7 @@ def train(
     folder,
     *,
     seed,
+    schedule=D1,
     epochs=None,
     patience=10,
     phases=2,
@@ -68,7 +116,8 @@ def train(
         steer: Name of the validation metric that steers the rate: an error.
         folder: Where checkpoints are kept.
         seed: Of the initial weights.
-        epochs: Number of epochs of each phase; by default until the error settles.
+        schedule: Learning rates, and when a phase is over.
+        epochs: Number of epochs of phase 1; by default until the error settles.
             With more than a finished run had, and `phases=1`, it goes on.
         patience: See `finished`.
         phases: 2, or 1 to leave phase 2 out.
@@ -103,12 +152,14 @@ def train(
                     f"{folder} has {len(errors)} epochs already: ask for as many or "
                     "more, or choose another folder."
                 )
-            progress["done"] = finished(errors, rates, epochs, patience)
+            progress["done"] = finished(schedule, errors, rates, epochs, patience)
     while not progress["done"]:
         epoch_started = time.monotonic()
         epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
         if progress["phase"] == 1:
-            rates.append(next_rate(rates[-1], errors) if rates else FIRST_RATE)
+            rates.append(
+                schedule.next_rate(rates[-1], errors) if rates else schedule.first_rate
+            )
         model.optimizer.learning_rate = rates[epoch]
         source = train_data if progress["phase"] == 1 else merged
         source.epoch = epoch
@@ -135,9 +186,9 @@ def train(
                 f"{steer} {errors[-1]:.5f}",
                 flush=True,
             )
-            over = finished(errors, rates, epochs, patience)
+            over = finished(schedule, errors, rates, epochs, patience)
         else:
-            over = progress["epoch"] == len(rates)
+            over = progress["epoch"] == schedule.repeated(errors)
         if over:
             progress["done"] = progress["phase"] == phases
             if not progress["done"]:

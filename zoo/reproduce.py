@@ -21,25 +21,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import zoo
-from zoo import checkpoint, occluded_mnist, protocol
+from zoo import checkpoint, protocol
+from zoo.arguments import integer, positive
+from zoo.experiments import EXPERIMENTS
 from zoo.files import read_json, write_whole
 from zoo.heap import keep_freed_memory
 
+# Arguments that say how a run is done, and not which run it is.
+HOW = ("unroll", "out", "resume", "time_budget", "runs", "verbose")
 RUNS = Path(__file__).parent / "results" / "runs.csv"
 COLUMNS = (
     "table,row,seed,metric,value,size,epochs,examples,"
     "commit,backend,versions,device,seconds,date"
 ).split(",")
-
-TABLES = {"table-1": occluded_mnist.TABLE_1}
-BATCH_SIZE = 100  # of the same authors' other papers; this one gives none
-LADDERS = {"paper": occluded_mnist.table_5, "small": occluded_mnist.small_table}
-# Metric of the model -> name in runs.csv, and factor to its unit.
-FIGURES = {
-    "class_error": ("classification error (%)", 100),
-    "frame_mse": ("prediction error (1e-5)", 1e5),
-}
 
 
 def arguments(argv=None):
@@ -47,61 +41,36 @@ def arguments(argv=None):
         prog="python -m zoo.reproduce",
         description="Train one row of a table and record its test figures.",
     )
-    add = parser.add_argument
-    add("table", choices=sorted(TABLES))
-    add("--row", required=True, help="label of the row as printed, or 'all'")
+    tables = parser.add_subparsers(dest="table", required=True, metavar="table")
+    for name, experiment in EXPERIMENTS.items():
+        add = tables.add_parser(name).add_argument
+        add("--row", required=True, help="label of the row as printed, or 'all'")
+        experiment.options(add)
+        common_options(add, experiment)
+    return parser.parse_args(argv)
+
+
+def common_options(add, experiment):
     add(
         "--seed",
         type=partial(integer, 0),
         default=0,
-        help="of the weights and the training sequences",
+        help="of the weights and the training data",
     )
-    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
     add("--width", type=positive, default=1.0, help="factor on the channels")
     add(
         "--epochs",
         type=partial(integer, 1),
-        help="epochs of a phase; default: until the error settles",
-    )
-    add(
-        "--sequences",
-        type=partial(integer, 1),
-        help="sequences in an epoch; default: one for each digit",
-    )
-    add(
-        "--validation",
-        type=partial(integer, 1),
-        help="validation sequences; default: all",
+        help="epochs of phase 1; default: until the error settles",
     )
     add("--phases", type=int, choices=(1, 2), default=2, help="1: training set only")
-    add("--batch-size", type=partial(integer, 1), default=BATCH_SIZE)
-    add("--frame-weight", type=positive, default=occluded_mnist.FRAME_WEIGHT)
-    add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
+    add("--batch-size", type=partial(integer, 1), default=experiment.batch_size)
     add("--unroll", choices=("auto", "yes", "no"), default="auto", help="the loop")
     add("--out", type=Path, help="folder of the checkpoints; default: below runs/")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add("--time-budget", type=float, metavar="SECONDS", help="stop, and resume later")
     add("--runs", type=Path, default=RUNS, help="file of the figures")
     add("--verbose", type=int, default=2, help="as in model.fit")
-    return parser.parse_args(argv)
-
-
-def integer(least, text):
-    """Argument of the command line: an integer of that size or above."""
-    if not re.fullmatch(r"\d+", text) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"must be an integer of {least} or more")
-    return int(text)
-
-
-def positive(text):
-    """Argument of the command line: a number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return number
 
 
 def main(argv=None):
@@ -109,7 +78,7 @@ def main(argv=None):
     args = arguments(argv)
     keep_freed_memory()
     try:
-        rows = TABLES[args.table]
+        rows = EXPERIMENTS[args.table].rows
         for row in rows if args.row == "all" else [args.row]:
             if row not in rows:
                 known = ", ".join(repr(row) for row in rows)
@@ -125,32 +94,18 @@ def reproduce(args, row):
     Returns:
         The trained model and the progress of the protocol.
     """
-    folder = args.out or Path("runs", args.table, slug(row), f"seed-{args.seed}")
+    place = [slug(row), f"seed-{args.seed}"]
+    if "dataset" in args:
+        place.insert(0, args.dataset)
+    folder = args.out or Path("runs", args.table, *place)
     if args.row == "all" and args.out:
         if (args.out / "run.json").exists():
             raise ValueError(f"{args.out} holds a single run: name its --row.")
         folder = args.out / slug(row)
-    data = partial(
-        zoo.data.occluded_mnist,
-        args.digits,
-        args.batch_size,
-        seed=args.seed,
-        sequences=args.sequences,
-        inputs="reconstruction" if row.startswith("Optimal") else "frames",
-    )
-    train, valid, _ = data(evaluation_sequences=args.validation)
-    merged, _, test = data(merge_validation=True, verbose=False)
+    experiment = EXPERIMENTS[args.table]
+    train, valid, merged, test = experiment.data(args, row)
     check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
-    build = partial(
-        TABLES[args.table][row],
-        args.width,
-        table=LADDERS[args.ladder],
-        unroll={"auto": "auto", "yes": True, "no": False}[args.unroll],
-    )
-    if row.startswith("RLadder"):
-        build = partial(build, frame_weight=args.frame_weight)
-    steer = "frame_mse" if "w/o classification" in row else "class_error"
     over = (checkpoint.progress(folder) or {"epoch": 0})["epoch"]
     how = f"goes on after epoch {over}" if over else "starts"
     print(
@@ -158,12 +113,13 @@ def reproduce(args, row):
         flush=True,
     )
     model, progress = protocol.train(
-        build,
+        experiment.build(args, row),
         (train, valid),
         merged,
-        steer,
+        experiment.steer(row),
         folder,
         seed=args.seed,
+        schedule=experiment.schedule,
         epochs=args.epochs,
         phases=args.phases,
         time_budget=args.time_budget,
@@ -198,7 +154,7 @@ def record(args, row, model, progress, test):
     }
     lines = [
         {**common, "metric": name, "value": f"{values[key] * factor:.4g}"}
-        for key, (name, factor) in FIGURES.items()
+        for key, (name, factor) in EXPERIMENTS[args.table].figures(args).items()
         if key in values
     ]
     append(args.runs, lines)
@@ -258,33 +214,16 @@ def claim(folder, identity, resume):
 
 def identify(args, row):
     """What makes two runs the same run."""
-    names = (
-        "table,seed,ladder,width,epochs,sequences,validation,phases,batch_size,"
-        "frame_weight,digits"
-    ).split(",")
+    names = set(vars(args)) - {"row", *HOW}
     if args.phases == 1:
         names.remove("epochs")  # a longer run begins like a shorter one
-    identity = {name: getattr(args, name) for name in names}
+    identity = {name: getattr(args, name) for name in sorted(names)}
     return {**identity, "row": row, "backend": keras.backend.backend()}
 
 
 def size(args):
     """`full`, or in which ways a run is smaller than the paper's."""
-    parts = [] if args.ladder == "paper" else [f"{args.ladder} ladder"]
-    if args.width != 1:
-        parts.append(f"width {args.width:g}")
-    if args.epochs is not None or args.sequences is not None:
-        epochs = "" if args.epochs is None else f"{args.epochs} "
-        length = f" of {args.sequences} sequences" if args.sequences else ""
-        parts.append(f"{epochs}epochs{length}")
-    if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
-        parts.append(f"frame weight {args.frame_weight:g}")
-    if args.batch_size != BATCH_SIZE:
-        parts.append(f"batches of {args.batch_size}")
-    if args.phases == 1:
-        parts.append("training set only")
-    if args.digits != "mnist":
-        parts.append(f"digits {Path(args.digits).name}")
+    parts = list(EXPERIMENTS[args.table].smaller(args))
     return "reduced: " + ", ".join(parts) if parts else "full"
 
 

@@ -2,16 +2,15 @@
 
 import os
 
-import keras
 import numpy as np
 
 from zoo.data.digits import Digits, Split, load_digits
+from zoo.data.epochs import EpochDataset, check_integer
 from zoo.data.occluded_mnist import (
     BAR,
     GAP,
     Sequences,
     check_digits,
-    check_integer,
     trajectories,
 )
 
@@ -20,7 +19,7 @@ VALID_SEED = 1
 TEST_SEED = 2
 
 
-class OccludedMNIST(keras.utils.PyDataset):
+class OccludedMNIST(EpochDataset):
     """Batches of Occluded Moving MNIST (Section 3.1).
 
     A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, 32, 32, 1)`, and
@@ -42,21 +41,7 @@ class OccludedMNIST(keras.utils.PyDataset):
     it. With `fresh=False` every epoch is the same, in the order of the digits, and the
     last batch is kept.
 
-    `epoch` counts the epochs that are over. `on_epoch_end` adds 1 where every batch was
-    asked for; it thus ignores the call that `fit` makes before its first epoch, and the
-    batch at which `fit` may look before it. So `fit` for one epoch and `fit` for one
-    more see what `fit` for two epochs sees. Two remarks for runs that must be
-    repeatable to the bit:
-
-    - `fit` puts the batches in an order drawn from Python's `random`. Pass
-      `shuffle=False` to prevent it; the digits are in a random order already.
-    - To resume at an epoch, set `epoch`. With `BackupAndRestore`, `steps_per_epoch`,
-      epochs of a single batch, or an `evaluate` of the training data in between, where
-      counting is not enough, let a callback set it:
-      `LambdaCallback(on_epoch_begin=follow)` with
-      `def follow(epoch, logs): train.epoch = epoch`.
-
-    Batches are drawn faster than a model takes them, so there is only one worker.
+    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
 
     Args:
         images: Digits of shape `(n, 14, 14)`, from 0 (background) to 1 (ink).
@@ -135,34 +120,14 @@ class OccludedMNIST(keras.utils.PyDataset):
         self.random_bounce = random_bounce
         self.inputs = inputs
         self.digits_name = digits_name
-        self.epoch = 0
         self._sequences = sequences
         self._drawn = (None, None)
 
-    @property
-    def epoch(self) -> int:
-        return self._epoch
-
-    @epoch.setter
-    def epoch(self, epoch: int):
-        check_integer("epoch", epoch, 0)
-        self._epoch = int(epoch)
-        self._asked_for = set()
-
-    def on_epoch_end(self):
-        if len(self._asked_for) == len(self):
-            self.epoch += 1
-
-    @property
-    def num_batches(self) -> int:
+    def __len__(self) -> int:
         return -(-self.num_sequences // self.batch_size)
 
-    def __len__(self) -> int:
-        return self.num_batches
-
-    def __getitem__(self, index: int):
+    def batch(self, index: int):
         sequences = self.sequences(index)
-        self._asked_for.add(index % len(self))
         if self.inputs == "reconstruction":
             x = sequences.reconstruction[:, -1:]
             return x, {"class": sequences.labels}

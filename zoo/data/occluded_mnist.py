@@ -26,6 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from zoo.data.epochs import check_integer
+
 CANVAS = 32
 DIGIT = 14
 BAR = 4
@@ -236,11 +238,3 @@ def check_digits(
             f"these have shape {labels.shape} and type {labels.dtype}."
         )
     return digits.astype(np.float32, copy=False), labels.astype(np.int32, copy=False)
-
-
-def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:
-    """Raises a `ValueError` unless `value` is an integer in the range."""
-    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not integer or value < low or (high is not None and value > high):
-        wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise ValueError(f"`{name}` must be an integer {wanted}, and it is {value!r}.")

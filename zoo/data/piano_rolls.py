@@ -1,0 +1,180 @@
+"""Piano rolls in batches that `fit`, `evaluate` and `predict` take (Section 3.2)."""
+
+import os
+
+import numpy as np
+
+from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.midi import KEYS
+from zoo.data.music import Corpus, load_corpus
+
+PADDING = -1.0
+
+
+class PianoRolls(EpochDataset):
+    """Batches of music, to predict each time step from those before it.
+
+    Short pieces share a row, with a step of padding between them; a piece longer than a
+    row is cut. A batch is `(x, y, weight)`:
+
+    - `x`: the notes, `float32` of shape `(B, T, 88)`: 1 where a key sounds, 0 where it
+      does not, -1 at padding;
+    - `y["notes"]`: the notes one step later, `(B, T, 88)`, 0 at padding;
+    - `weight["notes"]`: 0 at padding, else 1, `(B, T)`.
+
+    The first step of a piece is not predicted, and the last one predicts nothing: a
+    piece of n steps has n - 1 predictions. All batches have one shape.
+
+    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+
+    Args:
+        pieces: Piano rolls: arrays of shape `(n, 88)`, 0 or 1, n at least 2.
+        batch_size: Number of rows in a batch, `B`.
+        window: Steps in a row, `T`, and longest part of a piece that is trained on at
+            once. Default: no piece is cut.
+        seed: Integer, at least 0.
+        fresh: Whether each epoch has an order of its own.
+
+    Attributes:
+        num_sequences: Number of pieces.
+        num_steps: Number of predictions in an epoch.
+
+    Raises:
+        ValueError: If an argument is not as above.
+    """
+
+    def __init__(self, pieces, batch_size=8, window=None, *, seed=0, fresh=False):
+        super().__init__()
+        self.pieces = tuple(check_piece(i, piece) for i, piece in enumerate(pieces))
+        if not self.pieces:
+            raise ValueError("There are no pieces of music: give at least one.")
+        longest = max(len(piece) for piece in self.pieces) - 1
+        window = longest if window is None else window
+        check_integer("batch_size", batch_size, 1)
+        check_integer("window", window, 1)
+        check_integer("seed", seed, 0)
+        self.batch_size = batch_size
+        self.window = min(window, longest)
+        self.seed = seed
+        self.fresh = fresh
+        self.num_sequences = len(self.pieces)
+        self.num_steps = sum(len(piece) - 1 for piece in self.pieces)
+        self._rows = pack(self._parts(), self.window)
+
+    def _parts(self):
+        """Parts of pieces of at most a window: piece, first step, end."""
+        parts = []
+        for i, piece in enumerate(self.pieces):
+            n = len(piece) - 1
+            parts += [
+                (i, start, min(start + self.window, n))
+                for start in range(0, n, self.window)
+            ]
+        order = np.random.default_rng(self.seed).permutation(len(parts))
+        return [parts[j] for j in order]
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self.batch_size)
+
+    def batch(self, index: int):
+        order = range(len(self._rows))
+        if self.fresh:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        x = np.full((self.batch_size, self.window, KEYS), PADDING, np.float32)
+        y = np.zeros_like(x)
+        weight = np.zeros(x.shape[:2], np.float32)
+        first = index * self.batch_size
+        for row, j in enumerate(order[first : first + self.batch_size]):
+            t = 0
+            for i, start, end in self._rows[j]:
+                place = row, slice(t, t + end - start)
+                x[place] = self.pieces[i][start:end]
+                y[place] = self.pieces[i][start + 1 : end + 1]
+                weight[place] = 1
+                t += end - start + 1
+        return x, {"notes": y}, {"notes": weight}
+
+
+def pack(parts, length):
+    """Put parts into rows of that length, with a step between them: first fit.
+
+    Args:
+        parts: Triples of a piece, first step and end.
+        length: Steps in a row, at least the longest part.
+
+    Returns:
+        List of rows, each a list of parts.
+    """
+    rows, room = [], []
+    for part in parts:
+        n = part[2] - part[1]
+        j = next((j for j, free in enumerate(room) if n <= free), None)
+        if j is None:
+            j = len(rows)
+            rows.append([])
+            room.append(length)
+        rows[j].append(part)
+        room[j] -= n + 1
+    return rows
+
+
+def piano_rolls(
+    source: str | os.PathLike | Corpus,
+    batch_size: int = 8,
+    window: int | None = 100,
+    *,
+    seed: int = 0,
+    merge_validation: bool = False,
+    verbose: bool = True,
+    **folder,
+) -> tuple[PianoRolls, PianoRolls, PianoRolls]:
+    """Polyphonic music (Section 3.2): the data of Table 3.
+
+    Args:
+        source: `"jsb"`, `"nottingham"`, `"muse"`, `"piano_midi"`, ... or a folder of
+            MIDI files, see `zoo.data.load_corpus`, or what that function returns.
+        batch_size: Number of rows in a batch.
+        window: Longest part of a piece that is trained on at once, in steps. In
+            validation and test set no piece is cut.
+        seed: Seed of the order of the training pieces.
+        merge_validation: Whether the pieces of the validation set are in the training
+            set too, as in the second phase of the protocol of Appendix D.2.
+        verbose: Whether to print what was loaded.
+        **folder: `step`, `unit` and `errors` for a folder of MIDI files.
+
+    Returns:
+        Training, validation and test set, each `PianoRolls`.
+
+    Example:
+
+    ```python
+    train, valid, test = zoo.data.piano_rolls("jsb")
+    model.fit(train, validation_data=valid, epochs=10)
+    ```
+    """
+    corpus = source if isinstance(source, Corpus) else load_corpus(source, **folder)
+    train = corpus.train + corpus.valid if merge_validation else corpus.train
+    sets = (
+        PianoRolls(train, batch_size, window, seed=seed, fresh=True),
+        PianoRolls(corpus.valid, batch_size),
+        PianoRolls(corpus.test, batch_size),
+    )
+    if verbose:
+        counts = "training {}, validation {}, test {}".format(
+            *(f"{data.num_sequences:,} ({data.num_steps:,})" for data in sets)
+        )
+        print(f"{corpus.name}: {counts} pieces (steps to predict).")
+    return sets
+
+
+def check_piece(i, piece):
+    """The piece as it is, or a `ValueError`."""
+    piece = np.asarray(piece)
+    if piece.ndim != 2 or piece.shape[1] != KEYS or len(piece) < 2:
+        raise ValueError(
+            f"Piece {i} has shape {piece.shape}, and must have (steps, {KEYS}), with "
+            "at least two steps."
+        )
+    if not np.isin(piece, (0, 1)).all():
+        raise ValueError(f"Piece {i} has other values than 0 and 1.")
+    return piece

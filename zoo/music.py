@@ -1,0 +1,305 @@
+"""Polyphonic music (Section 3.2 and Appendix D.2): Tables 3 and 8.
+
+After each time step the network gives, for each of the 88 keys of a piano, the
+probability that it sounds in the next one. All builders return a compiled
+`keras.Model` from piano rolls `(batch, T, 88)`, 1 where a key sounds, 0 where it does
+not, and -1 at steps of padding, to a dictionary:
+
+- `"notes"`: probabilities of the keys in the next step, `(batch, T, 88)`.
+
+A step of padding between two pieces makes the network forget the first one. Data are
+those of `zoo.data.piano_rolls`.
+"""
+
+from functools import partial
+
+import keras
+import numpy as np
+from keras import initializers, layers, ops
+from keras.layers import AveragePooling1D
+
+from rladder_keras import (
+    G1,
+    ConvG2,
+    ConvLSTMCell,
+    Identity,
+    Level,
+    LSTMCell,
+    RecurrentLadder,
+    Softmax,
+    StockCell,
+)
+from zoo.data.midi import KEYS, write_midi
+from zoo.model import ZooModel
+from zoo.occluded_mnist import channels
+
+SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
+
+register = keras.saving.register_keras_serializable("zoo")
+
+
+def table_8(width=1.0):
+    """Structure of RLadder for polyphonic music, without its row "Input".
+
+    The image of 1 x 88 is a series of 88 here, and filters (1, 3) have size 3.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+    """
+    c = partial(channels, width)
+    row = partial(ConvLSTMCell, kernel_size=3, forget_bias=1.0, recurrent_gain=1.0)
+    # fmt: off
+    return [
+        #     Encoder                              Decoder
+        Level(row(c(32)),                          ConvG2(3)),
+        Level(row(c(64), strides=2),               ConvG2(3)),
+        Level(row(c(96), strides=2),               ConvG2(3)),
+        Level(row(c(128), strides=2),              ConvG2(3)),
+        Level(row(c(160), strides=2),              ConvG2(3)),
+        Level(AveragePooling1D(2, padding="same"), G1()),
+        Level(LSTMCell(96, forget_bias=1.0, recurrent_gain=1.0), G1()),
+        Level(Softmax(19),                         Identity()),
+    ]  # fmt: on
+
+
+def polyphonic_music_rladder(
+    width=1.0,
+    *,
+    table=table_8,
+    feedback="recurrent",
+    learning_rate=0.01,
+    unroll="auto",
+):
+    """The RLadder of Table 8.
+
+    The read-out is a 1x1 convolution of `d_1`, the output of the lowest decoder, with a
+    bias for each key.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+        table: Function from `width` to the list of levels.
+        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
+            connections.
+        learning_rate: Of Adam (Appendix D.2).
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"notes"`.
+    """
+    levels = table(width)
+    return music_model(levels, feedback, learning_rate, unroll)
+
+
+def polyphonic_music_lstm(units=850, *, learning_rate=1e-3, unroll="auto"):
+    """A stock LSTM, of about the size of the RLadder: a baseline.
+
+    Args:
+        units: Of `keras.layers.LSTMCell`.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"notes"`.
+    """
+    levels = [Level(StockCell(layers.LSTMCell(units)))]
+    return music_model(levels, "none", learning_rate, unroll)
+
+
+def polyphonic_music_gru(units=990, *, learning_rate=1e-3, unroll="auto"):
+    """A stock GRU, of about the size of the RLadder: a baseline.
+
+    Args:
+        units: Of `keras.layers.GRUCell`.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"notes"`.
+    """
+    levels = [Level(StockCell(layers.GRUCell(units)))]
+    return music_model(levels, "none", learning_rate, unroll)
+
+
+def lstm_of_width(width=1.0, **kwargs):
+    """`polyphonic_music_lstm` with its units scaled like the channels of a ladder."""
+    return polyphonic_music_lstm(channels(width, 850), **kwargs)
+
+
+def gru_of_width(width=1.0, **kwargs):
+    """`polyphonic_music_gru` with its units scaled like the channels of a ladder."""
+    return polyphonic_music_gru(channels(width, 990), **kwargs)
+
+
+TABLE_3 = {
+    "RLadder": polyphonic_music_rladder,
+    "LSTM of Keras": lstm_of_width,
+    "GRU of Keras": gru_of_width,
+}
+
+
+def music_model(levels, feedback, learning_rate, unroll):
+    """The compiled model of a ladder; one without decoders is read out at its top."""
+    roll = keras.Input((None, KEYS), name="roll")
+    mask = ops.any(roll >= 0, axis=-1)
+    x = layers.Reshape((-1, KEYS, 1))(roll)
+    ladder = RecurrentLadder(levels, feedback, 1, unroll, name="ladder")
+    outputs = ladder(x, mask=mask)
+    bias = initializers.Constant(SILENCE)
+    if "bottom" in outputs:
+        readout = layers.EinsumDense(
+            "btkc,co->btko",
+            (None, KEYS, 1),
+            bias_axes="ko",
+            bias_initializer=bias,
+            name="readout",
+        )
+        readout.supports_masking = True  # else Keras warns that the mask ends here
+        logits = readout(outputs["bottom"])[..., 0]
+    else:
+        readout = layers.Dense(KEYS, bias_initializer=bias, name="readout")
+        logits = readout(outputs["top"])
+    notes = layers.Activation("sigmoid", dtype="float32", name="notes")(logits)
+    model = MusicModel(roll, {"notes": notes})
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss={"notes": NegativeLogLikelihood()},
+        weighted_metrics={"notes": [nll, FrameAccuracy()]},
+    )
+    return model.make_variables()
+
+
+@register
+class MusicModel(ZooModel):
+    """A `ZooModel` of piano rolls."""
+
+    def check_inputs(self, x):
+        """Refuse arrays that are no piano rolls; other inputs pass."""
+        if not isinstance(x, np.ndarray) or x.size == 0:
+            return
+        if x.ndim != 3 or x.shape[-1] != KEYS:
+            raise ValueError(
+                f"the piano rolls have shape {x.shape}, and must have (batch, T, "
+                f"{KEYS}), the keys of a piano from A0 to C8."
+            )
+        if not np.isin(x, (-1, 0, 1)).all():
+            raise ValueError(
+                "the piano rolls have other values than 1 (sounds), 0 (does not) and "
+                "-1 (padding)."
+            )
+
+
+@register
+class NegativeLogLikelihood(keras.losses.Loss):
+    """`nll`, its mean over the steps that have weight."""
+
+    def __init__(
+        self, reduction="mean_with_sample_weight", name="negative_log_likelihood", **k
+    ):
+        super().__init__(name=name, reduction=reduction, **k)
+
+    def call(self, notes, probabilities):
+        return nll(notes, probabilities)
+
+
+@register
+def nll(notes, probabilities):
+    """Negative log-likelihood of a step in nats: a sum over the keys (Table 3).
+
+    Args:
+        notes: 0 or 1, shape `(batch, T, 88)`.
+        probabilities: Of the same shape.
+
+    Returns:
+        Tensor of shape `(batch, T)`.
+    """
+    notes = ops.cast(notes, probabilities.dtype)
+    crossentropy = ops.binary_crossentropy(notes, probabilities)
+    return ops.sum(crossentropy, axis=-1)
+
+
+@register
+class FrameAccuracy(keras.metrics.Metric):
+    """Accuracy of Bay et al. (2009): TP / (TP + FP + FN) of all steps together."""
+
+    def __init__(self, name="frame_accuracy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.hits = self.add_weight(name="hits", initializer="zeros")
+        self.all = self.add_weight(name="all", initializer="zeros")
+
+    def update_state(self, notes, probabilities, sample_weight=None):
+        notes, sounding = notes > 0.5, probabilities > 0.5
+        both = ops.cast(ops.logical_and(notes, sounding), "float32")
+        either = ops.cast(ops.logical_or(notes, sounding), "float32")
+        if sample_weight is not None:
+            weight = ops.cast(sample_weight, "float32")[..., None]
+            both, either = both * weight, either * weight
+        self.hits.assign_add(ops.sum(both))
+        self.all.assign_add(ops.sum(either))
+
+    def result(self):
+        return self.hits / ops.maximum(self.all, 1)
+
+
+def negative_log_likelihood(model, pieces):
+    """Figure of Table 3: nats per step, all steps of all pieces weighted equally.
+
+    Computed in NumPy in double precision, piece by piece and without padding.
+
+    Args:
+        model: A model of this module.
+        pieces: Piano rolls of shape `(n, 88)`.
+
+    Returns:
+        A number.
+    """
+    total, steps = 0.0, 0
+    for piece in pieces:
+        x = np.asarray(piece, np.float32)[None]
+        p = model.predict(x[:, :-1], verbose=0)["notes"][0].astype(np.float64)
+        p = np.clip(p, 1e-7, 1 - 1e-7)
+        y = x[0, 1:]
+        total -= (y * np.log(p) + (1 - y) * np.log1p(-p)).sum()
+        steps += len(y)
+    return total / steps
+
+
+def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
+    """Let a model go on with a piece of music, a step at a time.
+
+    Each key is drawn by its probability.
+
+    Args:
+        model: A model of this module.
+        prompt: Piano roll to begin with, shape `(n, 88)`, n at least 1.
+        steps: How many steps to add.
+        path: MIDI file to write the whole to, if given.
+        step: Length of a time step in the file, in quarter notes.
+        seed: Integer for music that can be repeated.
+
+    Returns:
+        Piano roll of the prompt and what follows, `uint8` of shape `(n + steps, 88)`.
+
+    Raises:
+        ValueError: If the prompt is not as above.
+    """
+    prompt = np.asarray(prompt)
+    model.check_inputs(prompt[None].astype(np.float32))
+    if len(prompt) < 1 or (prompt < 0).any():
+        raise ValueError("the prompt must have at least one step, and no padding.")
+    rng = np.random.default_rng(seed)
+    cell = model.get_layer("ladder").cell
+    readout = model.get_layer("readout")
+    state = cell.get_initial_state(1)
+    roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
+    roll[: len(prompt)] = prompt
+    for t in range(len(roll) - 1):
+        x = ops.convert_to_tensor(roll[t].astype(np.float32).reshape(1, KEYS, 1))
+        output, state = cell(x, state)
+        d = output.top if isinstance(output.bottom, tuple) else output.bottom
+        if t + 1 >= len(prompt):
+            logits = ops.reshape(readout(d[:, None]), (KEYS,))
+            p = ops.convert_to_numpy(ops.sigmoid(ops.cast(logits, "float32")))
+            roll[t + 1] = rng.random(KEYS) < p
+    if path is not None:
+        write_midi(path, roll, step)
+    return roll
