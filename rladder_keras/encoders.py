@@ -275,6 +275,7 @@ class StockCell(layers.Layer):
 
     def get_config(self):
         cell = keras.saving.serialize_keras_object(self.cell)
+        cell.pop("build_config", None)  # it is built with the ladder, not before
         return {**super().get_config(), "cell": cell}
 
     @classmethod

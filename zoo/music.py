@@ -153,8 +153,9 @@ def music_model(levels, feedback, learning_rate, unroll):
             bias_initializer=bias,
             name="readout",
         )
-        readout.supports_masking = True  # else Keras warns that the mask ends here
-        logits = readout(outputs["bottom"])[..., 0]
+        # The mask ends with the ladder: the data have weights for the loss. Keras would
+        # warn that the read-out loses it, but does not follow it into a copy.
+        logits = readout(ops.copy(outputs["bottom"]))[..., 0]
     else:
         readout = layers.Dense(KEYS, bias_initializer=bias, name="readout")
         logits = readout(outputs["top"])

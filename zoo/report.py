@@ -11,10 +11,14 @@ import statistics
 import sys
 from pathlib import Path
 
+from zoo.experiments import EXPERIMENTS
 from zoo.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
-TITLES = {"table-1": "Table 1: Occluded Moving MNIST"}
+TITLES = {
+    "table-1": "Table 1: Occluded Moving MNIST",
+    "table-3": "Table 3: polyphonic music, negative log-likelihood (nats per step)",
+}
 HEAD = """# Results
 
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
@@ -54,24 +58,25 @@ def render(paper, runs):
 def section(table, paper, runs):
     paper = [line for line in paper if line["table"] == table]
     runs = [line for line in runs if line["table"] == table]
-    metrics = list(dict.fromkeys(line["metric"] for line in paper))
-    rows = list(dict.fromkeys(line["row"] for line in paper))
-    parts = [f"## {TITLES[table]}\n", "### Full size\n"]
     printed = {(line["row"], line["metric"]): line for line in paper}
-    header = [f"{metric}, {who}" for metric in metrics for who in ("paper", "ours")]
+    rows = list(dict.fromkeys([*(row for row, _ in printed), *EXPERIMENTS[table].rows]))
+    full = [line for line in runs if line["size"] == "full"]
+    metrics = unique("metric", [*paper, *full])
     lines = []
     for row in rows:
         cells = []
         for metric in metrics:
-            cells += ["", ""]
-            if (row, metric) in printed:
-                line = printed[row, metric]
-                cells[-2] = f"{line['value']} ± {line['sd']}"
-                cells[-1] = figure(runs, row, metric, "full")
+            line = printed.get((row, metric), {"value": "", "sd": ""})
+            cells.append(" ± ".join(x for x in (line["value"], line["sd"]) if x))
+            cells.append(ours(full, printed, table, row, metric))
         lines.append([row, *cells])
+    header = [f"{metric}, {who}" for metric in metrics for who in ("paper", "ours")]
+    parts = [f"## {TITLES[table]}\n", "### Full size\n"]
+    parts += [f"Ours: {'; '.join(facts(full))}.\n"] if full else []
     parts.append(grid(["", *header], lines))
-    for size in sorted({line["size"] for line in runs} - {"full"}):
+    for size in sorted(set(unique("size", runs)) - {"full"}):
         of_size = [line for line in runs if line["size"] == size]
+        metrics = unique("metric", [*paper, *of_size])
         parts.append(f"### {size[0].upper()}{size[1:]}\n")
         parts.append(
             "Not comparable with the paper's figures. "
@@ -79,27 +84,45 @@ def section(table, paper, runs):
             + ".\n"
         )
         lines = []
-        for row in rows:
-            cells = [
-                figure(of_size, row, metric, size) if (row, metric) in printed else ""
-                for metric in metrics
-            ]
+        for row in EXPERIMENTS[table].rows:
+            cells = [ours(of_size, printed, table, row, metric) for metric in metrics]
             lines.append([row, *cells, seconds(of_size, row)])
         parts.append(grid(["", *metrics, "minutes"], lines))
     return "\n".join(parts)
 
 
-def latest(runs, row, metric, size):
+def unique(name, lines):
+    """Values of a column, each once, in the order of their first appearance."""
+    return list(dict.fromkeys(line[name] for line in lines))
+
+
+def ours(runs, printed, table, row, metric):
+    """Our figure; empty where the row is not ours, or has no such figure."""
+    if row not in EXPERIMENTS[table].rows:
+        return ""
+    has_figures = {m for r, m in printed if r == row}
+    if (
+        has_figures
+        and metric not in has_figures
+        and metric
+        not in unique("metric", [line for line in runs if line["row"] == row])
+    ):
+        return ""
+    return figure(runs, row, metric)
+
+
+def latest(runs, row, metric):
     """Value of each seed; where a seed was run again, the last one."""
     return {
         line["seed"]: float(line["value"])
         for line in runs
-        if (line["row"], line["metric"], line["size"]) == (row, metric, size)
+        if (line["row"], line["metric"]) == (row, metric)
     }
 
 
-def figure(runs, row, metric, size):
-    values = list(latest(runs, row, metric, size).values())
+def figure(runs, row, metric):
+    """Mean and standard deviation over the seeds of runs of one size."""
+    values = list(latest(runs, row, metric).values())
     if not values:
         return "not run"
     mean, n = statistics.mean(values), len(values)

@@ -505,6 +505,17 @@ def test_a_saved_model_gives_the_same_output_after_loading(run, tmp_path):
         np.testing.assert_array_equal(reference.numpy_of(a), reference.numpy_of(b))
 
 
+@pytest.mark.parametrize("cell", [layers.LSTMCell, layers.GRUCell])
+def test_a_stock_cell_is_saved_and_loaded(run, tmp_path, cell):
+    inputs = keras.Input((2, 3))
+    ladder = RecurrentLadder([Level(StockCell(cell(2))), Level(Softmax(2))])
+    model = keras.Model(inputs, ladder(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = frames((3,), steps=2)
+    np.testing.assert_allclose(run(model, x)["top"], run(loaded, x)["top"], atol=1e-6)
+
+
 @pytest.mark.parametrize("table", [images, series, gaps])
 def test_a_weights_file_restores_every_weight(tmp_path, table):
     frame = {images: IMAGE, series: SERIES, gaps: UNEVEN}[table]

@@ -234,7 +234,7 @@ def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
 def test_a_seed_that_was_run_again_counts_once():
     runs = [line("0", "1.0"), line("0", "3.0")]
     name = "classification error (%)"
-    assert report.figure(runs, "RLadder", name, "full") == "3.00 (1 seed)"
+    assert report.figure(runs, "RLadder", name) == "3.00 (1 seed)"
 
 
 def test_a_stale_report_is_found(tmp_path):

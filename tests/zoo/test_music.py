@@ -1,0 +1,223 @@
+"""Table 8, piano rolls in batches, the likelihood of music, and its generation."""
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras.layers import AveragePooling1D
+
+import zoo
+from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, LSTMCell, Softmax
+from zoo import music
+from zoo.data import midi
+from zoo.data.music import Corpus
+from zoo.data.piano_rolls import PianoRolls, pack, piano_rolls
+
+# Appendix D.2: layer, stride, channels (size), filter, decoder.
+TABLE_8 = """
+ConvLSTM 1 32  3 convG2
+ConvLSTM 2 64  3 convG2
+ConvLSTM 2 96  3 convG2
+ConvLSTM 2 128 3 convG2
+ConvLSTM 2 160 3 convG2
+AVERAGE  2 -   2 G1
+LSTM     - 96  - G1
+SoftMax  - 19  - Identity
+"""
+
+
+def test_table_8_is_the_papers():
+    names = {
+        ConvLSTMCell: lambda e: ("ConvLSTM", e.strides, e.filters, e.kernel_size),
+        AveragePooling1D: lambda e: ("AVERAGE", e.strides, "-", e.pool_size),
+        LSTMCell: lambda e: ("LSTM", "-", e.filters, "-"),
+        Softmax: lambda e: ("SoftMax", "-", e.classes, "-"),
+    }
+    decoders = {ConvG2: "convG2", G1: "G1", Identity: "Identity"}
+    expected = [line.split() for line in TABLE_8.strip().splitlines()]
+    for (encoder, decoder), row in zip(music.table_8(), expected, strict=True):
+        found = [*names[type(encoder)](encoder), decoders[type(decoder)]]
+        assert [str(n[0] if isinstance(n, tuple) else n) for n in found] == row
+        assert getattr(decoder, "kernel_size", 3) == 3
+
+
+def test_size_at_full_width():
+    """Counted by hand from Table 8, with a bias of the read-out for each key."""
+
+    def lstm(inputs, units, feedback, size=3):
+        maps = [inputs, units] + ([feedback] if feedback else [])
+        return sum(size * n * 4 * units + 4 * units for n in maps) + 4 * units
+
+    def g1(v_top, h):
+        return v_top * h + 2 * h + 10 * h  # A, its gain and offset, two f
+
+    def g2(v_top, h):
+        return 3 * (3 * v_top * h + 3 * h * h + 2 * h + h) + 15 * h
+
+    c = [1, 32, 64, 96, 128, 160]
+    rows = sum(lstm(c[i], c[i + 1], c[i + 1]) for i in range(5))
+    up = sum(g2(c[i + 1], c[i]) for i in range(1, 5)) + g2(160, 160)
+    top = lstm(480, 96, 96, 1) + 96 * 19 + 19
+    total = rows + up + top + g1(19, 96) + g1(96, 480) + 32 + 88
+    model = zoo.polyphonic_music_rladder()
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    assert trainable == total == 3_285_067
+
+
+def rolls(*lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [(rng.random((n, 88)) < 0.05).astype("uint8") for n in lengths]
+
+
+BUILDERS = [
+    partial(zoo.polyphonic_music_rladder, 0.07, unroll=False),
+    partial(zoo.polyphonic_music_lstm, 5),
+    partial(zoo.polyphonic_music_gru, 5),
+]
+
+
+@pytest.mark.parametrize("n", range(60))
+def test_no_part_of_a_piece_is_lost_and_none_touches_another(n):
+    rng = np.random.default_rng(n)
+    lengths = rng.integers(1, 9, 12)
+    parts = [(i, 0, int(k)) for i, k in enumerate(lengths)]
+    rows = pack(parts, 9)
+    assert sorted(part for row in rows for part in row) == parts
+    for row in rows:
+        assert sum(end - start for _, start, end in row) + len(row) - 1 <= 9
+
+
+def test_every_step_of_every_piece_is_predicted_once_from_the_one_before():
+    pieces = rolls(30, 2, 11, 7)
+    data = PianoRolls(pieces, 2, 8, fresh=True)
+    assert data.num_steps == 29 + 1 + 10 + 6
+    pairs = []
+    for i in range(len(data)):
+        x, y, weight = data[i]
+        y, weight = y["notes"], weight["notes"]
+        assert x.shape == y.shape == (2, 8, 88) and weight.shape == (2, 8)
+        np.testing.assert_array_equal(weight == 0, (x == -1).all(-1))
+        assert (y[weight == 0] == 0).all()
+        pairs += [pair.tobytes() for pair in np.stack([x, y], 2)[weight == 1]]
+    expected = [
+        np.stack([piece[t], piece[t + 1]]).astype("float32").tobytes()
+        for piece in pieces
+        for t in range(len(piece) - 1)
+    ]
+    assert sorted(pairs) == sorted(expected)
+
+
+def test_each_epoch_has_an_order_of_its_own_and_can_be_repeated():
+    data, again = (PianoRolls(rolls(*range(2, 20)), 2, 6, fresh=True) for _ in "ab")
+    first = data[0][0]
+    data.epoch = again.epoch = 1
+    assert (data[0][0] != first).any()
+    np.testing.assert_array_equal(data[0][0], again[0][0])
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_padding_and_company_count_nowhere(build):
+    """The figure of several pieces in rows is that of each piece by itself."""
+    model = build()
+    pieces = rolls(9, 4, 6, 2)
+    data = PianoRolls(pieces, 3)
+    assert len(data) == 1 and data.window == 8
+    expected = music.negative_log_likelihood(model, pieces)
+    values = model.evaluate(data, verbose=0, return_dict=True)
+    assert values["notes_nll"] == pytest.approx(expected, rel=1e-5)
+    assert values["loss"] == pytest.approx(expected, rel=1e-5)
+    first = model.predict(data[0][0], verbose=0)["notes"]
+    assert first.shape == (3, 8, 88) and (0 <= first).all() and (first <= 1).all()
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = build()
+    roll = np.zeros((6, 88), "uint8")
+    roll[::2, 40] = roll[1::2, 47] = 1
+    data = PianoRolls([roll], 1)
+    before = model.evaluate(data, verbose=0)[0]
+    history = model.fit(data, epochs=8, verbose=0).history
+    assert {"loss", "notes_nll", "notes_frame_accuracy"} <= set(history)
+    assert model.evaluate(data, verbose=0)[0] < before
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = data[0][0]
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0)["notes"],
+        loaded.predict(x, verbose=0)["notes"],
+        atol=1e-6,
+    )
+    assert loaded.evaluate(data, verbose=0)[0] == pytest.approx(
+        model.evaluate(data, verbose=0)[0], rel=1e-5
+    )
+
+
+def test_negative_log_likelihood_and_accuracy_against_numpy(rng=None):
+    rng = np.random.default_rng(0)
+    y = (rng.random((2, 5, 88)) < 0.1).astype("float32")
+    p = rng.uniform(0.01, 0.99, y.shape).astype("float32")
+    weight = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], "float32")
+    each = -np.log(np.where(y == 1, p, 1 - p).astype("float64")).sum(-1)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(music.nll(y, ops.array(p))), each, rtol=1e-5
+    )
+    loss = music.NegativeLogLikelihood()(y, ops.array(p), weight)
+    assert float(loss) == pytest.approx((each * weight).sum() / weight.sum(), rel=1e-5)
+    metric = music.FrameAccuracy()
+    for i in range(2):
+        metric.update_state(
+            ops.array(y[i : i + 1]), ops.array(p[i : i + 1]), weight[i : i + 1]
+        )
+    hits = ((y > 0.5) & (p > 0.5))[weight == 1].sum()
+    all_ = ((y > 0.5) | (p > 0.5))[weight == 1].sum()
+    assert float(metric.result()) == pytest.approx(hits / all_)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
+    """Drawn step by step from the probabilities that `predict` gives for the whole."""
+    model = build()
+    (prompt,) = rolls(5)
+    roll = music.generate(model, prompt, 7, tmp_path / "out.mid", seed=3)
+    assert roll.shape == (12, 88) and roll.dtype == np.uint8
+    np.testing.assert_array_equal(roll[:5], prompt)
+    p = model.predict(roll[None, :-1].astype("float32"), verbose=0)["notes"][0, 4:]
+    rng = np.random.default_rng(3)
+    drawn = np.stack([rng.random(88) for _ in range(7)])
+    clear = np.abs(drawn - p) > 1e-4
+    np.testing.assert_array_equal((drawn < p)[clear], roll[5:][clear])
+    read = midi.read_midi(tmp_path / "out.mid")
+    np.testing.assert_array_equal(read, roll[: len(read)])
+    assert not roll[len(read) :].any()
+
+
+def test_the_corpora_in_batches(capsys):
+    corpus = Corpus("three pieces", *((roll,) for roll in rolls(5, 6, 7)))
+    train, valid, test = piano_rolls(corpus, 2, 3, merge_validation=True)
+    assert (train.num_steps, valid.num_steps, test.num_steps) == (9, 5, 6)
+    assert "three pieces: training 2 (9)" in capsys.readouterr().out
+
+
+def test_what_is_refused():
+    for pieces, message in (
+        ([], "no pieces"),
+        ([np.zeros((3, 87))], "shape \\(3, 87\\)"),
+        ([np.zeros((1, 88))], "two steps"),
+        ([np.full((3, 88), 2)], "0 and 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PianoRolls(pieces)
+    model = BUILDERS[1]()
+    for x, message in (
+        (np.zeros((2, 3, 87)), "piano rolls have shape"),
+        (np.full((2, 3, 88), 0.5), "other values"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.predict(x)
+    with pytest.raises(ValueError, match="at least one step"):
+        music.generate(model, np.zeros((0, 88)))
+    assert isinstance(model.get_layer("readout"), layers.Dense)
