@@ -21,7 +21,8 @@ class Experiment(NamedTuple):
             `add_argument`.
         data: Function of the arguments and the row that gives the training, validation,
             merged and test set.
-        build: Function of the arguments and the row that gives the builder.
+        build: Function of the arguments, the row and the training set that gives the
+            builder.
         schedule: Of `zoo.protocol`.
         steer: Function of the row: the validation metric that steers the protocol.
         figures: Function of the arguments: metric of the model -> name and factor to
@@ -78,7 +79,7 @@ def table_1_data(args, row):
     return train, valid, merged, test
 
 
-def table_1_build(args, row):
+def table_1_build(args, row, train):
     build = partial(
         occluded_mnist.TABLE_1[row],
         args.width,
@@ -147,6 +148,15 @@ def table_3_data(args, row):
     return train, valid, merged, test
 
 
+def table_3_build(args, row, train):
+    return partial(
+        music.TABLE_3[row],
+        args.width,
+        frequencies=train.frequencies,
+        unroll=unroll(args),
+    )
+
+
 def table_3_smaller(args):
     if args.width != 1:
         yield f"width {args.width:g}"
@@ -166,9 +176,7 @@ TABLE_3 = Experiment(
     rows=music.TABLE_3,
     options=table_3_options,
     data=table_3_data,
-    build=lambda args, row: partial(
-        music.TABLE_3[row], args.width, unroll=unroll(args)
-    ),
+    build=table_3_build,
     schedule=protocol.D2,
     steer=lambda row: "notes_nll",
     figures=lambda args: {"notes_nll": (FILES[args.dataset].title, 1)},

@@ -12,6 +12,7 @@ those of `zoo.data.piano_rolls`.
 """
 
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -29,6 +30,7 @@ from rladder_keras import (
     Softmax,
     StockCell,
 )
+from zoo import show
 from zoo.data.midi import KEYS, write_midi
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
@@ -67,6 +69,7 @@ def polyphonic_music_rladder(
     *,
     table=table_8,
     feedback="recurrent",
+    frequencies=None,
     learning_rate=0.01,
     unroll="auto",
 ):
@@ -80,21 +83,25 @@ def polyphonic_music_rladder(
         table: Function from `width` to the list of levels.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
+        frequencies: How often each key sounds, shape `(88,)`, to begin with:
+            `train.frequencies`. A bias has a long way to go else.
         learning_rate: Of Adam (Appendix D.2).
         unroll: See `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"notes"`.
     """
-    levels = table(width)
-    return music_model(levels, feedback, learning_rate, unroll)
+    return music_model(table(width), feedback, frequencies, learning_rate, unroll)
 
 
-def polyphonic_music_lstm(units=850, *, learning_rate=1e-3, unroll="auto"):
+def polyphonic_music_lstm(
+    units=850, *, frequencies=None, learning_rate=1e-3, unroll="auto"
+):
     """A stock LSTM, of about the size of the RLadder: a baseline.
 
     Args:
         units: Of `keras.layers.LSTMCell`.
+        frequencies: How often each key sounds, see `polyphonic_music_rladder`.
         learning_rate: Of Adam.
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -102,14 +109,17 @@ def polyphonic_music_lstm(units=850, *, learning_rate=1e-3, unroll="auto"):
         Compiled model with the output `"notes"`.
     """
     levels = [Level(StockCell(layers.LSTMCell(units)))]
-    return music_model(levels, "none", learning_rate, unroll)
+    return music_model(levels, "none", frequencies, learning_rate, unroll)
 
 
-def polyphonic_music_gru(units=990, *, learning_rate=1e-3, unroll="auto"):
+def polyphonic_music_gru(
+    units=990, *, frequencies=None, learning_rate=1e-3, unroll="auto"
+):
     """A stock GRU, of about the size of the RLadder: a baseline.
 
     Args:
         units: Of `keras.layers.GRUCell`.
+        frequencies: How often each key sounds, see `polyphonic_music_rladder`.
         learning_rate: Of Adam.
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -117,7 +127,7 @@ def polyphonic_music_gru(units=990, *, learning_rate=1e-3, unroll="auto"):
         Compiled model with the output `"notes"`.
     """
     levels = [Level(StockCell(layers.GRUCell(units)))]
-    return music_model(levels, "none", learning_rate, unroll)
+    return music_model(levels, "none", frequencies, learning_rate, unroll)
 
 
 def lstm_of_width(width=1.0, **kwargs):
@@ -137,7 +147,7 @@ TABLE_3 = {
 }
 
 
-def music_model(levels, feedback, learning_rate, unroll):
+def music_model(levels, feedback, frequencies, learning_rate, unroll):
     """The compiled model of a ladder; one without decoders is read out at its top."""
     roll = keras.Input((None, KEYS), name="roll")
     mask = ops.any(roll >= 0, axis=-1)
@@ -159,6 +169,9 @@ def music_model(levels, feedback, learning_rate, unroll):
     else:
         readout = layers.Dense(KEYS, bias_initializer=bias, name="readout")
         logits = readout(outputs["top"])
+    if frequencies is not None:
+        odds = np.log(frequencies) - np.log1p(-np.asarray(frequencies))
+        readout.bias.assign(odds.reshape(readout.bias.shape))
     notes = layers.Activation("sigmoid", dtype="float32", name="notes")(logits)
     model = MusicModel(roll, {"notes": notes})
     model.compile(
@@ -273,7 +286,8 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
         model: A model of this module.
         prompt: Piano roll to begin with, shape `(n, 88)`, n at least 1.
         steps: How many steps to add.
-        path: MIDI file to write the whole to, if given.
+        path: MIDI file to write the whole to, if given. A picture of it as a piano
+            roll goes beside it, with the suffix `.png`.
         step: Length of a time step in the file, in quarter notes.
         seed: Integer for music that can be repeated.
 
@@ -303,4 +317,6 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
             roll[t + 1] = rng.random(KEYS) < p
     if path is not None:
         write_midi(path, roll, step)
+        picture = Path(path).with_suffix(".png")
+        show.piano_roll(picture, roll, prompt=len(prompt))
     return roll

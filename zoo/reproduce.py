@@ -113,7 +113,7 @@ def reproduce(args, row):
         flush=True,
     )
     model, progress = protocol.train(
-        experiment.build(args, row),
+        experiment.build(args, row, train),
         (train, valid),
         merged,
         experiment.steer(row),

@@ -202,6 +202,17 @@ def test_the_corpora_in_batches(capsys):
     assert "three pieces: training 2 (9)" in capsys.readouterr().out
 
 
+def test_a_model_may_begin_with_the_frequencies_of_the_keys():
+    data = PianoRolls(rolls(40, 30), 2)
+    assert data.frequencies.shape == (88,)
+    for build in BUILDERS:
+        model = build(frequencies=data.frequencies)
+        readout = model.get_layer("readout")
+        readout.kernel.assign(ops.zeros_like(readout.kernel))
+        p = model.predict(data[0][0], verbose=0)["notes"][0, 0]
+        np.testing.assert_allclose(p, data.frequencies, rtol=1e-4)
+
+
 def test_what_is_refused():
     for pieces, message in (
         ([], "no pieces"),

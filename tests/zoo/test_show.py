@@ -146,3 +146,18 @@ def test_bad_arguments(tmp_path, batch):
     with pytest.raises(ValueError, match="must end in .png"):
         show.dataset(tmp_path / "dataset.gif", batch)
     assert not list(tmp_path.iterdir())
+
+
+def test_piano_roll_is_written_and_bad_shapes_are_refused(tmp_path):
+    roll = np.zeros((30, 88), "uint8")
+    roll[4:9, 39] = roll[10:, 60] = 1
+    path = show.piano_roll(tmp_path / "roll.png", roll, roll * 0.7, 10, "A title")
+    plain = show.piano_roll(tmp_path / "plain.png", roll)
+    assert size(path)[0] == size(plain)[0] and size(path)[1] > size(plain)[1]
+    silent = show.piano_roll(tmp_path / "silent.png", roll * 0)
+    assert size(silent) == size(plain)
+    with pytest.raises(ValueError, match="`roll` must have shape"):
+        show.piano_roll(tmp_path / "no.png", roll[:, :80])
+    with pytest.raises(ValueError, match="`probabilities` must have shape"):
+        show.piano_roll(tmp_path / "no.png", roll, roll[:5])
+    assert not (tmp_path / "no.png").exists()

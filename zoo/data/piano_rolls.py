@@ -73,6 +73,12 @@ class PianoRolls(EpochDataset):
         order = np.random.default_rng(self.seed).permutation(len(parts))
         return [parts[j] for j in order]
 
+    @property
+    def frequencies(self) -> np.ndarray:
+        """How often each key sounds, shape `(88,)`; never quite 0 or 1."""
+        sounding = sum(piece.sum(axis=0, dtype=int) for piece in self.pieces)
+        return (sounding + 0.5) / (sum(map(len, self.pieces)) + 1)
+
     def __len__(self) -> int:
         return -(-len(self._rows) // self.batch_size)
 
