@@ -170,7 +170,7 @@ def table_3_smaller(args):
         yield "training set only"
 
 
-WINDOW = 50
+WINDOW = 25
 
 TABLE_3 = Experiment(
     rows=music.TABLE_3,

@@ -27,14 +27,16 @@ class Schedule(NamedTuple):
         first_rate: Learning rate of the first epoch.
         next_rate: Function of an epoch's rate and the validation errors so far that
             gives the rate of the next epoch.
-        settled: Function of errors and rates so far and a number of epochs, the
-            patience, that tells whether phase 1 is over.
+        settled: Function of the rates so far that tells whether phase 1 may end. It
+            does once the error has had no new minimum for some epochs.
+        patience: That number of epochs.
         repeated: Function of the errors that gives the number of epochs of phase 2.
     """
 
     first_rate: float
     next_rate: Callable
     settled: Callable
+    patience: int
     repeated: Callable
 
 
@@ -53,40 +55,38 @@ def next_rate(rate, errors):
     return max(rate / 2, LOWEST_RATE) if rose else rate
 
 
-def since_best(errors):
-    """Epochs since that of the lowest error."""
-    return len(errors) - best_epoch(errors)
-
-
 def best_epoch(errors):
     """Number of the epoch with the lowest error, from 1."""
     return errors.index(min(errors)) + 1
 
 
 D1 = Schedule(
-    FIRST_RATE,
-    next_rate,
-    lambda errors, rates, n: rates[-1] <= LOWEST_RATE and since_best(errors) >= n,
-    len,
+    first_rate=FIRST_RATE,
+    next_rate=next_rate,
+    settled=lambda rates: rates[-1] <= LOWEST_RATE,
+    patience=10,
+    repeated=len,
 )
 D2 = Schedule(
-    0.01,
-    lambda rate, errors: rate,
-    lambda errors, rates, n: since_best(errors) >= n,
-    best_epoch,
+    first_rate=0.01,
+    next_rate=lambda rate, errors: rate,
+    settled=lambda rates: True,
+    patience=3,
+    repeated=best_epoch,
 )
 
 
-def finished(schedule, errors, rates, epochs, patience):
+def finished(schedule, errors, rates, epochs=None):
     """Whether phase 1 is over.
 
     The paper does not say when to stop. Here: after `epochs` if given, else when the
-    error has had no new minimum for `patience` epochs, by Appendix D.1 at the lowest
-    rate.
+    error has had no new minimum for a while, by Appendix D.1 at the lowest rate.
     """
     if epochs is not None:
         return len(errors) >= epochs
-    return bool(errors) and schedule.settled(errors, rates, patience)
+    if not errors or not schedule.settled(rates):
+        return False
+    return len(errors) - best_epoch(errors) >= schedule.patience
 
 
 def train(
@@ -99,7 +99,6 @@ def train(
     seed,
     schedule=D1,
     epochs=None,
-    patience=10,
     phases=2,
     time_budget=None,
     verbose="auto",
@@ -119,7 +118,6 @@ def train(
         schedule: Learning rates, and when a phase is over.
         epochs: Number of epochs of phase 1; by default until the error settles.
             With more than a finished run had, and `phases=1`, it goes on.
-        patience: See `finished`.
         phases: 2, or 1 to leave phase 2 out.
         time_budget: Seconds after which to stop, at the end of an epoch.
         verbose: As in `fit`.
@@ -152,7 +150,7 @@ def train(
                     f"{folder} has {len(errors)} epochs already: ask for as many or "
                     "more, or choose another folder."
                 )
-            progress["done"] = finished(schedule, errors, rates, epochs, patience)
+            progress["done"] = finished(schedule, errors, rates, epochs)
     while not progress["done"]:
         epoch_started = time.monotonic()
         epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
@@ -186,7 +184,7 @@ def train(
                 f"{steer} {errors[-1]:.5f}",
                 flush=True,
             )
-            over = finished(schedule, errors, rates, epochs, patience)
+            over = finished(schedule, errors, rates, epochs)
         else:
             over = progress["epoch"] == schedule.repeated(errors)
         if over:

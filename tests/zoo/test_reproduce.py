@@ -22,20 +22,20 @@ def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
 
 
 def test_phase_1_ends_when_the_error_settles_at_the_lowest_rate():
-    finished = partial(protocol.finished, protocol.D1)
-    assert not finished([], [], None, 1)
-    assert not finished([0.3, 0.2], [1e-3, 1e-3], None, 1)
-    assert not finished([0.2, 0.1], [1e-4, 1e-4], None, 1)
-    assert finished([0.1, 0.2], [1e-4, 1e-4], None, 1)
-    assert finished([0.1, 0.2], [1e-3, 1e-3], 2, 10)
+    finished = partial(protocol.finished, protocol.D1._replace(patience=1))
+    assert not finished([], [])
+    assert not finished([0.3, 0.2], [1e-3, 1e-3])
+    assert not finished([0.2, 0.1], [1e-4, 1e-4])
+    assert finished([0.1, 0.2], [1e-4, 1e-4])
+    assert finished([0.1, 0.2], [1e-3, 1e-3], epochs=2)
 
 
 def test_for_music_phase_2_has_as_many_epochs_as_led_to_the_lowest_error():
     errors = [9.0, 7.0, 8.0, 7.5]
     assert protocol.D2.first_rate == protocol.D2.next_rate(0.01, errors) == 0.01
     assert protocol.D2.repeated(errors) == 2
-    assert protocol.finished(protocol.D2, errors, [0.01] * 4, None, 2)
-    assert not protocol.finished(protocol.D2, errors, [0.01] * 4, None, 3)
+    assert not protocol.finished(protocol.D2, errors, [0.01] * 4)
+    assert protocol.finished(protocol.D2, [*errors, 7.1], [0.01] * 5)
 
 
 @pytest.fixture(autouse=True)
