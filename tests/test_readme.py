@@ -5,21 +5,31 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zoo
+from zoo.data.music import Corpus
+from zoo.data.piano_rolls import piano_rolls
 from zoo.occluded_mnist import small_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_python_blocks_run(monkeypatch):
-    """As printed, but for one epoch of a narrow model on few sequences."""
+def test_python_blocks_run(monkeypatch, tmp_path):
+    """As printed, but for one epoch of narrow models on little data."""
     few = partial(
         zoo.data.occluded_mnist, "sklearn", 10, sequences=20, evaluation_sequences=10
     )
     narrow = partial(zoo.occluded_mnist_rladder, 0.1, table=small_table)
+    rng = np.random.default_rng(0)
+    pieces = [(rng.random((20, 88)) < 0.05).astype("uint8") for _ in range(3)]
+    corpus = Corpus("noise", *((piece,) for piece in pieces))
+    music = partial(zoo.polyphonic_music_rladder, 0.07, unroll=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(zoo.data, "piano_rolls", lambda name: piano_rolls(corpus, 1))
+    monkeypatch.setattr(zoo, "polyphonic_music_rladder", music)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -27,6 +37,7 @@ def test_python_blocks_run(monkeypatch):
     for block in blocks:
         exec(block.replace("epochs=10", "epochs=1, verbose=0"), names)
     assert names["model"].built
+    assert (tmp_path / "out.mid").exists() and (tmp_path / "out.png").exists()
     shapes = {name: tuple(x.shape) for name, x in names["outputs"].items()}
     assert shapes == {"top": (10, 5, 10), "bottom": (10, 5, 32, 32, 16)}
 
