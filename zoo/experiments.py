@@ -141,7 +141,12 @@ def table_3_options(add):
 
 def table_3_data(args, row):
     sets = partial(
-        data.piano_rolls, args.dataset, args.batch_size, args.window, seed=args.seed
+        data.piano_rolls,
+        args.dataset,
+        args.batch_size,
+        args.window,
+        seed=args.seed,
+        joint="joint" in row,
     )
     train, valid, test = sets()
     merged, _, _ = sets(merge_validation=True, verbose=False)

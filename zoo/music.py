@@ -9,6 +9,13 @@ not, and -1 at steps of padding, to a dictionary:
 
 A step of padding between two pieces makes the network forget the first one. Data are
 those of `zoo.data.piano_rolls`.
+
+"RLadder does not do that" (Section 3.2): its probabilities are marginals, as if the
+keys of a step were struck independently of each other. With `joint=True` a read-out
+goes up the keys instead, and gives for each one the probability given the keys below
+it. The product is the probability of the whole step, and may be compared with the upper
+half of Table 3. Such a model takes a dictionary, `"roll"` as above, and `"next"`, the
+step to be predicted, `(batch, T, 88)`.
 """
 
 from functools import partial
@@ -16,7 +23,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import initializers, layers, ops
+from keras import layers, ops
 from keras.layers import AveragePooling1D
 
 from rladder_keras import (
@@ -69,6 +76,7 @@ def polyphonic_music_rladder(
     *,
     table=table_8,
     feedback="recurrent",
+    joint=False,
     frequencies=None,
     learning_rate=0.01,
     unroll="auto",
@@ -83,6 +91,7 @@ def polyphonic_music_rladder(
         table: Function from `width` to the list of levels.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
+        joint: Whether the read-out gives the joint distribution of the keys.
         frequencies: How often each key sounds, shape `(88,)`, to begin with:
             `train.frequencies`. A bias has a long way to go else.
         learning_rate: Of Adam (Appendix D.2).
@@ -91,7 +100,10 @@ def polyphonic_music_rladder(
     Returns:
         Compiled model with the output `"notes"`.
     """
-    return music_model(table(width), feedback, frequencies, learning_rate, unroll)
+    readout = KeyReadout(channels(width, 32) if joint else None, name="readout")
+    return music_model(
+        table(width), readout, feedback, frequencies, learning_rate, unroll
+    )
 
 
 def polyphonic_music_lstm(
@@ -109,7 +121,8 @@ def polyphonic_music_lstm(
         Compiled model with the output `"notes"`.
     """
     levels = [Level(StockCell(layers.LSTMCell(units)))]
-    return music_model(levels, "none", frequencies, learning_rate, unroll)
+    readout = layers.Dense(KEYS, name="readout")
+    return music_model(levels, readout, "none", frequencies, learning_rate, unroll)
 
 
 def polyphonic_music_gru(
@@ -127,7 +140,8 @@ def polyphonic_music_gru(
         Compiled model with the output `"notes"`.
     """
     levels = [Level(StockCell(layers.GRUCell(units)))]
-    return music_model(levels, "none", frequencies, learning_rate, unroll)
+    readout = layers.Dense(KEYS, name="readout")
+    return music_model(levels, readout, "none", frequencies, learning_rate, unroll)
 
 
 def lstm_of_width(width=1.0, **kwargs):
@@ -142,38 +156,33 @@ def gru_of_width(width=1.0, **kwargs):
 
 TABLE_3 = {
     "RLadder": polyphonic_music_rladder,
+    "RLadder (joint)": partial(polyphonic_music_rladder, joint=True),
     "LSTM of Keras": lstm_of_width,
     "GRU of Keras": gru_of_width,
 }
 
 
-def music_model(levels, feedback, frequencies, learning_rate, unroll):
+def music_model(levels, readout, feedback, frequencies, learning_rate, unroll):
     """The compiled model of a ladder; one without decoders is read out at its top."""
     roll = keras.Input((None, KEYS), name="roll")
     mask = ops.any(roll >= 0, axis=-1)
     x = layers.Reshape((-1, KEYS, 1))(roll)
     ladder = RecurrentLadder(levels, feedback, 1, unroll, name="ladder")
     outputs = ladder(x, mask=mask)
-    bias = initializers.Constant(SILENCE)
-    if "bottom" in outputs:
-        readout = layers.EinsumDense(
-            "btkc,co->btko",
-            (None, KEYS, 1),
-            bias_axes="ko",
-            bias_initializer=bias,
-            name="readout",
-        )
-        # The mask ends with the ladder: the data have weights for the loss. Keras would
-        # warn that the read-out loses it, but does not follow it into a copy.
-        logits = readout(ops.copy(outputs["bottom"]))[..., 0]
+    # The mask ends with the ladder: the data have weights for the loss. Keras would
+    # warn that the read-out loses it, but does not follow it into a copy.
+    d = ops.copy(outputs.get("bottom", outputs["top"]))
+    if getattr(readout, "filters", None) is None:
+        inputs, logits = roll, readout(d)
     else:
-        readout = layers.Dense(KEYS, bias_initializer=bias, name="readout")
-        logits = readout(outputs["top"])
+        following = keras.Input((None, KEYS), name="next")
+        inputs, logits = {"roll": roll, "next": following}, readout(d, following)
+    odds = np.full(KEYS, SILENCE)
     if frequencies is not None:
         odds = np.log(frequencies) - np.log1p(-np.asarray(frequencies))
-        readout.bias.assign(odds.reshape(readout.bias.shape))
+    readout.bias.assign(odds)
     notes = layers.Activation("sigmoid", dtype="float32", name="notes")(logits)
-    model = MusicModel(roll, {"notes": notes})
+    model = MusicModel(inputs, {"notes": notes})
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={"notes": NegativeLogLikelihood()},
@@ -183,11 +192,89 @@ def music_model(levels, feedback, frequencies, learning_rate, unroll):
 
 
 @register
+class KeyReadout(layers.Layer):
+    """Logits of the keys from `d_1`: a 1x1 convolution and a bias for each key.
+
+    With `filters` it gives the joint distribution of a step: the logit of a key depends
+    on the keys below it in the same step too, through causal convolutions up the keys.
+    The first reaches an octave down, the others three and six more.
+
+    Args:
+        filters: Channels of the convolutions up the keys; `None`: marginals.
+
+    Call arguments:
+        d: Shape `(batch, T, keys, channels)`.
+        following: The notes of the next step, shape `(batch, T, keys)`, for the joint
+            distribution.
+
+    Output shape:
+        `(batch, T, keys)`.
+    """
+
+    REACH = ((12, 1), (4, 12), (4, 24))  # kernel size and dilation
+
+    def __init__(self, filters=None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.read = layers.Dense(1, use_bias=False, dtype=self.dtype_policy)
+        self.up = self.across = None
+        if filters is not None:
+            self.across = layers.Dense(filters, dtype=self.dtype_policy)
+            self.up = [
+                layers.Conv1D(
+                    filters,
+                    size,
+                    padding="causal",
+                    dilation_rate=dilation,
+                    dtype=self.dtype_policy,
+                )
+                for size, dilation in self.REACH
+            ]
+
+    def build(self, d_shape, following_shape=None):
+        keys, channels = d_shape[-2:]
+        inner = channels
+        if self.filters is not None:
+            inner = self.filters
+            self.across.build((None, keys, channels))
+            for i, convolution in enumerate(self.up):
+                convolution.build((None, keys, inner if i else 1))
+        self.read.build((None, keys, inner))
+        self.bias = self.add_weight((keys,), "zeros", name="bias")
+
+    def call(self, d, following=None):
+        keys, channels = d.shape[-2:]
+        x = ops.reshape(d, (-1, keys, channels))
+        if self.filters is not None:
+            x = self.joint(x, ops.reshape(following, (-1, keys, 1)))
+        logits = self.read(x)[..., 0] + self.bias
+        return ops.reshape(logits, (-1, ops.shape(d)[1], keys))
+
+    def joint(self, x, notes):
+        """Features of each key, from `d_1` and the keys below."""
+        below = ops.pad(ops.cast(notes, x.dtype)[:, :-1], [[0, 0], [1, 0], [0, 0]])
+        first, *others = self.up
+        x = self.across(x) + first(below)
+        for convolution in others:
+            x = x + convolution(ops.relu(x))
+        return ops.relu(x)
+
+    def compute_output_shape(self, d_shape, following_shape=None):
+        return tuple(d_shape[:-1])
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@register
 class MusicModel(ZooModel):
     """A `ZooModel` of piano rolls."""
 
     def check_inputs(self, x):
         """Refuse arrays that are no piano rolls; other inputs pass."""
+        if isinstance(x, dict):
+            for roll in x.values():
+                self.check_inputs(roll)
         if not isinstance(x, np.ndarray) or x.size == 0:
             return
         if x.ndim != 3 or x.shape[-1] != KEYS:
@@ -254,6 +341,10 @@ class FrameAccuracy(keras.metrics.Metric):
         return self.hits / ops.maximum(self.all, 1)
 
 
+def is_joint(model):
+    return isinstance(model.input, dict)
+
+
 def negative_log_likelihood(model, pieces):
     """Figure of Table 3: nats per step, all steps of all pieces weighted equally.
 
@@ -269,9 +360,10 @@ def negative_log_likelihood(model, pieces):
     total, steps = 0.0, 0
     for piece in pieces:
         x = np.asarray(piece, np.float32)[None]
-        p = model.predict(x[:, :-1], verbose=0)["notes"][0].astype(np.float64)
+        past, y = x[:, :-1], x[0, 1:]
+        inputs = {"roll": past, "next": x[:, 1:]} if is_joint(model) else past
+        p = model.predict(inputs, verbose=0)["notes"][0].astype(np.float64)
         p = np.clip(p, 1e-7, 1 - 1e-7)
-        y = x[0, 1:]
         total -= (y * np.log(p) + (1 - y) * np.log1p(-p)).sum()
         steps += len(y)
     return total / steps
@@ -280,7 +372,7 @@ def negative_log_likelihood(model, pieces):
 def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     """Let a model go on with a piece of music, a step at a time.
 
-    Each key is drawn by its probability.
+    Each key is drawn by its probability, from the lowest to the highest.
 
     Args:
         model: A model of this module.
@@ -310,13 +402,27 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     for t in range(len(roll) - 1):
         x = ops.convert_to_tensor(roll[t].astype(np.float32).reshape(1, KEYS, 1))
         output, state = cell(x, state)
-        d = output.top if isinstance(output.bottom, tuple) else output.bottom
         if t + 1 >= len(prompt):
-            logits = ops.reshape(readout(d[:, None]), (KEYS,))
-            p = ops.convert_to_numpy(ops.sigmoid(ops.cast(logits, "float32")))
-            roll[t + 1] = rng.random(KEYS) < p
+            d = output.top if isinstance(output.bottom, tuple) else output.bottom
+            roll[t + 1] = draw(readout, d[:, None], rng, is_joint(model))
     if path is not None:
         write_midi(path, roll, step)
         picture = Path(path).with_suffix(".png")
         show.piano_roll(picture, roll, prompt=len(prompt))
     return roll
+
+
+def draw(readout, d, rng, joint):
+    """One step of music, shape `(88,)`, from what the ladder says of it."""
+    step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
+
+    def probabilities():
+        following = [ops.convert_to_tensor(step[None, None].astype(np.float32))]
+        logits = ops.cast(readout(d, *following[: int(joint)]), "float32")
+        return ops.convert_to_numpy(ops.sigmoid(logits))[0, 0]
+
+    if not joint:
+        return chance < probabilities()
+    for key in range(KEYS):
+        step[key] = chance[key] < probabilities()[key]
+    return step

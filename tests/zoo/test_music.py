@@ -1,10 +1,12 @@
 """Table 8, piano rolls in batches, the likelihood of music, and its generation."""
 
+import itertools
 from functools import partial
 
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import layers, ops
 from keras.layers import AveragePooling1D
 
@@ -73,6 +75,7 @@ def rolls(*lengths, seed=0):
 
 BUILDERS = [
     partial(zoo.polyphonic_music_rladder, 0.07, unroll=False),
+    partial(zoo.polyphonic_music_rladder, 0.07, joint=True, unroll=False),
     partial(zoo.polyphonic_music_lstm, 5),
     partial(zoo.polyphonic_music_gru, 5),
 ]
@@ -122,7 +125,7 @@ def test_padding_and_company_count_nowhere(build):
     """The figure of several pieces in rows is that of each piece by itself."""
     model = build()
     pieces = rolls(9, 4, 6, 2)
-    data = PianoRolls(pieces, 3)
+    data = PianoRolls(pieces, 3, joint=music.is_joint(model))
     assert len(data) == 1 and data.window == 8
     expected = music.negative_log_likelihood(model, pieces)
     values = model.evaluate(data, verbose=0, return_dict=True)
@@ -138,7 +141,7 @@ def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
     model = build()
     roll = np.zeros((6, 88), "uint8")
     roll[::2, 40] = roll[1::2, 47] = 1
-    data = PianoRolls([roll], 1)
+    data = PianoRolls([roll], 1, joint=music.is_joint(model))
     before = model.evaluate(data, verbose=0)[0]
     history = model.fit(data, epochs=8, verbose=0).history
     assert {"loss", "notes_nll", "notes_frame_accuracy"} <= set(history)
@@ -185,7 +188,9 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     roll = music.generate(model, prompt, 7, tmp_path / "out.mid", seed=3)
     assert roll.shape == (12, 88) and roll.dtype == np.uint8
     np.testing.assert_array_equal(roll[:5], prompt)
-    p = model.predict(roll[None, :-1].astype("float32"), verbose=0)["notes"][0, 4:]
+    x = roll[None].astype("float32")
+    x = {"roll": x[:, :-1], "next": x[:, 1:]} if music.is_joint(model) else x[:, :-1]
+    p = model.predict(x, verbose=0)["notes"][0, 4:]
     rng = np.random.default_rng(3)
     drawn = np.stack([rng.random(88) for _ in range(7)])
     clear = np.abs(drawn - p) > 1e-4
@@ -208,9 +213,42 @@ def test_a_model_may_begin_with_the_frequencies_of_the_keys():
     for build in BUILDERS:
         model = build(frequencies=data.frequencies)
         readout = model.get_layer("readout")
-        readout.kernel.assign(ops.zeros_like(readout.kernel))
-        p = model.predict(data[0][0], verbose=0)["notes"][0, 0]
+        for weight in readout.weights:
+            if weight is not readout.bias:
+                weight.assign(ops.zeros_like(weight))
+        x = PianoRolls(data.pieces, 2, joint=music.is_joint(model))[0][0]
+        p = model.predict(x, verbose=0)["notes"][0, 0]
         np.testing.assert_allclose(p, data.frequencies, rtol=1e-4)
+
+
+def test_the_joint_probabilities_of_all_chords_sum_to_one():
+    """All 64 chords of six keys, each with the probability that the read-out gives."""
+    readout = music.KeyReadout(3)
+    d = np.random.default_rng(0).normal(0, 1, (1, 1, 6, 4)).astype("float32")
+    chords = np.array(list(itertools.product((0, 1), repeat=6)), "float32")
+    readout.build((None, None, 6, 4), (None, None, 6))
+    reference.randomise(readout)
+    logits = readout(np.tile(d, (1, 64, 1, 1)), chords[None])
+    p = 1 / (1 + np.exp(-ops.convert_to_numpy(logits)[0].astype("float64")))
+    each = np.where(chords == 1, p, 1 - p)
+    assert each.prod(axis=1).sum() == pytest.approx(1, abs=1e-6)
+    independent = np.abs(p - p[:1]).max(axis=0)
+    assert independent[0] == 0 and (independent[1:] > 0).all()
+
+
+def test_no_key_sees_itself_or_those_above():
+    readout = music.KeyReadout(24)
+    d = np.zeros((1, 1, 88, 2), "float32")
+    readout.build(d.shape, (1, 1, 88))
+    reference.randomise(readout)
+    silence = np.zeros((1, 1, 88), "float32")
+    before = ops.convert_to_numpy(readout(d, silence))
+    for key in (0, 3, 40, 87):
+        chord = silence.copy()
+        chord[..., key] = 1
+        changed = ops.convert_to_numpy(readout(d, chord)) != before
+        assert not changed[..., : key + 1].any()
+        assert changed[..., key + 1 :].all()
 
 
 def test_what_is_refused():
@@ -222,7 +260,7 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             PianoRolls(pieces)
-    model = BUILDERS[1]()
+    model = BUILDERS[2]()
     for x, message in (
         (np.zeros((2, 3, 87)), "piano rolls have shape"),
         (np.full((2, 3, 88), 0.5), "other values"),

@@ -25,6 +25,10 @@ class PianoRolls(EpochDataset):
     The first step of a piece is not predicted, and the last one predicts nothing: a
     piece of n steps has n - 1 predictions. All batches have one shape.
 
+    With `joint=True`, for models of the joint distribution, `x` is a dictionary: the
+    notes are `x["roll"]`, and `x["next"]` is what `y["notes"]` is. Such a model may use
+    of the next step the keys below the one that it predicts.
+
     For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
 
     Args:
@@ -34,6 +38,7 @@ class PianoRolls(EpochDataset):
             once. Default: no piece is cut.
         seed: Integer, at least 0.
         fresh: Whether each epoch has an order of its own.
+        joint: Whether `x` has the next step too.
 
     Attributes:
         num_sequences: Number of pieces.
@@ -43,7 +48,9 @@ class PianoRolls(EpochDataset):
         ValueError: If an argument is not as above.
     """
 
-    def __init__(self, pieces, batch_size=8, window=None, *, seed=0, fresh=False):
+    def __init__(
+        self, pieces, batch_size=8, window=None, *, seed=0, fresh=False, joint=False
+    ):
         super().__init__()
         self.pieces = tuple(check_piece(i, piece) for i, piece in enumerate(pieces))
         if not self.pieces:
@@ -57,6 +64,7 @@ class PianoRolls(EpochDataset):
         self.window = min(window, longest)
         self.seed = seed
         self.fresh = fresh
+        self.joint = joint
         self.num_sequences = len(self.pieces)
         self.num_steps = sum(len(piece) - 1 for piece in self.pieces)
         self._rows = pack(self._parts(), self.window)
@@ -98,6 +106,7 @@ class PianoRolls(EpochDataset):
                 y[place] = self.pieces[i][start + 1 : end + 1]
                 weight[place] = 1
                 t += end - start + 1
+        x = {"roll": x, "next": y} if self.joint else x
         return x, {"notes": y}, {"notes": weight}
 
 
@@ -130,6 +139,7 @@ def piano_rolls(
     window: int | None = 100,
     *,
     seed: int = 0,
+    joint: bool = False,
     merge_validation: bool = False,
     verbose: bool = True,
     **folder,
@@ -143,6 +153,7 @@ def piano_rolls(
         window: Longest part of a piece that is trained on at once, in steps. In
             validation and test set no piece is cut.
         seed: Seed of the order of the training pieces.
+        joint: Whether for a model of the joint distribution, see `PianoRolls`.
         merge_validation: Whether the pieces of the validation set are in the training
             set too, as in the second phase of the protocol of Appendix D.2.
         verbose: Whether to print what was loaded.
@@ -161,9 +172,9 @@ def piano_rolls(
     corpus = source if isinstance(source, Corpus) else load_corpus(source, **folder)
     train = corpus.train + corpus.valid if merge_validation else corpus.train
     sets = (
-        PianoRolls(train, batch_size, window, seed=seed, fresh=True),
-        PianoRolls(corpus.valid, batch_size),
-        PianoRolls(corpus.test, batch_size),
+        PianoRolls(train, batch_size, window, seed=seed, fresh=True, joint=joint),
+        PianoRolls(corpus.valid, batch_size, joint=joint),
+        PianoRolls(corpus.test, batch_size, joint=joint),
     )
     if verbose:
         counts = "training {}, validation {}, test {}".format(
