@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.data.music import Corpus
-from zoo.data.piano_rolls import piano_rolls
+from zoo.data.rolls import piano_rolls
 from zoo.occluded_mnist import small_table
 
 ROOT = Path(__file__).parent.parent

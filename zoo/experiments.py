@@ -167,10 +167,10 @@ def table_3_smaller(args):
         yield f"width {args.width:g}"
     if args.epochs is not None:
         yield f"{args.epochs} epochs"
-    if args.batch_size != TABLE_3.batch_size:
-        yield f"batches of {args.batch_size}"
     if args.window != WINDOW:
         yield f"windows of {args.window}"
+    if args.batch_size != TABLE_3.batch_size:
+        yield f"batches of {args.batch_size}"
     if args.phases == 1:
         yield "training set only"
 

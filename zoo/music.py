@@ -56,17 +56,16 @@ def table_8(width=1.0):
         width: Factor on the channels of all convolutions.
     """
     c = partial(channels, width)
-    row = partial(ConvLSTMCell, kernel_size=3, forget_bias=1.0, recurrent_gain=1.0)
     # fmt: off
     return [
         #     Encoder                              Decoder
-        Level(row(c(32)),                          ConvG2(3)),
-        Level(row(c(64), strides=2),               ConvG2(3)),
-        Level(row(c(96), strides=2),               ConvG2(3)),
-        Level(row(c(128), strides=2),              ConvG2(3)),
-        Level(row(c(160), strides=2),              ConvG2(3)),
+        Level(ConvLSTMCell(c(32), 3),              ConvG2(3)),
+        Level(ConvLSTMCell(c(64), 3, 2),           ConvG2(3)),
+        Level(ConvLSTMCell(c(96), 3, 2),           ConvG2(3)),
+        Level(ConvLSTMCell(c(128), 3, 2),          ConvG2(3)),
+        Level(ConvLSTMCell(c(160), 3, 2),          ConvG2(3)),
         Level(AveragePooling1D(2, padding="same"), G1()),
-        Level(LSTMCell(96, forget_bias=1.0, recurrent_gain=1.0), G1()),
+        Level(LSTMCell(96),                        G1()),
         Level(Softmax(19),                         Identity()),
     ]  # fmt: on
 

@@ -15,7 +15,7 @@ from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, LSTMCell, Softmax
 from zoo import music
 from zoo.data import midi
 from zoo.data.music import Corpus
-from zoo.data.piano_rolls import PianoRolls, pack, piano_rolls
+from zoo.data.rolls import PianoRolls, pack, piano_rolls
 
 # Appendix D.2: layer, stride, channels (size), filter, decoder.
 TABLE_8 = """

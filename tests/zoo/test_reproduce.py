@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo import checkpoint, protocol, report, reproduce
+from zoo import checkpoint, music, protocol, report, reproduce
 from zoo.data import load_digits
+from zoo.data.music import Corpus
 
 
 def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
@@ -86,6 +87,28 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
     # Once a run is recorded, resuming it again records nothing.
     train(tmp_path, "--resume", out="parts")
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("row", ["LSTM of Keras", "RLadder (joint)"])
+def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
+    rng = np.random.default_rng(0)
+    pieces = [(rng.random((9, 88)) < 0.05).astype("uint8") for _ in range(4)]
+    corpus = Corpus("noise", tuple(pieces[:2]), (pieces[2],), (pieces[3],))
+    monkeypatch.setattr("zoo.data.rolls.load_corpus", lambda name: corpus)
+    command = (
+        f"table-3 --dataset muse --width 0.07 --epochs 2 --window 4 --batch-size 2 "
+        f"--unroll no --verbose 0 --out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
+    )
+    args = reproduce.arguments([*command.split(), "--row", row])
+    model, progress = reproduce.reproduce(args, row)
+    assert progress["done"] and progress["phase"] == 2
+    assert progress["epoch"] == protocol.best_epoch(progress["errors"])
+    with open(tmp_path / "runs") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["table"], line["row"], line["metric"]) == ("table-3", row, "MuseData")
+    expected = music.negative_log_likelihood(model, corpus.test)
+    assert float(line["value"]) == pytest.approx(expected, rel=1e-3)
+    assert line["size"] == "reduced: width 0.07, 2 epochs, windows of 4, batches of 2"
 
 
 def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):

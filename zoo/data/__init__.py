@@ -3,6 +3,6 @@
 from zoo.data.batches import occluded_mnist
 from zoo.data.digits import load_digits
 from zoo.data.music import load_corpus
-from zoo.data.piano_rolls import piano_rolls
+from zoo.data.rolls import piano_rolls
 
 __all__ = ["load_corpus", "load_digits", "occluded_mnist", "piano_rolls"]
