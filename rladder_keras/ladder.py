@@ -263,6 +263,9 @@ class RecurrentLadder(layers.RNN):
             statistics shared by all iterations, which suits long sequences only.
         unroll: `True` is a Python loop, `False` a loop of the backend, and `"auto"`
             takes the one that is faster (see `benchmarks/`).
+        carry: Number of rows in a batch, for truncated back-propagation through time:
+            in training a batch then starts in the state that the batch before it ended
+            in, and no gradient goes back there. At inference the start is zeros.
         dtype: Policy of the ladder and of all its levels, if given.
 
     Call arguments:
@@ -295,7 +298,13 @@ class RecurrentLadder(layers.RNN):
     """
 
     def __init__(
-        self, levels, feedback="recurrent", iterations=None, unroll="auto", **kwargs
+        self,
+        levels,
+        feedback="recurrent",
+        iterations=None,
+        unroll="auto",
+        carry=None,
+        **kwargs,
     ):
         for name in set(kwargs) - {
             "name",
@@ -318,6 +327,8 @@ class RecurrentLadder(layers.RNN):
         # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
         super().__init__(cell, return_sequences=True, unroll=False, **kwargs)
         self.unroll_setting = unroll
+        self.carry = carry
+        self.carried = []
 
     def build(self, sequences_shape, initial_state_shape=None):
         if len(sequences_shape) < 3:
@@ -331,17 +342,42 @@ class RecurrentLadder(layers.RNN):
         self.cell.resolve_iterations(steps)
         if not self.cell.built:
             self.cell.build((batch, *frame))
+        if self.carry is not None:
+            state = tree.flatten(self.cell.get_initial_state(self.carry))
+            self.carried = [
+                self.add_weight(
+                    tuple(x.shape),
+                    "zeros",
+                    keras.backend.standardize_dtype(x.dtype),
+                    trainable=False,
+                    autocast=False,
+                    name=f"carried_{i}",
+                )
+                for i, x in enumerate(state)
+            ]
 
-    def call(self, sequences, initial_state=None, mask=None, sequences_mask=None):
+    def call(
+        self,
+        sequences,
+        initial_state=None,
+        mask=None,
+        sequences_mask=None,
+        training=False,
+    ):
         dtype = keras.backend.standardize_dtype(sequences.dtype)
         if not keras.backend.is_float_dtype(dtype):
             raise ValueError(
                 "RecurrentLadder takes sequences of floats, but the input is of type "
                 f"{dtype}: cast it to float32, divide 8-bit images by 255."
             )
+        carries = training and self.carried and initial_state is None
         state = initial_state
         if state is None:
             state = self.cell.get_initial_state(ops.shape(sequences)[0])
+        if carries:
+            self.check_carry(sequences.shape[0])
+            # Copies, because torch assigns in place, before it goes back.
+            state = tree.pack_sequence_as(state, [ops.copy(x) for x in self.carried])
         # Keras' name for the mask that comes with the sequences is `mask`, or
         # `sequences_mask` where there is an initial state beside them.
         mask = sequences_mask if mask is None else mask
@@ -356,8 +392,20 @@ class RecurrentLadder(layers.RNN):
             outputs = tree.map_structure(lambda *o: ops.stack(o, axis=1), *steps)
         else:
             _, outputs, state = self.inner_loop(sequences, state, mask=None)
+        if carries:
+            t, s, d, *_ = state
+            for variable, x in zip(self.carried, tree.flatten([t, s, d]), strict=True):
+                variable.assign(ops.stop_gradient(x))
         self.cell.statistics.update(outputs.moments)
         return self.named(outputs)
+
+    def check_carry(self, rows):
+        if rows not in (None, self.carry):
+            raise ValueError(
+                f"this ladder carries its state from batch to batch in {self.carry} "
+                f"rows, and the batch has {rows}: train in batches of {self.carry}, or "
+                "build the ladder with that carry."
+            )
 
     def compute_mask(self, sequences, mask):
         """The mask of each output is that of the sequences."""
@@ -390,6 +438,7 @@ class RecurrentLadder(layers.RNN):
             **layers.Layer.get_config(self),
             "levels": serialize(self.cell),
             "unroll": self.unroll_setting,
+            "carry": self.carry,
         }
 
     @classmethod

@@ -28,7 +28,7 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     corpus = Corpus("noise", *((piece,) for piece in pieces))
     music = partial(zoo.polyphonic_music_rladder, 0.07, unroll=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(zoo.data, "piano_rolls", lambda name: piano_rolls(corpus, 1))
+    monkeypatch.setattr(zoo.data, "piano_rolls", lambda name: piano_rolls(corpus))
     monkeypatch.setattr(zoo, "polyphonic_music_rladder", music)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)

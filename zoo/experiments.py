@@ -135,7 +135,7 @@ def table_3_options(add):
         "--window",
         type=partial(integer, 1),
         default=WINDOW,
-        help="longest part of a piece to train on at once, in steps",
+        help="steps of a training batch",
     )
 
 
@@ -158,6 +158,7 @@ def table_3_build(args, row, train):
         music.TABLE_3[row],
         args.width,
         frequencies=train.frequencies,
+        carry=train.batch_size,
         unroll=unroll(args),
     )
 

@@ -77,6 +77,7 @@ def polyphonic_music_rladder(
     feedback="recurrent",
     joint=False,
     frequencies=None,
+    carry=None,
     learning_rate=0.01,
     unroll="auto",
 ):
@@ -93,6 +94,8 @@ def polyphonic_music_rladder(
         joint: Whether the read-out gives the joint distribution of the keys.
         frequencies: How often each key sounds, shape `(88,)`, to begin with:
             `train.frequencies`. A bias has a long way to go else.
+        carry: `train.batch_size`, for a state that goes on from one training batch to
+            the next, as the pieces of `zoo.data.piano_rolls` do.
         learning_rate: Of Adam (Appendix D.2).
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -101,18 +104,19 @@ def polyphonic_music_rladder(
     """
     readout = KeyReadout(channels(width, 32) if joint else None, name="readout")
     return music_model(
-        table(width), readout, feedback, frequencies, learning_rate, unroll
+        table(width), readout, feedback, frequencies, carry, learning_rate, unroll
     )
 
 
 def polyphonic_music_lstm(
-    units=850, *, frequencies=None, learning_rate=1e-3, unroll="auto"
+    units=850, *, frequencies=None, carry=None, learning_rate=1e-3, unroll="auto"
 ):
     """A stock LSTM, of about the size of the RLadder: a baseline.
 
     Args:
         units: Of `keras.layers.LSTMCell`.
         frequencies: How often each key sounds, see `polyphonic_music_rladder`.
+        carry: See there.
         learning_rate: Of Adam.
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -121,17 +125,20 @@ def polyphonic_music_lstm(
     """
     levels = [Level(StockCell(layers.LSTMCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
-    return music_model(levels, readout, "none", frequencies, learning_rate, unroll)
+    return music_model(
+        levels, readout, "none", frequencies, carry, learning_rate, unroll
+    )
 
 
 def polyphonic_music_gru(
-    units=990, *, frequencies=None, learning_rate=1e-3, unroll="auto"
+    units=990, *, frequencies=None, carry=None, learning_rate=1e-3, unroll="auto"
 ):
     """A stock GRU, of about the size of the RLadder: a baseline.
 
     Args:
         units: Of `keras.layers.GRUCell`.
         frequencies: How often each key sounds, see `polyphonic_music_rladder`.
+        carry: See there.
         learning_rate: Of Adam.
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -140,7 +147,9 @@ def polyphonic_music_gru(
     """
     levels = [Level(StockCell(layers.GRUCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
-    return music_model(levels, readout, "none", frequencies, learning_rate, unroll)
+    return music_model(
+        levels, readout, "none", frequencies, carry, learning_rate, unroll
+    )
 
 
 def lstm_of_width(width=1.0, **kwargs):
@@ -161,12 +170,12 @@ TABLE_3 = {
 }
 
 
-def music_model(levels, readout, feedback, frequencies, learning_rate, unroll):
+def music_model(levels, readout, feedback, frequencies, carry, learning_rate, unroll):
     """The compiled model of a ladder; one without decoders is read out at its top."""
     roll = keras.Input((None, KEYS), name="roll")
     mask = ops.any(roll >= 0, axis=-1)
     x = layers.Reshape((-1, KEYS, 1))(roll)
-    ladder = RecurrentLadder(levels, feedback, 1, unroll, name="ladder")
+    ladder = RecurrentLadder(levels, feedback, 1, unroll, carry, name="ladder")
     outputs = ladder(x, mask=mask)
     # The mask ends with the ladder: the data have weights for the loss. Keras would
     # warn that the read-out loses it, but does not follow it into a copy.

@@ -557,7 +557,13 @@ CASES = {
         [(2, *IMAGE)],
     ),
     "RecurrentLadder": (
-        {"levels": statistics, "feedback": "all", "iterations": 2, "unroll": False},
+        {
+            "levels": statistics,
+            "feedback": "all",
+            "iterations": 2,
+            "unroll": False,
+            "carry": 2,
+        },
         [(2, 3, *IMAGE)],
     ),
     "Softmax": ({"classes": 3, "normalization": "batch"}, [VECTOR]),
@@ -737,6 +743,46 @@ def test_a_mask_from_below_is_used_and_goes_on_to_the_outputs(stateful):
             atol=1e-6,
         )
     assert ladder.compute_mask(x, mask) == {"top": mask, "bottom": mask}
+
+
+# The state carried from batch to batch
+
+
+@LOOPS
+def test_two_batches_in_training_go_on_like_one(run, unroll):
+    """With layer normalisation only, so that training is like inference."""
+
+    def table():
+        return [Level(ConvLSTMCell(2, 3), ConvG3(3)), Level(ConvGRUCell(3, 3))]
+
+    ladder = built(table(), iterations=1, unroll=unroll, carry=3)
+    plain = built(table(), iterations=1, unroll=unroll)
+    for weight, other in zip(ladder.cell.weights, plain.cell.weights, strict=True):
+        weight.assign(other)
+    for state in ladder.carried:
+        state.assign(np.zeros(state.shape, state.dtype))
+    x = frames(IMAGE, 6)
+    mask = np.ones((3, 6), bool)
+    mask[1, 4] = False
+    whole = run(masked(plain, 6), [x, mask])
+    model = masked(ladder, 3)
+    for part in (slice(0, 3), slice(3, 6)):
+        outputs = run(model, [x[:, part], mask[:, part]], training=True)
+        for name in outputs:
+            np.testing.assert_allclose(
+                outputs[name][mask[:, part]],
+                whole[name][:, part][mask[:, part]],
+                atol=ATOL,
+            )
+        again = run(model, [x[:, :3], mask[:, :3]])  # inference starts from zeros
+        np.testing.assert_allclose(again["top"], whole["top"][:, :3], atol=ATOL)
+
+
+def test_a_batch_that_does_not_fit_the_carried_state_is_refused():
+    ladder = RecurrentLadder([Level(LSTMCell(2))], carry=3)
+    with pytest.raises(ValueError, match="in 3 rows, and the batch has 2"):
+        ladder(frames((4,), batch=2), training=True)
+    assert ladder(frames((4,), batch=2))["top"].shape == (2, 3, 2)
 
 
 # What is refused, and in which words

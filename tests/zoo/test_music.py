@@ -15,7 +15,7 @@ from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, LSTMCell, Softmax
 from zoo import music
 from zoo.data import midi
 from zoo.data.music import Corpus
-from zoo.data.rolls import PianoRolls, pack, piano_rolls
+from zoo.data.rolls import PianoRolls, pack, piano_rolls, share
 
 # Appendix D.2: layer, stride, channels (size), filter, decoder.
 TABLE_8 = """
@@ -81,26 +81,28 @@ BUILDERS = [
 ]
 
 
-@pytest.mark.parametrize("n", range(60))
-def test_no_part_of_a_piece_is_lost_and_none_touches_another(n):
-    rng = np.random.default_rng(n)
-    lengths = rng.integers(1, 9, 12)
-    parts = [(i, 0, int(k)) for i, k in enumerate(lengths)]
-    rows = pack(parts, 9)
-    assert sorted(part for row in rows for part in row) == parts
-    for row in rows:
-        assert sum(end - start for _, start, end in row) + len(row) - 1 <= 9
+@pytest.mark.parametrize("seed", range(20))
+def test_no_piece_is_lost_and_rows_are_filled(seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 9, 12).tolist()
+    for rows in (pack(lengths, 9), share(lengths, 3)):
+        assert sorted(i for row in rows for i in row) == list(range(12))
+    assert max(sum(lengths[i] for i in row) for row in pack(lengths, 9)) <= 9
+    filled = [sum(lengths[i] for i in row) for row in share(lengths, 3)]
+    assert max(filled) - min(filled) <= max(lengths)
 
 
-def test_every_step_of_every_piece_is_predicted_once_from_the_one_before():
+@pytest.mark.parametrize("window", [None, 8, 3])
+def test_every_step_of_every_piece_is_predicted_once_from_the_one_before(window):
     pieces = rolls(30, 2, 11, 7)
-    data = PianoRolls(pieces, 2, 8, fresh=True)
+    data = PianoRolls(pieces, 2, window, fresh=True)
     assert data.num_steps == 29 + 1 + 10 + 6
     pairs = []
     for i in range(len(data)):
         x, y, weight = data[i]
         y, weight = y["notes"], weight["notes"]
-        assert x.shape == y.shape == (2, 8, 88) and weight.shape == (2, 8)
+        assert x.shape == y.shape == (2, window or 29, 88)
+        assert weight.shape == x.shape[:2]
         np.testing.assert_array_equal(weight == 0, (x == -1).all(-1))
         assert (y[weight == 0] == 0).all()
         pairs += [pair.tobytes() for pair in np.stack([x, y], 2)[weight == 1]]
@@ -112,12 +114,43 @@ def test_every_step_of_every_piece_is_predicted_once_from_the_one_before():
     assert sorted(pairs) == sorted(expected)
 
 
+def test_batches_go_along_the_pieces_and_each_piece_ends_with_padding():
+    pieces = rolls(30, 2, 11, 7, 9)
+    data = PianoRolls(pieces, 2, 4, fresh=True, seed=1)
+    whole = np.concatenate([data[i][0] for i in range(len(data))], axis=1)
+    found = []
+    for row in whole:
+        ends = np.flatnonzero((row == -1).all(-1))
+        assert ends[-1] == len(row) - 1
+        found += [part for part in np.split(row, ends + 1) if len(part) > 1]
+    assert len(found) == len(pieces)
+    for piece in pieces:
+        assert any(np.array_equal(part[:-1], piece[:-1]) for part in found)
+
+
 def test_each_epoch_has_an_order_of_its_own_and_can_be_repeated():
     data, again = (PianoRolls(rolls(*range(2, 20)), 2, 6, fresh=True) for _ in "ab")
     first = data[0][0]
     data.epoch = again.epoch = 1
     assert (data[0][0] != first).any()
     np.testing.assert_array_equal(data[0][0], again[0][0])
+
+
+def test_training_goes_on_from_batch_to_batch():
+    """The loss of the second batch is that of a piece whose beginning is known."""
+    (piece,) = rolls(9)
+    data = PianoRolls([piece], 1, 4)
+    build = partial(zoo.polyphonic_music_lstm, 5, learning_rate=0.0)
+    losses = {}
+    for carry in (None, 1):
+        keras.utils.set_random_seed(0)
+        model = build(carry=carry)
+        losses[carry] = [model.train_on_batch(*data[i])[0] for i in range(2)]
+        p = model.predict(piece[None, :-1].astype("float32"), verbose=0)["notes"]
+        each = ops.convert_to_numpy(music.nll(piece[None, 1:].astype("float32"), p))[0]
+        assert losses[carry][0] == pytest.approx(each[:4].mean(), rel=1e-5)
+    assert losses[1][1] == pytest.approx(each[4:].mean(), rel=1e-5)
+    assert losses[None][1] != pytest.approx(each[4:].mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("build", BUILDERS)

@@ -14,8 +14,10 @@ PADDING = -1.0
 class PianoRolls(EpochDataset):
     """Batches of music, to predict each time step from those before it.
 
-    Short pieces share a row, with a step of padding between them; a piece longer than a
-    row is cut. A batch is `(x, y, weight)`:
+    Pieces share a row, with a step of padding after each. With a `window` the rows are
+    long, and the batches go along them: row b of a batch is where row b of the batch
+    before left off, in the midst of a piece (truncated back-propagation through time).
+    Without one a batch has whole pieces. A batch is `(x, y, weight)`:
 
     - `x`: the notes, `float32` of shape `(B, T, 88)`: 1 where a key sounds, 0 where it
       does not, -1 at padding;
@@ -34,10 +36,9 @@ class PianoRolls(EpochDataset):
     Args:
         pieces: Piano rolls: arrays of shape `(n, 88)`, 0 or 1, n at least 2.
         batch_size: Number of rows in a batch, `B`.
-        window: Steps in a row, `T`, and longest part of a piece that is trained on at
-            once. Default: no piece is cut.
+        window: Steps of a batch, `T`. Default: as many as the longest piece has.
         seed: Integer, at least 0.
-        fresh: Whether each epoch has an order of its own.
+        fresh: Whether each epoch has the pieces in an order of its own.
         joint: Whether `x` has the next step too.
 
     Attributes:
@@ -55,31 +56,27 @@ class PianoRolls(EpochDataset):
         self.pieces = tuple(check_piece(i, piece) for i, piece in enumerate(pieces))
         if not self.pieces:
             raise ValueError("There are no pieces of music: give at least one.")
-        longest = max(len(piece) for piece in self.pieces) - 1
-        window = longest if window is None else window
         check_integer("batch_size", batch_size, 1)
-        check_integer("window", window, 1)
         check_integer("seed", seed, 0)
+        if window is not None:
+            check_integer("window", window, 1)
         self.batch_size = batch_size
-        self.window = min(window, longest)
         self.seed = seed
         self.fresh = fresh
         self.joint = joint
         self.num_sequences = len(self.pieces)
         self.num_steps = sum(len(piece) - 1 for piece in self.pieces)
-        self._rows = pack(self._parts(), self.window)
-
-    def _parts(self):
-        """Parts of pieces of at most a window: piece, first step, end."""
-        parts = []
-        for i, piece in enumerate(self.pieces):
-            n = len(piece) - 1
-            parts += [
-                (i, start, min(start + self.window, n))
-                for start in range(0, n, self.window)
-            ]
-        order = np.random.default_rng(self.seed).permutation(len(parts))
-        return [parts[j] for j in order]
+        lengths = [len(piece) for piece in self.pieces]  # with the step of padding
+        if window is None:
+            self.window = max(lengths) - 1
+            self._rows = pack(lengths, self.window + 1)
+            self._batches = -(-len(self._rows) // batch_size)
+        else:
+            self.window = window
+            self._rows = share(lengths, batch_size)
+            longest = max(sum(lengths[i] for i in row) for row in self._rows)
+            self._batches = -(-longest // window)
+        self._along = window is not None
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -88,55 +85,82 @@ class PianoRolls(EpochDataset):
         return (sounding + 0.5) / (sum(map(len, self.pieces)) + 1)
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self.batch_size)
+        return self._batches
 
     def batch(self, index: int):
-        order = range(len(self._rows))
-        if self.fresh:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
         x = np.full((self.batch_size, self.window, KEYS), PADDING, np.float32)
         y = np.zeros_like(x)
         weight = np.zeros(x.shape[:2], np.float32)
-        first = index * self.batch_size
-        for row, j in enumerate(order[first : first + self.batch_size]):
-            t = 0
-            for i, start, end in self._rows[j]:
-                place = row, slice(t, t + end - start)
-                x[place] = self.pieces[i][start:end]
-                y[place] = self.pieces[i][start + 1 : end + 1]
-                weight[place] = 1
-                t += end - start + 1
+        rows, first = self._rows, index * self.window
+        if not self._along:
+            begin = index * self.batch_size
+            rows, first = rows[begin : begin + self.batch_size], 0
+        for b, row in enumerate(self._order(rows)):
+            t = -first  # where a piece begins, in this batch
+            for i in row:
+                n = len(self.pieces[i]) - 1
+                start, end = max(0, -t), min(n, self.window - t)
+                if start < end:
+                    place = b, slice(t + start, t + end)
+                    x[place] = self.pieces[i][start:end]
+                    y[place] = self.pieces[i][start + 1 : end + 1]
+                    weight[place] = 1
+                t += n + 1
         x = {"roll": x, "next": y} if self.joint else x
         return x, {"notes": y}, {"notes": weight}
 
+    def _order(self, rows):
+        """The pieces of each row, in the order of this epoch."""
+        if not self.fresh:
+            return rows
+        rng = np.random.default_rng([self.seed, self.epoch])
+        return [rng.permutation(row) for row in rows]
 
-def pack(parts, length):
-    """Put parts into rows of that length, with a step between them: first fit.
+
+def pack(lengths, room):
+    """Put pieces into rows of that length: first fit.
 
     Args:
-        parts: Triples of a piece, first step and end.
-        length: Steps in a row, at least the longest part.
+        lengths: Of the pieces.
+        room: Length of a row, at least the longest piece.
 
     Returns:
-        List of rows, each a list of parts.
+        List of rows, each a list of indices of pieces.
     """
-    rows, room = [], []
-    for part in parts:
-        n = part[2] - part[1]
-        j = next((j for j, free in enumerate(room) if n <= free), None)
+    rows, left = [], []
+    for i, n in enumerate(lengths):
+        j = next((j for j, free in enumerate(left) if n <= free), None)
         if j is None:
             j = len(rows)
             rows.append([])
-            room.append(length)
-        rows[j].append(part)
-        room[j] -= n + 1
+            left.append(room)
+        rows[j].append(i)
+        left[j] -= n
+    return rows
+
+
+def share(lengths, n):
+    """Share pieces among `n` rows of nearly equal length: the longest first.
+
+    Args:
+        lengths: Of the pieces.
+        n: Number of rows.
+
+    Returns:
+        List of rows, each a list of indices of pieces.
+    """
+    rows, filled = [[] for _ in range(n)], [0] * n
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        j = filled.index(min(filled))
+        rows[j].append(i)
+        filled[j] += lengths[i]
     return rows
 
 
 def piano_rolls(
     source: str | os.PathLike | Corpus,
     batch_size: int = 8,
-    window: int | None = 100,
+    window: int | None = 25,
     *,
     seed: int = 0,
     joint: bool = False,
@@ -150,8 +174,7 @@ def piano_rolls(
         source: `"jsb"`, `"nottingham"`, `"muse"`, `"piano_midi"`, ... or a folder of
             MIDI files, see `zoo.data.load_corpus`, or what that function returns.
         batch_size: Number of rows in a batch.
-        window: Longest part of a piece that is trained on at once, in steps. In
-            validation and test set no piece is cut.
+        window: Steps of a training batch. In validation and test set no piece is cut.
         seed: Seed of the order of the training pieces.
         joint: Whether for a model of the joint distribution, see `PianoRolls`.
         merge_validation: Whether the pieces of the validation set are in the training
