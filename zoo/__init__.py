@@ -3,8 +3,10 @@
 from rladder_keras import __version__
 from zoo import data, music, show
 from zoo.music import (
+    polyphonic_music_frequency,
     polyphonic_music_gru,
     polyphonic_music_lstm,
+    polyphonic_music_repeat,
     polyphonic_music_rladder,
 )
 from zoo.occluded_mnist import (
@@ -22,8 +24,10 @@ __all__ = [
     "occluded_mnist_rladder",
     "occluded_mnist_static_classifier",
     "occluded_mnist_temporal_baseline",
+    "polyphonic_music_frequency",
     "polyphonic_music_gru",
     "polyphonic_music_lstm",
+    "polyphonic_music_repeat",
     "polyphonic_music_rladder",
     "show",
 ]

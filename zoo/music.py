@@ -39,6 +39,7 @@ from rladder_keras import (
 )
 from zoo import show
 from zoo.data.midi import KEYS, write_midi
+from zoo.data.rolls import PianoRolls
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
 
@@ -152,6 +153,50 @@ def polyphonic_music_gru(
     )
 
 
+def polyphonic_music_repeat(
+    *, frequencies=None, carry=None, learning_rate=0.1, unroll="auto"
+):
+    """Whether a key sounds, from whether it sounded in the last step: a baseline.
+
+    A logistic regression for each key by itself.
+
+    Args:
+        frequencies: How often each key sounds, see `polyphonic_music_rladder`.
+        carry: See there.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"notes"`.
+    """
+    return key_by_key(1.0, frequencies, carry, learning_rate, unroll)
+
+
+def polyphonic_music_frequency(
+    *, frequencies=None, carry=None, learning_rate=0.1, unroll="auto"
+):
+    """How often each key sounds, whatever is played: a baseline.
+
+    Args:
+        frequencies: To begin with, see `polyphonic_music_rladder`.
+        carry: See there.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the output `"notes"`.
+    """
+    return key_by_key(0.0, frequencies, carry, learning_rate, unroll)
+
+
+def key_by_key(scale, *args):
+    """Logits linear in `scale` times what the same key did."""
+    readout = layers.EinsumDense(
+        "btkc,kc->btk", (None, KEYS), bias_axes="k", name="readout"
+    )
+    return music_model([Level(layers.Rescaling(scale))], readout, "none", *args)
+
+
 def lstm_of_width(width=1.0, **kwargs):
     """`polyphonic_music_lstm` with its units scaled like the channels of a ladder."""
     return polyphonic_music_lstm(channels(width, 850), **kwargs)
@@ -167,6 +212,8 @@ TABLE_3 = {
     "RLadder (joint)": partial(polyphonic_music_rladder, joint=True),
     "LSTM of Keras": lstm_of_width,
     "GRU of Keras": gru_of_width,
+    "repeat the last step": lambda width, **kwargs: polyphonic_music_repeat(**kwargs),
+    "frequency of each key": lambda width, **k: polyphonic_music_frequency(**k),
 }
 
 
@@ -356,7 +403,7 @@ def is_joint(model):
 def negative_log_likelihood(model, pieces):
     """Figure of Table 3: nats per step, all steps of all pieces weighted equally.
 
-    Computed in NumPy in double precision, piece by piece and without padding.
+    Computed in NumPy in double precision.
 
     Args:
         model: A model of this module.
@@ -365,16 +412,13 @@ def negative_log_likelihood(model, pieces):
     Returns:
         A number.
     """
-    total, steps = 0.0, 0
-    for piece in pieces:
-        x = np.asarray(piece, np.float32)[None]
-        past, y = x[:, :-1], x[0, 1:]
-        inputs = {"roll": past, "next": x[:, 1:]} if is_joint(model) else past
-        p = model.predict(inputs, verbose=0)["notes"][0].astype(np.float64)
+    total, data = 0.0, PianoRolls(pieces, joint=is_joint(model))
+    for x, y, weight in (data[i] for i in range(len(data))):
+        y, p = y["notes"], model.predict_on_batch(x)["notes"].astype(np.float64)
         p = np.clip(p, 1e-7, 1 - 1e-7)
-        total -= (y * np.log(p) + (1 - y) * np.log1p(-p)).sum()
-        steps += len(y)
-    return total / steps
+        terms = y * np.log(p) + (1 - y) * np.log1p(-p)
+        total -= (terms * weight["notes"][..., None]).sum()
+    return total / data.num_steps
 
 
 def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):

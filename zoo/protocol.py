@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+from keras import ops
 
 from zoo import checkpoint
 
@@ -24,7 +25,7 @@ class Schedule(NamedTuple):
     """Learning rates, and when a phase is over.
 
     Attributes:
-        first_rate: Learning rate of the first epoch.
+        first_rate: Learning rate of the first epoch; `None`: the model's own.
         next_rate: Function of an epoch's rate and the validation errors so far that
             gives the rate of the next epoch.
         settled: Function of the rates so far that tells whether phase 1 may end. It
@@ -33,7 +34,7 @@ class Schedule(NamedTuple):
         repeated: Function of the errors that gives the number of epochs of phase 2.
     """
 
-    first_rate: float
+    first_rate: float | None
     next_rate: Callable
     settled: Callable
     patience: int
@@ -68,7 +69,7 @@ D1 = Schedule(
     repeated=len,
 )
 D2 = Schedule(
-    first_rate=0.01,
+    first_rate=None,  # 0.01 for the RLadder; a stock LSTM does not learn with that
     next_rate=lambda rate, errors: rate,
     settled=lambda rates: True,
     patience=3,
@@ -155,9 +156,11 @@ def train(
         epoch_started = time.monotonic()
         epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
         if progress["phase"] == 1:
-            rates.append(
-                schedule.next_rate(rates[-1], errors) if rates else schedule.first_rate
-            )
+            if rates:
+                rates.append(schedule.next_rate(rates[-1], errors))
+            else:
+                own = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+                rates.append(schedule.first_rate or own)
         model.optimizer.learning_rate = rates[epoch]
         source = train_data if progress["phase"] == 1 else merged
         source.epoch = epoch

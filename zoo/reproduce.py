@@ -137,7 +137,7 @@ def reproduce(args, row):
 
 def record(args, row, model, progress, test):
     """Append the test figures of a finished run to the file of all runs."""
-    values = model.evaluate(test, verbose=0, return_dict=True)
+    figures = EXPERIMENTS[args.table].figures(args, model, test)
     common = {
         "table": args.table,
         "row": row,
@@ -153,9 +153,8 @@ def record(args, row, model, progress, test):
         "date": datetime.date.today().isoformat(),
     }
     lines = [
-        {**common, "metric": name, "value": f"{values[key] * factor:.4g}"}
-        for key, (name, factor) in EXPERIMENTS[args.table].figures(args).items()
-        if key in values
+        {**common, "metric": name, "value": f"{value:.4g}"}
+        for name, value in figures.items()
     ]
     append(args.runs, lines)
     for line in lines:

@@ -78,6 +78,8 @@ BUILDERS = [
     partial(zoo.polyphonic_music_rladder, 0.07, joint=True, unroll=False),
     partial(zoo.polyphonic_music_lstm, 5),
     partial(zoo.polyphonic_music_gru, 5),
+    zoo.polyphonic_music_repeat,
+    zoo.polyphonic_music_frequency,
 ]
 
 
@@ -252,6 +254,29 @@ def test_a_model_may_begin_with_the_frequencies_of_the_keys():
         x = PianoRolls(data.pieces, 2, joint=music.is_joint(model))[0][0]
         p = model.predict(x, verbose=0)["notes"][0, 0]
         np.testing.assert_allclose(p, data.frequencies, rtol=1e-4)
+
+
+def test_the_baseline_of_frequencies_scores_their_entropy():
+    pieces = rolls(9, 4)
+    p = PianoRolls(pieces, 2).frequencies
+    model = zoo.polyphonic_music_frequency(frequencies=p)
+    notes = np.concatenate([piece[1:] for piece in pieces])
+    expected = -np.log(np.where(notes == 1, p, 1 - p)).sum(axis=1).mean()
+    found = music.negative_log_likelihood(model, pieces)
+    assert found == pytest.approx(expected, rel=1e-5)
+    model.get_layer("readout").kernel.assign(np.ones((88, 1)))
+    assert music.negative_log_likelihood(model, pieces) == pytest.approx(found)
+
+
+def test_the_baseline_that_repeats_looks_at_the_last_step_of_the_key_alone():
+    model = zoo.polyphonic_music_repeat()
+    readout = model.get_layer("readout")
+    readout.kernel.assign(np.linspace(0, 4, 88)[:, None])
+    readout.bias.assign(np.linspace(-3, -1, 88))
+    roll = rolls(6)[0][None].astype("float32")
+    logits = np.linspace(-3, -1, 88) + np.linspace(0, 4, 88) * roll
+    p = model.predict(roll, verbose=0)["notes"]
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-logits)), rtol=1e-5)
 
 
 def test_the_joint_probabilities_of_all_chords_sum_to_one():

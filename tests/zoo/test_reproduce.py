@@ -33,7 +33,9 @@ def test_phase_1_ends_when_the_error_settles_at_the_lowest_rate():
 
 def test_for_music_phase_2_has_as_many_epochs_as_led_to_the_lowest_error():
     errors = [9.0, 7.0, 8.0, 7.5]
-    assert protocol.D2.first_rate == protocol.D2.next_rate(0.01, errors) == 0.01
+    assert (
+        protocol.D2.first_rate is None and protocol.D2.next_rate(0.01, errors) == 0.01
+    )
     assert protocol.D2.repeated(errors) == 2
     assert not protocol.finished(protocol.D2, errors, [0.01] * 4)
     assert protocol.finished(protocol.D2, [*errors, 7.1], [0.01] * 5)
