@@ -13,6 +13,7 @@ import time
 import timeit
 
 FRAMES, SIDE = 5, 32
+STEPS = 25  # of music
 
 
 def ladder(args):
@@ -76,6 +77,69 @@ def data(args):
         train.epoch += 1
 
     return step, {"sequences": train.num_sequences, "digits": train.digits_name}
+
+
+def music_rladder(args):
+    """A step of training of `zoo.polyphonic_music_rladder` on rows of music."""
+    import zoo
+
+    model, x = zoo.polyphonic_music_rladder(carry=args.batch), rolls(args.batch, STEPS)
+    return lambda: model.train_on_batch(x, {"notes": x}), music_facts(model, args.batch)
+
+
+def music_lstm(args):
+    """The same with `keras.layers.LSTM`, of nearly as many parameters."""
+    import keras
+
+    model, x = stock_lstm((args.batch, STEPS)), rolls(args.batch, STEPS)
+    model.compile(keras.optimizers.Adam(), "binary_crossentropy")
+    return lambda: model.train_on_batch(x, x), music_facts(model, args.batch)
+
+
+def music_rladder_stream(args):
+    """Frames of one piece of music, one by one."""
+    import zoo
+
+    model, x = zoo.polyphonic_music_rladder(), rolls(1, STEPS)
+
+    def step():
+        state = model.init_state(1)
+        for t in range(STEPS):
+            _, state = model.step(x[:, t], state)
+
+    return step, music_facts(model, 1)
+
+
+def music_lstm_stream(args):
+    """The same with `keras.layers.LSTM`, as Keras streams it."""
+    model, x = stock_lstm((1, 1)), rolls(1, STEPS)
+
+    def step():
+        for t in range(STEPS):
+            model.predict_on_batch(x[:, t : t + 1])
+
+    return step, music_facts(model, 1)
+
+
+def stock_lstm(shape):
+    """Its state is carried from batch to batch, like that of the ladder."""
+    import keras
+
+    lstm = keras.layers.LSTM(850, return_sequences=True, stateful=True)
+    read = keras.layers.Dense(88, "sigmoid")
+    return keras.Sequential([keras.Input(batch_shape=(*shape, 88)), lstm, read])
+
+
+def music_facts(model, size):
+    return {"parameters": model.count_params(), "time_steps": size * STEPS}
+
+
+def rolls(size, steps):
+    """Seeded random piano rolls."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return (rng.random((size, steps, 88)) < 0.05).astype("float32")
 
 
 def batch(size):
@@ -151,7 +215,9 @@ def answer(args):
     keep_freed_memory()
     backend = keras.backend.backend()
     keras.utils.set_random_seed(0)
-    works = {work.__name__: work for work in (ladder, torch_ladder, conv_lstm, data)}
+    works = (ladder, torch_ladder, conv_lstm, data, music_rladder, music_lstm)
+    works += (music_rladder_stream, music_lstm_stream)
+    works = {work.__name__: work for work in works}
     start = time.perf_counter()
     step, facts = works[args.child](args)
     facts["build_s"] = time.perf_counter() - start

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
+MUSIC = "<!-- music-benchmark:begin -->", "<!-- music-benchmark:end -->"
 KEY = ("device", "cores", "batch", "width", "backend", "loop")
 COLUMNS = (*KEY, "build_s", "compile_s", "step_ms", "sequences_per_s", "gflops")
 COLUMNS += ("matmul_gflops", "memory_mb", "torch_ms", "vs_torch", "convlstm_ms")
@@ -59,13 +60,14 @@ def write(path, content):
     os.replace(temporary, path)
 
 
-def parts(readme):
-    """What stands before and after the table's place in the README."""
+def parts(readme, markers=(BEGIN, END)):
+    """What stands before and after a table's place in the README."""
     content = Path(readme).read_text() if Path(readme).exists() else ""
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = content.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not (begin and end):
-        raise SystemExit(f"{readme} lacks the lines {BEGIN} and {END}: add them first.")
+        begin, end = markers
+        raise SystemExit(f"{readme} lacks the lines {begin} and {end}: add them first.")
     return before, after
 
 

@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
-from keras import ops
+from keras import ops, tree
+
+from rladder_keras import initial_state, step_model
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -58,6 +60,27 @@ class ZooModel(keras.Model):
         self.compute_metrics(None, targets, outputs)
         self.reset_metrics()
         return self
+
+    def init_state(self, batch_size=1):
+        """State before the first frame: see `step`."""
+        return initial_state(self, batch_size)
+
+    def step(self, frame, state):
+        """Take one frame of each sequence, for what comes frame by frame.
+
+        Args:
+            frame: What the model takes, NumPy arrays, without the axis of time.
+            state: What the last call gave, in the beginning `init_state(batch_size)`.
+
+        Returns:
+            What `predict` gives for this frame, without the axis of time, and the next
+            state.
+        """
+        self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
+        if not hasattr(self, "_step"):
+            # A method, because Keras would take a model for a part of this one.
+            self._step = step_model(self).predict_on_batch
+        return self._step([frame, state])
 
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers, ops, tree
 from keras.layers import AveragePooling1D
 
 from rladder_keras import (
@@ -36,6 +36,8 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
     StockCell,
+    initial_state,
+    step_model,
 )
 from zoo import show
 from zoo.data.midi import KEYS, write_midi
@@ -446,16 +448,15 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     if len(prompt) < 1 or (prompt < 0).any():
         raise ValueError("the prompt must have at least one step, and no padding.")
     rng = np.random.default_rng(seed)
-    cell = model.get_layer("ladder").cell
     readout = model.get_layer("readout")
-    state = cell.get_initial_state(1)
+    inputs = model.input["roll"] if is_joint(model) else model.input
+    ladder = keras.Model(inputs, tree.flatten(readout.input)[0])
+    step_on, state = step_model(ladder).predict_on_batch, initial_state(ladder, 1)
     roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
     roll[: len(prompt)] = prompt
     for t in range(len(roll) - 1):
-        x = ops.convert_to_tensor(roll[t].astype(np.float32).reshape(1, KEYS, 1))
-        output, state = cell(x, state)
+        d, state = step_on([roll[t, None].astype(np.float32), state])
         if t + 1 >= len(prompt):
-            d = output.top if isinstance(output.bottom, tuple) else output.bottom
             roll[t + 1] = draw(readout, d[:, None], rng, is_joint(model))
     if path is not None:
         write_midi(path, roll, step)
@@ -467,6 +468,8 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
 def draw(readout, d, rng, joint):
     """One step of music, shape `(88,)`, from what the ladder says of it."""
     step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
+
+    d = ops.convert_to_tensor(d)
 
     def probabilities():
         following = [ops.convert_to_tensor(step[None, None].astype(np.float32))]

@@ -1,0 +1,108 @@
+"""Speed of the RLadder of Table 8 in training and in streaming, beside a stock LSTM.
+
+    python -m benchmarks.music_time --readme README.md
+
+Both in each backend, in processes that live side by side and compute in turns, see
+`benchmarks/step_time.py`. The LSTM is `keras.layers.LSTM(850)` with a dense read-out,
+which has nearly as many parameters.
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+from statistics import median
+
+from benchmarks import table
+from benchmarks.step_time import ROOT, Child, commit, described
+
+WORKS = {
+    "music_rladder": "RLadder, training steps/s",
+    "music_lstm": "LSTM, training steps/s",
+    "music_rladder_stream": "RLadder, ms a streamed step",
+    "music_lstm_stream": "LSTM, ms a streamed step",
+}
+FACTS = ("device", "cores", "batch", "date", "commit", "versions")
+
+
+def measure(args, backend):
+    """One row of results."""
+    with contextlib.ExitStack() as alive:
+        works = {work: Child(alive, args, work, backend, "") for work in WORKS}
+        for i in range(args.rounds):
+            for process in list(works.values())[:: (-1) ** i]:
+                process.turn(args.steps, args.rounds)
+    row = {"backend": backend, **described(args, works["music_rladder"].facts)}
+    for work, process in works.items():
+        row[f"{work}_parameters"] = process.facts.get("parameters", "")
+        if not process.turns:
+            row[work] = process.stopped
+            continue
+        each = median(process.turns) / process.facts["time_steps"]
+        row[work] = 1e3 * each if work.endswith("stream") else 1 / each
+    return row
+
+
+def save(path, rows):
+    """Write the csv file whole: all rows are of one run."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: table.text(v) for k, v in row.items()} for row in rows)
+    table.write(path, file.getvalue())
+
+
+def render(path, readme):
+    """Write the table of the csv file into the README."""
+    before, after = table.parts(readme, table.MUSIC)
+    rows = table.read(path)
+    if not rows:
+        raise SystemExit(f"{path} has no results: run the measurement first.")
+    device, cores, batch, date, commit, _ = (rows[0][k] for k in FACTS)
+    versions = sorted({v for row in rows for v in row["versions"].split(", ")})
+    sizes = (rows[0][f"{work}_parameters"] for work in ("music_rladder", "music_lstm"))
+    lines = [
+        f"Music at full width on {device} ({cores} cores), measured {date} at commit "
+        f"{commit} with {', '.join(versions)}: time steps a second in training, in "
+        f"batches of {batch} rows of 25 steps, and the time of a single step of a "
+        "single piece, streamed. The peer is `keras.layers.LSTM` ("
+        "{:,} parameters and {:,}).".format(*map(int, sizes)),
+        "",
+        f"| backend | {' | '.join(WORKS.values())} |",
+        f"|---|{'---:|' * len(WORKS)}",
+    ]
+    for row in rows:
+        cells = [table.rounded(row[work]) for work in WORKS]
+        lines.append(f"| {row['backend']} | {' | '.join(cells)} |")
+    begin, end = table.MUSIC
+    table.write(readme, before + "\n".join([begin, *lines, end]) + after)
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    add("--batch", type=int, default=8)
+    add("--steps", type=int, default=3, help="steps in a turn")
+    add("--rounds", type=int, default=3, help="turns of each process")
+    add("--budget", type=float, default=120, help="seconds for each process")
+    add("--out", default=str(ROOT / "benchmarks" / "music.csv"))
+    add("--readme", help="write the table here (with --render: README.md)")
+    add("--render", action="store_true", help="measure nothing, only write the table")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = arguments(argv)
+    readme = args.readme or (args.render and str(ROOT / "README.md"))
+    if readme:
+        table.parts(readme, table.MUSIC)
+    if not args.render:
+        args.commit = commit()
+        save(args.out, [measure(args, backend) for backend in args.backends])
+    if readme:
+        render(args.out, readme)
+
+
+if __name__ == "__main__":
+    main()

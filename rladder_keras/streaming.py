@@ -1,0 +1,109 @@
+"""A model of sequences, one frame at a time."""
+
+import keras
+from keras import layers, ops, tree
+
+from rladder_keras.ladder import RecurrentLadder
+
+
+def step_model(model):
+    """Model of one iteration, which shares its weights with a model of sequences.
+
+    It is called with a frame and a state, and gives outputs and the next state. From
+    frame to frame so carried on it gives what `model` gives for the whole sequence.
+
+    Args:
+        model: A functional `keras.Model` with one `RecurrentLadder` in it, and else
+            nothing that mixes frames.
+
+    Returns:
+        A `keras.Model`. Its inputs are `[frame, state]`: `frame` as the input of
+        `model`, but without the axis of time; `state` a list of tensors, in the
+        beginning those of `initial_state(model, batch_size)`. Its outputs are
+        `[outputs, state]`, the outputs as those of `model` but without the axis of
+        time.
+
+    Raises:
+        ValueError: If there is not one ladder in the model.
+    """
+    ladder = the_ladder(model)
+    sequences = layers.Identity()(tree.flatten(ladder.input)[0])
+    below = keras.Model(model.input, sequences)
+    ends = tree.flatten([model.input, ladder.output])
+    # Keras takes no tensor that is an input and an output.
+    tops = tree.map_structure(layers.Identity(), model.output)
+    above = keras.Model(ends, tops)
+    frame = tree.map_structure(
+        lambda x: keras.Input(x.shape[2:], dtype=x.dtype, name=x.name), model.input
+    )
+    state = [
+        keras.Input(batch_shape=shape, dtype=dtype, name=f"state_{i}")
+        for i, (shape, dtype) in enumerate(state_specs(ladder))
+    ]
+    sequence = tree.map_structure(lambda x: ops.expand_dims(x, 1), frame)
+    outputs, following = LadderStep(ladder, name="ladder_step")(below(sequence), state)
+    outputs = above(tree.flatten([sequence, outputs]))
+    outputs = tree.map_structure(lambda x: ops.squeeze(x, 1), outputs)
+    return keras.Model([frame, state], [outputs, following], name="step")
+
+
+def initial_state(model, batch_size):
+    """State before the first frame, for a `step_model`: a list of NumPy arrays."""
+    state = the_ladder(model).cell.get_initial_state(batch_size)
+    return [ops.convert_to_numpy(x) for x in tree.flatten(state)]
+
+
+def the_ladder(model):
+    ladders = [layer for layer in model.layers if isinstance(layer, RecurrentLadder)]
+    if len(ladders) != 1:
+        raise ValueError(
+            f"{model.name} has {len(ladders)} recurrent ladders, and needs one, for "
+            "frames to be given one by one."
+        )
+    return ladders[0]
+
+
+def state_specs(ladder):
+    """Shape and type of each tensor of the state; the first is the iteration."""
+    index, *others = tree.flatten(ladder.cell.get_initial_state(1))
+    yield tuple(index.shape), keras.backend.standardize_dtype(index.dtype)
+    for x in others:
+        yield (None, *x.shape[1:]), keras.backend.standardize_dtype(x.dtype)
+
+
+@keras.saving.register_keras_serializable("rladder_keras")
+class LadderStep(layers.Layer):
+    """One iteration of a `RecurrentLadder`, whose weights it shares.
+
+    Args:
+        ladder: The `RecurrentLadder`, built.
+
+    Call arguments:
+        sequences: Shape `(batch, 1, ...)`: of a single frame.
+        state: List of tensors, see `step_model`.
+
+    Returns:
+        The outputs of the ladder, and the next state.
+    """
+
+    def __init__(self, ladder, **kwargs):
+        super().__init__(**kwargs)
+        self.ladder = ladder
+
+    def call(self, sequences, state):
+        cell = self.ladder.cell
+        state = tree.pack_sequence_as(cell.get_initial_state(1), state)
+        outputs, state = cell(sequences[:, 0], state)
+        outputs = self.ladder.named(outputs)
+        outputs = {name: ops.expand_dims(x, 1) for name, x in outputs.items()}
+        return outputs, tree.flatten(state)
+
+    def get_config(self):
+        ladder = keras.saving.serialize_keras_object(self.ladder)
+        return {**super().get_config(), "ladder": ladder}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        ladder = keras.saving.deserialize_keras_object(config.pop("ladder"))
+        return cls(ladder, **config)

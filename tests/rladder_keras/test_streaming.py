@@ -1,0 +1,127 @@
+"""A model of sequences given one frame at a time."""
+
+import keras
+import numpy as np
+import pytest
+import reference
+from keras import layers
+
+import zoo
+from rladder_keras import (
+    G1,
+    Conv,
+    ConvG3,
+    ConvLSTMCell,
+    Level,
+    LSTMCell,
+    RecurrentLadder,
+    initial_state,
+    step_model,
+)
+
+
+def ladder_of(levels=None, **kwargs):
+    return RecurrentLadder(
+        levels
+        or [
+            Level(ConvLSTMCell(3, 3), ConvG3(2)),
+            Level(Conv(4, 3), ConvG3(2)),
+            Level(layers.AveragePooling2D(2), G1()),
+            Level(LSTMCell(5), G1()),
+        ],
+        **kwargs,
+    )
+
+
+def small_model(**kwargs):
+    x = keras.Input((None, 4, 4, 1))
+    outputs = ladder_of(**kwargs)(layers.Rescaling(2.0)(x))
+    model = keras.Model(x, {"class": layers.Dense(2)(outputs["top"]), **outputs})
+    reference.randomise(model)
+    return model
+
+
+def one_by_one(step, state, frames):
+    steps = []
+    for t in range(frames.shape[1]):
+        outputs, state = step.predict_on_batch([frames[:, t], state])
+        steps.append(outputs)
+    return {name: np.stack([o[name] for o in steps], 1) for name in steps[0]}
+
+
+@pytest.mark.parametrize("unroll", [True, False])
+def test_frames_one_by_one_give_what_the_sequence_gives(unroll):
+    """Also beyond the iterations that have batch statistics of their own."""
+    model = small_model(iterations=3, unroll=unroll)
+    frames = np.random.default_rng(0).random((2, 5, 4, 4, 1), dtype="float32")
+    whole = model.predict(frames, verbose=0)
+    found = one_by_one(step_model(model), initial_state(model, 2), frames)
+    assert set(found) == {"class", "top", "bottom"}
+    for name, expected in whole.items():
+        np.testing.assert_allclose(found[name], expected, atol=1e-5)
+
+
+def test_the_batch_may_vary_and_the_weights_are_those_of_the_model():
+    model = small_model(iterations=1, unroll=True)
+    step = step_model(model)
+    assert {id(w) for w in step.weights} == {id(w) for w in model.weights}
+    for batch in (1, 3):
+        reference.randomise(model, seed=batch)
+        frames = np.random.default_rng(0).random((batch, 2, 4, 4, 1), dtype="float32")
+        found = one_by_one(step, initial_state(model, batch), frames)
+        expected = model.predict(frames, verbose=0)["bottom"]
+        np.testing.assert_allclose(found["bottom"], expected, atol=1e-5)
+
+
+def test_a_step_model_can_be_saved_and_loaded(tmp_path):
+    model = small_model(iterations=2)
+    step = step_model(model)
+    step.save(tmp_path / "step.keras")
+    loaded = keras.models.load_model(tmp_path / "step.keras")
+    frames = np.random.default_rng(0).random((2, 3, 4, 4, 1), dtype="float32")
+    state = initial_state(model, 2)
+    for name, x in one_by_one(step, state, frames).items():
+        np.testing.assert_allclose(
+            one_by_one(loaded, state, frames)[name], x, atol=1e-6
+        )
+
+
+def test_a_model_without_a_ladder_or_with_two_is_refused():
+    x = keras.Input((None, 3))
+    none = keras.Model(x, layers.Dense(1)(x))
+    y = ladder_of([Level(LSTMCell(2))])(x)["top"]
+    two = keras.Model(x, ladder_of([Level(LSTMCell(2))])(y))
+    for model, n in ((none, "0"), (two, "2")):
+        with pytest.raises(ValueError, match=f"has {n} recurrent ladders"):
+            step_model(model)
+
+
+def test_models_of_the_zoo_take_steps_before_and_after_training(tmp_path):
+    model = zoo.occluded_mnist_temporal_baseline(0.1)
+    frames = np.random.default_rng(0).random((2, 5, 32, 32, 1), dtype="float32")
+
+    def check(model):
+        state = model.init_state(2)
+        whole = model.predict(frames, verbose=0)
+        for t in range(5):
+            outputs, state = model.step(frames[:, t], state)
+            for name, x in outputs.items():
+                np.testing.assert_allclose(x, whole[name][:, t], atol=1e-5)
+
+    check(model)
+    model.fit(frames, {"class": np.zeros(2, "int32")}, verbose=0)
+    check(model)
+    model.save(tmp_path / "model.keras")
+    check(keras.models.load_model(tmp_path / "model.keras"))
+    with pytest.raises(ValueError, match=r"divide 8-bit images by 255"):
+        model.step(frames[:, 0] * 255, model.init_state(2))
+
+
+def test_the_ladder_of_table_5_takes_steps():
+    model = zoo.occluded_mnist_rladder(0.1)
+    frames = np.random.default_rng(0).random((1, 5, 32, 32, 1), dtype="float32")
+    whole, state = model.predict(frames, verbose=0), model.init_state(1)
+    for t in range(5):
+        outputs, state = model.step(frames[:, t], state)
+        for name, x in outputs.items():
+            np.testing.assert_allclose(x, whole[name][:, t], atol=1e-5)
