@@ -91,7 +91,7 @@ def music_lstm(args):
     """The same with `keras.layers.LSTM`, of nearly as many parameters."""
     import keras
 
-    model, x = stock_lstm((args.batch, STEPS)), rolls(args.batch, STEPS)
+    model, x = stock_lstm(args.batch, STEPS), rolls(args.batch, STEPS)
     model.compile(keras.optimizers.Adam(), "binary_crossentropy")
     return lambda: model.train_on_batch(x, x), music_facts(model, args.batch)
 
@@ -112,7 +112,7 @@ def music_rladder_stream(args):
 
 def music_lstm_stream(args):
     """The same with `keras.layers.LSTM`, as Keras streams it."""
-    model, x = stock_lstm((1, 1)), rolls(1, STEPS)
+    model, x = stock_lstm(1, 1, stateful=True), rolls(1, STEPS)
 
     def step():
         for t in range(STEPS):
@@ -121,11 +121,10 @@ def music_lstm_stream(args):
     return step, music_facts(model, 1)
 
 
-def stock_lstm(shape):
-    """Its state is carried from batch to batch, like that of the ladder."""
+def stock_lstm(*shape, **stateful):
     import keras
 
-    lstm = keras.layers.LSTM(850, return_sequences=True, stateful=True)
+    lstm = keras.layers.LSTM(850, return_sequences=True, **stateful)
     read = keras.layers.Dense(88, "sigmoid")
     return keras.Sequential([keras.Input(batch_shape=(*shape, 88)), lstm, read])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.data import music
+from zoo.data import chorales, music
 from zoo.data.midi import KEYS, write_midi
 
 HERE = Path(os.environ.get("RLADDER_DATA_DIR") or "nowhere") / "music"
@@ -151,3 +151,27 @@ def test_what_is_no_source_of_music_is_refused(tmp_path):
         music.load_corpus(tmp_path)
     with pytest.raises(ValueError, match="`errors`"):
         music.load_corpus("jsb", errors="ignore")
+
+
+def test_a_chorale_of_music21_is_read():
+    pytest.importorskip("music21")
+    first = next(iter(chorales.parse_chorales()))  # BWV 269, in G, with an upbeat
+    assert max(end for _, end, _ in first) == 63
+    chords = [{key for a, b, key in first if a <= t < b} for t in (0, 1, 2)]
+    assert chords == [{43, 59, 62, 67}, {55, 59, 62, 67}, {52, 60, 64, 67}]
+
+
+def test_chorales_are_read_once_and_repetitions_left_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    pieces = [[(0, n, 60), (n, n + 1, 64)] for n in (*range(1, 11), 4)]
+    monkeypatch.setattr(chorales, "parse_chorales", lambda: iter(pieces))
+    corpus = music.load_corpus("bach", step=1)
+    assert tuple(map(len, corpus[1:])) == (8, 1, 1)
+    np.testing.assert_array_equal(np.argwhere(corpus.train[1])[:, 1] + 21, [60, 60, 64])
+    monkeypatch.setattr(chorales, "parse_chorales", None)
+    again = music.load_corpus("bach", step=1)
+    for a, b in zip(corpus.train, again.train, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for bad in ({"step": 0}, {"unit": "seconds"}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            music.load_corpus("bach", **bad)

@@ -42,10 +42,7 @@ def read_midi(
         raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
     if not step > 0:
         raise ValueError(f"`step` must be above 0, not {step!r}.")
-    notes = [
-        (round(start / step), round(end / step), key)
-        for start, end, key in read_notes(Path(path), unit)
-    ]
+    notes = list(read_notes(Path(path), unit))
     beyond = sorted({key for *_, key in notes if not 0 <= key - LOWEST < KEYS})
     if beyond:
         raise ValueError(
@@ -54,6 +51,12 @@ def read_midi(
         )
     if not notes:
         raise ValueError(f"{path} has no notes: leave it out (errors='skip').")
+    return roll_of(notes, step)
+
+
+def roll_of(notes, step):
+    """Piano roll of notes: beginning, end and MIDI note number of each."""
+    notes = [(round(start / step), round(end / step), key) for start, end, key in notes]
     first = min(start for start, *_ in notes)
     last = max(max(end, start + 1) for start, end, _ in notes)
     roll = np.zeros((last - first, KEYS), np.uint8)

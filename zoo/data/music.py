@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo.data.chorales import read_chorales
 from zoo.data.digits import DATA_DIR, data_dir, keras_datasets
 from zoo.data.midi import KEYS, LOWEST, read_midi
 from zoo.files import write_whole
@@ -87,10 +88,12 @@ def load_corpus(
     Args:
         source: `"jsb"`, `"jsb_8th"`, `"jsb_16th"`, `"nottingham"`, `"muse"` or
             `"piano_midi"`: from `$RLADDER_DATA_DIR/music`, else from the cache beside
-            Keras' own data sets, else downloaded to there. Or the path of a folder with
-            at least three `.mid` or `.midi` files: in the order of their names the last
-            tenth is the test set, the tenth before it the validation set.
-        step: Length of a time step of MIDI files.
+            Keras' own data sets, else downloaded to there. Or `"bach"`: the chorales
+            that come with the package music21, which needs no network; others than
+            those of Table 3. Or the path of a folder with at least three `.mid` or
+            `.midi` files. The last tenth of the chorales or of the files, in the order
+            of their names, is the test set, the tenth before it the validation set.
+        step: Length of a time step of MIDI files and of `"bach"`.
         unit: Of `step`: `"quarters"` (notes) or `"seconds"`.
         errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged or have
             notes beyond the piano, with a warning for each.
@@ -110,11 +113,16 @@ def load_corpus(
         content = find(file)
         parse = parse_mat if file.address.endswith(".mat") else parse_json
         return Corpus(file.title, *parse(content))
+    if source == "bach":
+        if unit != "quarters":
+            raise ValueError("`unit` must be 'quarters' for the chorales of 'bach'.")
+        rolls = [frozen(roll) for roll in read_chorales(step)]
+        return split(f"{len(rolls)} chorales of music21", rolls)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{str(source)!r} is no folder of MIDI files and none of the corpora: "
-            f"{', '.join(FILES)}."
+            f"{', '.join(FILES)}, bach."
         )
     return load_folder(folder, step, unit, errors)
 
@@ -134,7 +142,7 @@ def find(file, timeout=30):
         raise ConnectionError(
             f"{file.title} is not on this machine and {file.address} cannot be read "
             f"({error}): go online, or put {name} into the folder 'music' of the "
-            f"folder that ${DATA_DIR} names."
+            f"folder that ${DATA_DIR} names, or take 'bach', which needs no network."
         ) from error
     content = verified(file, content, f"the download of {file.address}:")
     write_whole(cached, content)
@@ -201,9 +209,14 @@ def load_folder(folder, step, unit, errors):
             f"{folder} has {len(rolls)} MIDI file(s) that can be used, and three are "
             "needed: one for each of training, validation and test."
         )
+    return split(f"{len(rolls)} MIDI files of {folder}", rolls)
+
+
+def split(name, rolls):
+    """Corpus whose last tenth is the test set, the tenth before it for validation."""
     n = max(1, len(rolls) // 10)
     splits = rolls[: -2 * n], rolls[-2 * n : -n], rolls[-n:]
-    return Corpus(f"{len(rolls)} MIDI files of {folder}", *map(tuple, splits))
+    return Corpus(name, *map(tuple, splits))
 
 
 MIDI_SUFFIXES = (".mid", ".midi")
