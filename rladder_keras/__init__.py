@@ -14,7 +14,7 @@ from rladder_keras.encoders import (
 from rladder_keras.gates import f, gate
 from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
 from rladder_keras.normalization import BatchNormalization
-from rladder_keras.streaming import LadderStep, initial_state, step_model
+from rladder_keras.streaming import initial_state, step_model
 from rladder_keras.version import __version__ as __version__
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "Identity",
     "LSTMCell",
     "LadderCell",
-    "LadderStep",
     "Level",
     "RecurrentLadder",
     "Softmax",
