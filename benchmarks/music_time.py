@@ -82,7 +82,7 @@ def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
-    add("--batch", type=int, default=8)
+    add("--batch", type=int, default=32)
     add("--steps", type=int, default=3, help="steps in a turn")
     add("--rounds", type=int, default=3, help="turns of each process")
     add("--budget", type=float, default=120, help="seconds for each process")

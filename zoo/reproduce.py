@@ -46,11 +46,14 @@ def arguments(argv=None):
         add = tables.add_parser(name).add_argument
         add("--row", required=True, help="label of the row as printed, or 'all'")
         experiment.options(add)
-        common_options(add, experiment)
-    return parser.parse_args(argv)
+        common_options(add)
+    args = parser.parse_args(argv)
+    if args.batch_size is None:
+        args.batch_size = EXPERIMENTS[args.table].batch_size(args)
+    return args
 
 
-def common_options(add, experiment):
+def common_options(add):
     add(
         "--seed",
         type=partial(integer, 0),
@@ -64,7 +67,7 @@ def common_options(add, experiment):
         help="epochs of phase 1; default: until the error settles",
     )
     add("--phases", type=int, choices=(1, 2), default=2, help="1: training set only")
-    add("--batch-size", type=partial(integer, 1), default=experiment.batch_size)
+    add("--batch-size", type=partial(integer, 1), help="default: of the full size")
     add("--unroll", choices=("auto", "yes", "no"), default="auto", help="the loop")
     add("--out", type=Path, help="folder of the checkpoints; default: below runs/")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
