@@ -15,6 +15,7 @@ from rladder_keras.gates import f, gate
 from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
 from rladder_keras.normalization import BatchNormalization
 from rladder_keras.streaming import initial_state, step_model
+from rladder_keras.tagger import MixtureCost, TaggerCell
 from rladder_keras.version import __version__ as __version__
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "LSTMCell",
     "LadderCell",
     "Level",
+    "MixtureCost",
     "RecurrentLadder",
     "Softmax",
     "StockCell",
+    "TaggerCell",
     "f",
     "gate",
     "initial_state",

@@ -393,8 +393,8 @@ class RecurrentLadder(layers.RNN):
         else:
             _, outputs, state = self.inner_loop(sequences, state, mask=None)
         if carries:
-            t, s, d, *_ = state
-            for variable, x in zip(self.carried, tree.flatten([t, s, d]), strict=True):
+            # A mask is the last of it, and not carried.
+            for variable, x in zip(self.carried, tree.flatten(state), strict=False):
                 variable.assign(ops.stop_gradient(x))
         self.cell.statistics.update(outputs.moments)
         return self.named(outputs)
@@ -409,9 +409,9 @@ class RecurrentLadder(layers.RNN):
 
     def compute_mask(self, sequences, mask):
         """The mask of each output is that of the sequences."""
-        mask = tree.flatten(mask)[0]
-        names = ["top"] + ["bottom"] * any(d is not None for d in self.cell.decoders)
-        return dict.fromkeys(names, mask)
+        frame = (None, *self.input_spec.shape[2:])
+        names = self.named(self.cell.compute_output_shape(frame))
+        return dict.fromkeys(names, tree.flatten(mask)[0])
 
     def unrolls(self, steps):
         """Whether a sequence of this length (`None`: unknown) is unrolled."""
@@ -430,7 +430,8 @@ class RecurrentLadder(layers.RNN):
     @staticmethod
     def named(outputs):
         """The outputs that a user sees, by name."""
-        named = {"top": outputs.top, "bottom": outputs.bottom}
+        named = outputs._asdict()
+        del named["moments"]
         return {k: v for k, v in named.items() if not isinstance(v, tuple) or v}
 
     def get_config(self):

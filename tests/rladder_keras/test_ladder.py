@@ -566,7 +566,25 @@ CASES = {
         },
         [(2, 3, *IMAGE)],
     ),
+    "MixtureCost": (
+        {"pixels": "binary"},
+        [(2, 1, 4, 4, 1), (2, 3, 2, 4, 4), (2, 3, 2, 4, 4, 1), (2, 3, 1)],
+    ),
     "Softmax": ({"classes": 3, "normalization": "batch"}, [VECTOR]),
+    "TaggerCell": (
+        {
+            "levels": statistics,
+            "groups": 2,
+            "kernel_size": 4,
+            "pixels": "binary",
+            "noise": 0.1,
+            "start": 0.4,
+            "feedback": "all",
+            "iterations": 2,
+            "seed": 3,
+        },
+        [(2, *IMAGE)],
+    ),
     "StockCell": (
         {"cell": lambda: layers.GRUCell(3, recurrent_initializer="zeros")},
         [VECTOR],
@@ -613,11 +631,12 @@ def test_config_round_trip_of_every_public_class(run, rng, name):
             json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
         ),
     ]
-    layer.build(*shapes)
-    if layer.weights:
+    has_weights = type(layer).build is not layers.Layer.build
+    if has_weights:
+        layer.build(*shapes)
         reference.randomise(layer)
     inputs = [rng.normal(0, 1, shape).astype("float32") for shape in shapes]
-    if len(shapes) == 3:  # a decoder does not see the row's input
+    if shapes is UP:  # a decoder does not see the row's input
         inputs = inputs[:2]
     if hasattr(layer, "get_initial_state") and name != "RecurrentLadder":
         inputs.append(layer.get_initial_state(len(inputs[0])))
@@ -625,7 +644,8 @@ def test_config_round_trip_of_every_public_class(run, rng, name):
     for clone in clones:
         again = json.loads(json.dumps(clone.get_config()))
         assert again == config
-        clone.build(*shapes)
+        if has_weights:
+            clone.build(*shapes)
         assert list(reference.weights_of(clone)) == list(reference.weights_of(layer))
         clone.set_weights(layer.get_weights())
     same = keras.tree.flatten(run(clones[1], *inputs))

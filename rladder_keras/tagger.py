@@ -1,0 +1,272 @@
+"""Perceptual grouping (Section 4): the iterative inference of Tagger around a ladder.
+
+`K` groups share one ladder. Each explains the image by a reconstruction `mu_k` of its
+own, and a pixel belongs to group `k` with probability `pi_k`. One iteration compares
+image and explanation, tells the ladder of each group where they disagree, and reads the
+next `mu_k` and `pi_k` out of its lowest decoder. In a still image an iteration looks at
+the same pixels again; in a film it explains the frame to come.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from rladder_keras.ladder import LadderCell
+from rladder_keras.linear import Linear, crop, stride_between
+from rladder_keras.normalization import BatchNormalization
+
+PIXELS = ("gaussian", "binary")
+
+
+class TaggerOutput(NamedTuple):
+    """What one iteration gives, and with an axis of time what a sequence gives.
+
+    Attributes:
+        groups: `pi`, shape `(batch, K, *grid)`, sums to 1 over the groups.
+        reconstructions: `mu`, shape `(batch, K, *grid, channels)`.
+        variance: `sigma^2`, shape `(batch, 1)`: one number for all.
+        top: `e_L` of each group, shape `(batch, K, ...)`.
+        moments: Batch statistics of this iteration, for the moving averages.
+    """
+
+    groups: object
+    reconstructions: object
+    variance: object
+    top: object
+    moments: list
+
+
+@keras.saving.register_keras_serializable("rladder_keras")
+class TaggerCell(LadderCell):
+    """One iteration of perceptual grouping with a ladder as its engine (Fig. 5c).
+
+    With recurrent rows and feedback it is an RTagger, without either a Tagger. The
+    ladder of a group sees four maps for each channel of the image: the reconstruction
+    that it made in the last iteration, the derivative of the image's log likelihood
+    with respect to it, the probability of the group, and how likely each pixel is under
+    this group rather than under the others:
+
+        e_0 = [mu_k, d log p(x) / d mu_k, pi_k, p(x | mu_k) / sum_k p(x | mu_k)]
+
+    The first explanation is `pi` drawn at random for each pixel, because groups that
+    are alike would stay alike, and a constant `mu`.
+
+    Args:
+        levels: List of `Level`, bottom row first, see `LadderCell`.
+        groups: `K`.
+        kernel_size: Of the transposed convolutions that read `mu` and `pi` out of
+            `d_1`, whose stride is that of the lowest row.
+        pixels: `"gaussian"`, with one learned variance, or `"binary"`.
+        noise: Standard deviation of the noise in Gaussian pixels, or the probability
+            that a binary pixel is flipped: what the likelihood takes into account.
+        start: The constant `mu` of the first iteration.
+        feedback: See `LadderCell`.
+        iterations: See `LadderCell`.
+        seed: Integer, of the first `pi`.
+
+    Call arguments:
+        x: The image, noisy if it is to be denoised, shape `(batch, *grid, channels)`.
+        states: `[t, s, d, explanation]`, see `LadderCell`. In `s` and `d` the groups
+            are folded into the batch; the explanation is `[mu, logits of pi]`, for
+            binary pixels with `mu` before its sigmoid.
+
+    Returns:
+        A `TaggerOutput` and the new states.
+
+    References:
+        - Greff et al., Tagger: Deep Unsupervised Perceptual Grouping, 2016.
+    """
+
+    def __init__(
+        self,
+        levels,
+        groups=3,
+        kernel_size=8,
+        *,
+        pixels="gaussian",
+        noise=0.2,
+        start=0.5,
+        feedback="recurrent",
+        iterations=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(levels, feedback, iterations, **kwargs)
+        if pixels not in PIXELS:
+            raise ValueError(f"pixels must be one of {PIXELS}, not {pixels!r}.")
+        if not isinstance(groups, int) or groups < 1:
+            raise ValueError(f"groups must be an integer, at least 1, not {groups!r}.")
+        if not 0 < noise < (0.5 if pixels == "binary" else np.inf):
+            raise ValueError(
+                f"noise must be above 0, for binary pixels below 0.5, not {noise!r}."
+            )
+        self.groups = groups
+        self.kernel_size = kernel_size
+        self.pixels = pixels
+        self.noise = noise
+        self.start = start
+        self.seed = seed
+        self.random = keras.random.SeedGenerator(seed)
+
+    def build(self, x_shape, states_shape=None):
+        self.x_shape = tuple(x_shape)
+        channels = x_shape[-1]
+        super().build((*x_shape[:-1], 3 * channels + 1))
+        bottom = next((d for d in self.d_shapes if d is not None), None)
+        if bottom is None or len(bottom) != len(x_shape):
+            raise ValueError(
+                "a Tagger reads its groups out of the lowest decoder, and this ladder "
+                "has none that gives a map: give the lowest level a decoder."
+            )
+        strides = stride_between(x_shape, bottom)
+        with self.statistics.building():
+            for name, n in (("read_mu", channels), ("read_pi", 1)):
+                read = Linear(
+                    n,
+                    self.kernel_size,
+                    strides=strides,
+                    transpose=max(strides) > 1,
+                    dtype=self.dtype_policy,
+                    name=name,
+                )
+                read.build(bottom)
+                norm = BatchNormalization(dtype=self.dtype_policy, name=f"norm_{name}")
+                norm.build((*x_shape[:-1], n))
+                setattr(self, name, read)
+                setattr(self, f"norm_{name}", norm)
+        self.spread = self.add_weight((), "ones", name="spread")
+
+    def call(self, x, states):
+        t, s, d, explanation, *mask = states
+        if mask:
+            raise ValueError(
+                "a Tagger takes no mask: give sequences of one length, without padding."
+            )
+        with self.statistics.iteration(t) as statistics:
+            e, s = self.encode(self.evidence(x, *explanation), s, d)
+            d = self.decode(e)
+            bottom = next(d_l for d_l in d if not isinstance(d_l, list))
+            mu = self.read(bottom, self.read_mu, self.norm_read_mu)
+            pi = self.read(bottom, self.read_pi, self.norm_read_pi)
+            moments = statistics.collect()
+        groups = over_groups(pi)[..., 0]
+        top = ops.reshape(e[-1], (-1, self.groups, *e[-1].shape[1:]))
+        variance = ops.broadcast_to(self.variance(), (ops.shape(x)[0], 1))
+        output = TaggerOutput(groups, self.squash(mu), variance, top, moments)
+        return output, [t + 1, s, d, [mu, pi]]
+
+    def evidence(self, x, mu, pi):
+        """`e_0` of each group, the groups folded into the batch."""
+        x = ops.cast(x, "float32")[:, None]
+        pi = over_groups(pi)
+        if self.pixels == "gaussian":
+            derivative = pi * (x - mu)  # its factor 1 / variance is left out
+            variance = self.noise**2 + ops.square(self.variance())
+            log_p = -ops.square(x - mu) / (2 * variance)
+        else:
+            n = self.noise
+            p = ops.sigmoid(mu) * (1 - 2 * n) + n  # that a noisy pixel is 1
+            mixture = ops.sum(pi * p, axis=1, keepdims=True)
+            derivative = (1 - 2 * n) * pi / (mixture - 1 + x)
+            log_p = x * ops.log(p) + (1 - x) * ops.log(1 - p)
+        likelihood = over_groups(ops.sum(log_p, axis=-1, keepdims=True))
+        maps = ops.concatenate([mu, derivative, pi, likelihood], axis=-1)
+        return ops.cast(ops.reshape(maps, (-1, *maps.shape[2:])), self.compute_dtype)
+
+    def read(self, bottom, read, norm):
+        """`mu` or the logits of `pi` from `d_1`: `(batch, K, *grid, channels)`."""
+        grid = self.x_shape[1:-1]
+        x = norm(crop(read(bottom), grid))
+        return ops.cast(ops.reshape(x, (-1, self.groups, *x.shape[1:])), "float32")
+
+    def squash(self, mu):
+        return ops.sigmoid(mu) if self.pixels == "binary" else mu
+
+    def variance(self):
+        """`sigma^2`, above 0, learned; starts at 2.41 as in Tagger."""
+        a = ops.cast(self.spread, "float32")
+        return a + ops.sqrt(ops.square(a) + 1)
+
+    def get_initial_state(self, batch_size=None):
+        rows = None if batch_size is None else batch_size * self.groups
+        t, s, d = super().get_initial_state(rows)
+        shape = (batch_size, self.groups, *self.x_shape[1:])
+        mu = ops.full(shape, self.start, "float32")
+        pi = keras.random.normal((*shape[:-1], 1), dtype="float32", seed=self.random)
+        return [t, s, d, [mu, pi]]
+
+    def compute_output_shape(self, x_shape, states_shape=None):
+        batch, *grid, channels = x_shape
+        return TaggerOutput(
+            (batch, self.groups, *grid),
+            (batch, self.groups, *grid, channels),
+            (batch, 1),
+            (batch, self.groups, *self.e_shapes[-1][1:]),
+            [],
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "groups": self.groups,
+            "kernel_size": self.kernel_size,
+            "pixels": self.pixels,
+            "noise": self.noise,
+            "start": self.start,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable("rladder_keras")
+class MixtureCost(layers.Layer):
+    """Negative log likelihood of pixels under the mixture of the groups (Eq. 4).
+
+        - log sum_k pi_k N(x | mu_k, sigma^2)      Gaussian pixels, up to a constant
+        - log Bernoulli(x | sum_k pi_k mu_k)       binary pixels
+
+    Args:
+        pixels: `"gaussian"` or `"binary"`, as of the `TaggerCell`.
+
+    Call arguments:
+        x: What is to be explained, shape `(batch, T, *grid, channels)`, or with a time
+            axis of length 1.
+        groups: Shape `(batch, T, K, *grid)`.
+        reconstructions: Shape `(batch, T, K, *grid, channels)`.
+        variance: Shape `(batch, T, 1)`.
+
+    Output shape:
+        `(batch, T)`: mean over the pixels, in nats, for each iteration.
+    """
+
+    def __init__(self, pixels="gaussian", **kwargs):
+        super().__init__(**kwargs)
+        self.pixels = pixels
+
+    def call(self, x, groups, reconstructions, variance):
+        x = ops.cast(x, "float32")[:, :, None]
+        pi, mu = ops.cast(groups, "float32")[..., None], reconstructions
+        mu = ops.cast(mu, "float32")
+        if self.pixels == "binary":
+            p = ops.clip(ops.sum(pi * mu, axis=2), 1e-4, 1 - 1e-4)
+            x = x[:, :, 0]
+            cost = -x * ops.log(p) - (1 - x) * ops.log(1 - p)
+        else:
+            # All channels of a pixel belong to one group.
+            v = ops.cast(variance, "float32")
+            v = ops.reshape(v, (*ops.shape(v), *(1 for _ in mu.shape[3:])))
+            log_p = -ops.square(x - mu) / (2 * v) - ops.log(v) / 2
+            log_p = ops.sum(log_p, axis=-1) + ops.log(pi[..., 0] + 1e-5)
+            cost = -ops.logsumexp(log_p, axis=2)
+        return ops.mean(cost, axis=tuple(range(2, len(cost.shape))))
+
+    def get_config(self):
+        return {**super().get_config(), "pixels": self.pixels}
+
+
+def over_groups(logits):
+    """Softmax over the axis of groups; Keras warns of one with a single entry."""
+    if logits.shape[1] == 1:
+        return ops.ones_like(logits)
+    return ops.softmax(logits, axis=1)
