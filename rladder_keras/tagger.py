@@ -26,7 +26,8 @@ class TaggerOutput(NamedTuple):
     Attributes:
         groups: `pi`, shape `(batch, K, *grid)`, sums to 1 over the groups.
         reconstructions: `mu`, shape `(batch, K, *grid, channels)`.
-        variance: `sigma^2`, shape `(batch, 1)`: one number for all.
+        variance: `sigma^2`, shape `(batch, 1)`: one number for all; `()` for binary
+            pixels.
         top: `e_L` of each group, shape `(batch, K, ...)`.
         moments: Batch statistics of this iteration, for the moving averages.
     """
@@ -62,6 +63,8 @@ class TaggerCell(LadderCell):
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped: what the likelihood takes into account.
         start: The constant `mu` of the first iteration.
+        variance: `sigma^2` before training; the default is Tagger's. As long as it is
+            large, groups that differ are hardly better than ones that do not.
         feedback: See `LadderCell`.
         iterations: See `LadderCell`.
         seed: Integer, of the first `pi`.
@@ -88,6 +91,7 @@ class TaggerCell(LadderCell):
         pixels="gaussian",
         noise=0.2,
         start=0.5,
+        variance=1 + 2**0.5,
         feedback="recurrent",
         iterations=None,
         seed=None,
@@ -106,7 +110,10 @@ class TaggerCell(LadderCell):
         self.kernel_size = kernel_size
         self.pixels = pixels
         self.noise = noise
+        if not variance > 0:
+            raise ValueError(f"variance must be above 0, not {variance!r}.")
         self.start = start
+        self.first_variance = variance
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
 
@@ -136,7 +143,10 @@ class TaggerCell(LadderCell):
                 norm.build((*x_shape[:-1], n))
                 setattr(self, name, read)
                 setattr(self, f"norm_{name}", norm)
-        self.spread = self.add_weight((), "ones", name="spread")
+        if self.pixels == "gaussian":
+            v = self.first_variance
+            spread = keras.initializers.Constant((v - 1 / v) / 2)
+            self.spread = self.add_weight((), spread, name="spread")
 
     def call(self, x, states):
         t, s, d, explanation, *mask = states
@@ -153,7 +163,9 @@ class TaggerCell(LadderCell):
             moments = statistics.collect()
         groups = over_groups(pi)[..., 0]
         top = ops.reshape(e[-1], (-1, self.groups, *e[-1].shape[1:]))
-        variance = ops.broadcast_to(self.variance(), (ops.shape(x)[0], 1))
+        variance = ()
+        if self.pixels == "gaussian":
+            variance = ops.broadcast_to(self.variance(), (ops.shape(x)[0], 1))
         output = TaggerOutput(groups, self.squash(mu), variance, top, moments)
         return output, [t + 1, s, d, [mu, pi]]
 
@@ -169,7 +181,8 @@ class TaggerCell(LadderCell):
             n = self.noise
             p = ops.sigmoid(mu) * (1 - 2 * n) + n  # that a noisy pixel is 1
             mixture = ops.sum(pi * p, axis=1, keepdims=True)
-            derivative = (1 - 2 * n) * pi / (mixture - 1 + x)
+            slope = x / mixture - (1 - x) / (1 - mixture)
+            derivative = (1 - 2 * n) * pi * slope
             log_p = x * ops.log(p) + (1 - x) * ops.log(1 - p)
         likelihood = over_groups(ops.sum(log_p, axis=-1, keepdims=True))
         maps = ops.concatenate([mu, derivative, pi, likelihood], axis=-1)
@@ -185,7 +198,7 @@ class TaggerCell(LadderCell):
         return ops.sigmoid(mu) if self.pixels == "binary" else mu
 
     def variance(self):
-        """`sigma^2`, above 0, learned; starts at 2.41 as in Tagger."""
+        """`sigma^2`, above 0, learned."""
         a = ops.cast(self.spread, "float32")
         return a + ops.sqrt(ops.square(a) + 1)
 
@@ -202,7 +215,7 @@ class TaggerCell(LadderCell):
         return TaggerOutput(
             (batch, self.groups, *grid),
             (batch, self.groups, *grid, channels),
-            (batch, 1),
+            (batch, 1) if self.pixels == "gaussian" else (),
             (batch, self.groups, *self.e_shapes[-1][1:]),
             [],
         )
@@ -215,6 +228,7 @@ class TaggerCell(LadderCell):
             "pixels": self.pixels,
             "noise": self.noise,
             "start": self.start,
+            "variance": self.first_variance,
             "seed": self.seed,
         }
 
@@ -234,7 +248,7 @@ class MixtureCost(layers.Layer):
             axis of length 1.
         groups: Shape `(batch, T, K, *grid)`.
         reconstructions: Shape `(batch, T, K, *grid, channels)`.
-        variance: Shape `(batch, T, 1)`.
+        variance: Shape `(batch, T, 1)`, not for binary pixels.
 
     Output shape:
         `(batch, T)`: mean over the pixels, in nats, for each iteration.
@@ -244,7 +258,7 @@ class MixtureCost(layers.Layer):
         super().__init__(**kwargs)
         self.pixels = pixels
 
-    def call(self, x, groups, reconstructions, variance):
+    def call(self, x, groups, reconstructions, variance=None):
         x = ops.cast(x, "float32")[:, :, None]
         pi, mu = ops.cast(groups, "float32")[..., None], reconstructions
         mu = ops.cast(mu, "float32")

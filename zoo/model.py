@@ -16,12 +16,12 @@ class ZooModel(keras.Model):
     """
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        y = self._targets(y, y_pred)
-        return super().compute_loss(x, y, y_pred, sample_weight, **kwargs)
+        y, weights = self._targets(y, y_pred), self._weights(sample_weight, y_pred)
+        return super().compute_loss(x, y, y_pred, weights, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        y = self._targets(y, y_pred)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        y, weights = self._targets(y, y_pred), self._weights(sample_weight, y_pred)
+        return super().compute_metrics(x, y, y_pred, weights)
 
     def get_metrics_result(self):
         """Metrics by the names `"class_error"`, ... also where there is one output."""
@@ -40,6 +40,14 @@ class ZooModel(keras.Model):
                 f"as a dictionary with the keys {sorted(y_pred)}."
             )
         return {name: y[name] for name in y_pred}
+
+    @staticmethod
+    def _weights(sample_weight, y_pred):
+        """Of a dictionary the weights of the outputs; those it lacks weigh 1."""
+        if not isinstance(sample_weight, dict):
+            return sample_weight
+        ones = {name: ops.ones(ops.shape(x)[:1]) for name, x in y_pred.items()}
+        return {name: sample_weight.get(name, one) for name, one in ones.items()}
 
     def make_variables(self, **targets):
         """Make the variables of optimiser, losses and metrics now, after `compile`.

@@ -579,6 +579,7 @@ CASES = {
             "pixels": "binary",
             "noise": 0.1,
             "start": 0.4,
+            "variance": 0.3,
             "feedback": "all",
             "iterations": 2,
             "seed": 3,

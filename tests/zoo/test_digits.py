@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from zoo.data import digits as module
-from zoo.data.digits import load_digits
+from zoo.data.digits import Digits, Split, load_digits
 
 
 @pytest.fixture(autouse=True)
@@ -203,3 +203,69 @@ def test_mnist():
     means = images.reshape(3, 14, 2, 14, 2).mean(axis=(2, 4))
     ours = [digits.train.images[0], digits.train.images[-1], digits.valid.images[0]]
     np.testing.assert_allclose(ours, means, atol=1e-6)
+
+
+# Other sizes
+
+
+def same(a, b):
+    pairs = zip(keras.tree.flatten(a), keras.tree.flatten(b), strict=True)
+    return all(np.array_equal(*pair) for pair in pairs)
+
+
+def test_smaller_digits_are_means_over_areas_and_larger_ones_are_smooth():
+    rng = np.random.default_rng(0)
+    split = Split(rng.random((3, 28, 28), np.float32), np.arange(3, dtype=np.int32))
+    digits = Digits("some", split, split, split)
+    assert same(load_digits(digits, 28)[1:], digits[1:])
+    halved = load_digits(digits, 14).valid.images
+    blocks = split.images.reshape(3, 14, 2, 14, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(halved, blocks, atol=1e-6)
+    # 28 and 21 pixels both divide 84.
+    fine = np.kron(split.images[0], np.ones((3, 3))).reshape(21, 4, 21, 4)
+    smaller = load_digits(digits, 21).test.images
+    np.testing.assert_allclose(smaller[0], fine.mean(axis=(1, 3)), atol=1e-6)
+    larger = load_digits(digits, 56).train
+    assert larger.images.shape == (3, 56, 56) and larger.images.dtype == np.float32
+    assert same(larger.labels, split.labels)
+    ramp = Split(np.tile(np.linspace(0, 1, 28), (1, 28, 1)), np.ones(1, int))
+    larger = load_digits(Digits("ramp", ramp, ramp, ramp), 56).train.images
+    finer = np.clip((np.arange(56) - 0.5) / 54, 0, 1)
+    np.testing.assert_allclose(larger[0], np.tile(finer, (56, 1)), atol=1e-6)
+    ones = Split(np.ones((1, 28, 28)), np.ones(1, int))
+    for side in (9, 13, 27, 31, 56):
+        images = load_digits(Digits("ones", ones, ones, ones), side).train.images
+        np.testing.assert_allclose(images, 1, atol=1e-5)
+        assert images.max() <= 1
+
+
+def check_full(digits, made):
+    x = np.concatenate([digits.train.images, digits.valid.images])
+    np.testing.assert_array_equal(x, made["x_train"].astype(np.float32) / 255)
+    np.testing.assert_allclose(digits.test.images, made["x_test"] / 255, rtol=1e-6)
+    labels = np.concatenate([digits.train.labels, digits.valid.labels])
+    np.testing.assert_array_equal(labels, made["y_train"])
+    np.testing.assert_array_equal(digits.test.labels, made["y_test"])
+    assert len(digits.valid.labels) == 10
+
+
+def test_digits_of_a_file_have_all_their_pixels(tmp_path):
+    made = save(tmp_path / "digits.npz")
+    digits = load_digits(tmp_path / "digits.npz", 28)
+    assert "digits.npz" in digits.name
+    check_full(digits, made)
+    small = load_digits(str(tmp_path / "digits.npz"), 14)
+    assert same(small[1:], load_digits(tmp_path / "digits.npz")[1:])
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load_digits(tmp_path / "none.npz", 28)
+
+
+def test_mnist_keeps_its_pixels():
+    if module._find_mnist() is None:
+        pytest.skip("MNIST is not on this machine; RLADDER_DATA_DIR names its folder")
+    mnist, full = load_digits("mnist"), load_digits("mnist", 28)
+    assert [len(split.labels) for split in full[1:]] == [50_000, 10_000, 10_000]
+    for split, small in zip(full[1:], mnist[1:], strict=True):
+        blocks = split.images[:100].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
+        np.testing.assert_allclose(blocks, small.images[:100], atol=1e-6)
+        np.testing.assert_array_equal(split.labels, small.labels)

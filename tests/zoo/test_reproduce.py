@@ -47,7 +47,7 @@ def few_digits(monkeypatch):
     digits = load_digits("sklearn")
     few = digits._replace(valid=type(digits.valid)(*(a[:6] for a in digits.valid)))
     few = few._replace(test=type(digits.test)(*(a[:6] for a in digits.test)))
-    monkeypatch.setattr("zoo.data.batches.load_digits", lambda source: few)
+    monkeypatch.setattr("zoo.data.batches.load_digits", lambda source, side=14: few)
 
 
 def command(tmp_path, *more, row="Temporal baseline", out="run"):

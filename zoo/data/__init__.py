@@ -2,7 +2,14 @@
 
 from zoo.data.batches import occluded_mnist
 from zoo.data.digits import load_digits
+from zoo.data.moving_mnist import moving_mnist
 from zoo.data.music import load_corpus
 from zoo.data.rolls import piano_rolls
 
-__all__ = ["load_corpus", "load_digits", "occluded_mnist", "piano_rolls"]
+__all__ = [
+    "load_corpus",
+    "load_digits",
+    "moving_mnist",
+    "occluded_mnist",
+    "piano_rolls",
+]

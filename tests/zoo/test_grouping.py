@@ -1,0 +1,195 @@
+"""Models of perceptual grouping: Table 9, its metrics, training, saving."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras.layers import AveragePooling2D
+
+from rladder_keras import G1, Conv, ConvG1, ConvLSTMCell, Softmax, TaggerCell
+from zoo import grouping, moving_mnist, textured_mnist
+from zoo.segmentation import adjusted_mutual_information
+
+# Appendix D.3: layer, stride, channels (size), filter, decoder.
+TABLE_9 = """
+ConvLSTM 2 96  8 convG1
+Conv     1 96  5 convG1
+Conv     1 96  5 convG1
+ConvLSTM 2 192 4 convG1
+Conv     1 192 5 convG1
+Conv     1 192 5 convG1
+ConvLSTM 2 192 4 convG1
+Conv     1 192 5 convG1
+Conv     1 192 5 convG1
+ConvLSTM 2 11  4 convG1
+AVERAGE  6 -   6 -
+FC       - 11  - G1
+"""
+
+
+def test_table_9_is_the_papers():
+    names = {
+        ConvLSTMCell: lambda e: ("ConvLSTM", e.strides, e.filters, e.kernel_size),
+        Conv: lambda e: ("Conv", e.strides, e.filters, e.kernel_size),
+        AveragePooling2D: lambda e: ("AVERAGE", *e.strides[:1], "-", *e.pool_size[:1]),
+        Softmax: lambda e: ("FC", "-", e.classes, "-"),
+    }
+    decoders = {ConvG1: "convG1", G1: "G1", type(None): "-"}
+    expected = [line.split() for line in TABLE_9.strip().splitlines()]
+    for (encoder, decoder), row in zip(textured_mnist.table_9(), expected, strict=True):
+        found = [*names[type(encoder)](encoder), decoders[type(decoder)]]
+        assert list(map(str, found)) == row
+        if isinstance(encoder, ConvLSTMCell):
+            assert encoder.normalization == "batch"
+
+
+def test_size_at_full_width():
+    """Counted by hand: maps without bias, each with gain and offset."""
+
+    def lstm(inputs, units, size):
+        maps = (inputs, units, units)  # from below, feedback, state
+        return sum(4 * units * (size**2 * n + 2) for n in maps) + 4 * units
+
+    def conv(inputs, filters, size=5):
+        return size**2 * inputs * filters + 2 * filters
+
+    def g1(v_top, h, size):
+        return size**2 * v_top * h + 2 * h + 10 * h
+
+    encoders = lstm(4, 96, 8) + 2 * conv(96, 96) + lstm(96, 192, 4)
+    encoders += 4 * conv(192, 192) + lstm(192, 192, 4) + lstm(192, 11, 4)
+    encoders += 11 * 11 + 2 * 11  # the softmax
+    decoders = 2 * g1(96, 96, 5) + g1(192, 96, 4)
+    decoders += 2 * g1(192, 192, 5) + g1(192, 192, 4)
+    decoders += 2 * g1(192, 192, 5) + g1(11, 192, 4) + 2 * g1(11, 11, 1)
+    heads = 2 * (8 * 8 * 96 + 2) + 1
+    cell = TaggerCell(textured_mnist.table_9(), 3, 8, iterations=3)
+    cell.build((None, 96, 96, 1))
+    trainable = sum(int(np.prod(w.shape)) for w in cell.trainable_weights)
+    assert trainable == encoders + decoders + heads == 27_202_498
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_ami_is_that_of_the_segmentation_module(ahead):
+    rng = np.random.default_rng(0)
+    shape = (6, 4, 9, 9)
+    truth = rng.integers(-1, 2, shape)
+    groups = rng.random((6, 4, 3, 9, 9)).astype("float32")
+    shifted = np.roll(truth, -1, axis=1) if ahead else truth
+    groups[:3, :, 1] += shifted[:3] == 0
+    groups[0, :, 2] += 5  # one group only
+    truth[1] = 0  # one segment only
+    truth[2] = -1  # nothing
+    metric = grouping.AMI(2, ahead=ahead)
+    for half in (slice(0, 3), slice(3, 6)):
+        metric.update_state(ops.array(truth[half], "int32"), ops.array(groups[half]))
+    found = groups.argmax(2)
+    if ahead:
+        truth, found = truth[:, 1:], found[:, :-1]
+    pairs = (x.reshape(-1, 9, 9) for x in (truth, found))
+    expected = np.nanmean(adjusted_mutual_information(*pairs))
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_iteration_of_still_images():
+    rng = np.random.default_rng(0)
+    truth, groups = rng.integers(0, 2, (5, 8, 8)), rng.random((5, 3, 3, 8, 8))
+    metric = grouping.AMI(2, 1)
+    metric.update_state(ops.array(truth, "int32"), ops.array(groups, "float32"))
+    expected = adjusted_mutual_information(truth, groups[:, 1].argmax(1)).mean()
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_classes_are_what_the_groups_say_but_none():
+    top = np.array([[[[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]]], "float32")
+    found = ops.convert_to_numpy(grouping.GroupClasses()(top))
+    np.testing.assert_allclose(found, [[[0.7 / 1.2, 0.5 / 1.2]]], rtol=1e-5)
+
+
+def images(n=4, size=32):
+    rng = np.random.default_rng(0)
+    x = rng.random((n, size, size, 1), dtype="float32")
+    y = {
+        "class": rng.integers(10, size=n, dtype="int32"),
+        "groups": rng.integers(-1, 2, (n, size, size), dtype="int32"),
+    }
+    return x, y
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+STILL = {"table": textured_mnist.small_table_9, "size": 32}
+
+
+@pytest.mark.parametrize("row", textured_mnist.TABLE_4)
+def test_rows_of_table_4_learn_and_are_saved_and_loaded(row, tmp_path):
+    keras.utils.set_random_seed(0)
+    build = textured_mnist.TABLE_4[row]
+    options = {"size": 32} if row == "ConvNet" else STILL
+    model = build(0.2, learning_rate=0.01, **options)
+    x, y = images()
+    weights = {"class": np.array([1, 0, 1, 1], "float32")}
+    history = model.fit(Batches(x, y, weights), epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    if row == "ConvNet":
+        expected = model.predict(x, verbose=0)["class"]
+        assert expected.shape == (4, 1, 10)
+        found = loaded.predict(x, verbose=0)["class"]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        return
+    shapes = {k: v.shape for k, v in loaded.predict(x, verbose=0).items()}
+    assert shapes == {
+        "groups": (4, 3, 3, 32, 32),
+        "reconstructions": (4, 3, 3, 32, 32, 1),
+        "cost": (4, 3),
+        "class": (4, 3, 10),
+    }
+    values = loaded.evaluate(x, y, verbose=0, return_dict=True)
+    assert {"groups_ami_3", "cost_1", "class_error_2"} <= set(values)
+
+
+def test_films():
+    keras.utils.set_random_seed(0)
+    model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=4)
+    rng = np.random.default_rng(0)
+    x = rng.random((3, 4, 16, 16, 1), dtype="float32")
+    y = {"groups": rng.integers(-1, 2, (3, 4, 16, 16), dtype="int32")}
+    history = model.fit(x, y, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and "groups_ami" in history
+    outputs = model.predict(x, verbose=0)
+    shapes = {k: v.shape for k, v in outputs.items()}
+    assert shapes == {
+        "groups": (3, 4, 3, 16, 16),
+        "reconstructions": (3, 4, 3, 16, 16, 1),
+        "cost": (3, 3),
+    }
+
+
+def test_targets_that_are_missing_are_named():
+    model = textured_mnist.textured_mnist_rtagger(0.2, **STILL)
+    x, y = images()
+    with pytest.raises(ValueError, match="'groups'"):
+        model.fit(x, {"class": y["class"]}, verbose=0)
+    with pytest.raises(ValueError, match="level 6 of 7"):
+        textured_mnist.textured_mnist_rtagger(
+            0.2, table=textured_mnist.small_table_9, size=16
+        )
+
+
+def test_noise_is_on_the_frames_and_not_on_what_is_to_be_explained():
+    model = textured_mnist.textured_mnist_rtagger(0.2, noise=0.3, **STILL)
+    noise = model.get_layer("noise")
+    assert isinstance(noise, layers.GaussianNoise) and noise.stddev == 0.3
+    assert model.get_layer("cost").input[0].shape == (None, 1, 32, 32, 1)

@@ -1,0 +1,220 @@
+"""Perceptual grouping (Section 4): models of groups, their classes and metrics.
+
+What `zoo.textured_mnist` and `zoo.moving_mnist` have in common. All builders return a
+compiled `keras.Model` whose outputs are
+
+- `"groups"`: `pi`, which pixel belongs to which group, `(batch, T, K, H, W)`;
+- `"reconstructions"`: `mu`, each group's picture of the whole,
+  `(batch, T, K, H, W, C)`;
+- `"cost"`: what is minimised of it, nats per pixel, `(batch, T)`;
+- `"class"`: probabilities of the classes, `(batch, T, 10)`, where there are any.
+
+T counts the iterations: for a still image those of the inference, for a film the
+frames.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from rladder_keras import MixtureCost, RecurrentLadder
+from zoo.model import ZooModel
+
+register = keras.saving.register_keras_serializable("zoo")
+
+
+@register
+class GroupClasses(layers.Layer):
+    """Classes of an image from those of its groups.
+
+    The last unit of a group's softmax says "none" and is left out; the other units are
+    summed over the groups and divided by their sum.
+
+    Call arguments:
+        top: Shape `(batch, T, K, classes + 1)`.
+
+    Output shape:
+        `(batch, T, classes)`.
+    """
+
+    def call(self, top):
+        votes = ops.sum(ops.cast(top, "float32")[..., :-1], axis=2)
+        return votes / (ops.sum(votes, axis=-1, keepdims=True) + 1e-7)
+
+    def compute_output_shape(self, top_shape):
+        batch, steps, _, units = top_shape
+        return (batch, steps, units - 1)
+
+
+@register
+class GroupingModel(ZooModel):
+    """A `ZooModel` that explains its input: `"groups"` and `"class"` have targets."""
+
+    @staticmethod
+    def _targets(y, y_pred):
+        needed = {k: x for k, x in y_pred.items() if k in ("groups", "class")}
+        return {**y_pred, **ZooModel._targets(y, needed)}
+
+
+def explained(cell, seen, target, unroll, shown=slice(None)):
+    """The outputs that all these models have, and `e_L` of each group.
+
+    Args:
+        cell: A `TaggerCell`.
+        seen: Frames that the ladder gets, `(batch, T, H, W, C)`.
+        target: Frames to explain, of the same shape or with a single one.
+        unroll: See `rladder_keras.RecurrentLadder`.
+        shown: Which of the explanations are to be of the target.
+    """
+    ladder = RecurrentLadder(cell, unroll=unroll, name="ladder")(seen)
+    names = ("groups", "reconstructions", "variance")
+    mixture = [ladder[name][:, shown] for name in names if name in ladder]
+    outputs = {name: layers.Identity(name=name)(ladder[name]) for name in names[:2]}
+    outputs["cost"] = MixtureCost(cell.pixels, name="cost")(target, *mixture)
+    return outputs, ladder["top"]
+
+
+@register
+def own_cost(_, cost):
+    """Loss of an output that is a cost already: its mean over the iterations."""
+    return ops.mean(cost, axis=-1)
+
+
+@register
+class LastClass(keras.losses.Loss):
+    """Cross-entropy of the class after the last iteration, over labelled samples."""
+
+    def __init__(self, reduction="mean_with_sample_weight", name="last_class", **k):
+        super().__init__(name=name, reduction=reduction, **k)
+
+    def call(self, labels, probabilities):
+        return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
+
+
+@register
+class CostAt(keras.metrics.Mean):
+    """Mean of the cost at one iteration, from 0."""
+
+    def __init__(self, iteration, name=None, **kwargs):
+        super().__init__(name=name or f"{iteration + 1}", **kwargs)
+        self.iteration = iteration
+
+    def update_state(self, _, cost, sample_weight=None):
+        return super().update_state(cost[:, self.iteration])
+
+    def get_config(self):
+        return {**super().get_config(), "iteration": self.iteration}
+
+
+@register
+class ClassErrorAt(keras.metrics.Mean):
+    """Share of the samples whose class is wrong at one iteration, from 0."""
+
+    def __init__(self, iteration, name=None, **kwargs):
+        super().__init__(name=name or f"error_{iteration + 1}", **kwargs)
+        self.iteration = iteration
+
+    def update_state(self, labels, probabilities, sample_weight=None):
+        found = ops.argmax(probabilities[:, self.iteration], axis=-1)
+        wrong = ops.cast(ops.not_equal(found, ops.cast(labels, found.dtype)), "float32")
+        return super().update_state(wrong, sample_weight)
+
+    def get_config(self):
+        return {**super().get_config(), "iteration": self.iteration}
+
+
+@register
+class AMI(keras.metrics.Mean):
+    """Adjusted mutual information of groups and true segments: a mean over images.
+
+    Of the pixels whose segment is not -1; images without such pixels are left out.
+    Normalised by the larger of the two entropies, as papers of the time did.
+
+    Args:
+        segments: Number of true segments.
+        iteration: The one that counts, from 0; `None`: all of them.
+        ahead: Whether the groups of an iteration are of the next frame.
+
+    References:
+        - Vinh et al., Information Theoretic Measures for Clusterings Comparison, 2010.
+    """
+
+    def __init__(self, segments, iteration=None, ahead=False, name=None, **kwargs):
+        place = "" if iteration is None else f"_{iteration + 1}"
+        super().__init__(name=name or f"ami{place}", **kwargs)
+        self.segments = segments
+        self.iteration = iteration
+        self.ahead = ahead
+
+    def update_state(self, truth, groups, sample_weight=None):
+        if self.ahead:
+            groups, truth = groups[:, :-1], truth[:, 1:]
+        if self.iteration is not None:
+            groups = groups[:, self.iteration]
+            truth = truth if len(truth.shape) == 3 else truth[:, self.iteration]
+        k = groups.shape[-3]
+        pixels = int(np.prod(truth.shape[-2:]))
+        found = ops.reshape(ops.argmax(groups, axis=-3), (-1, pixels, 1))
+        truth = ops.reshape(ops.cast(truth, found.dtype), (-1, pixels, 1))
+        truth = ops.cast(ops.equal(truth, np.arange(self.segments)), "float32")
+        found = ops.cast(ops.equal(found, np.arange(k)), "float32")
+        table = ops.einsum("npi,npj->nij", truth, found)
+        values, counts = ami_of(table, pixels)
+        return super().update_state(values, counts)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "segments": self.segments,
+            "iteration": self.iteration,
+            "ahead": self.ahead,
+        }
+
+
+def ami_of(table, pixels):
+    """Adjusted mutual information from a table, shape `(n, I, J)`.
+
+    Args:
+        table: How many pixels of segment i are in group j.
+        pixels: The most that an image can have.
+
+    Returns:
+        The values, shape `(n,)`, and 1 where there are pixels at all, else 0.
+    """
+    a, b = ops.sum(table, axis=2), ops.sum(table, axis=1)
+    n = ops.sum(a, axis=1)
+    some = ops.cast(n > 0, "float32")
+    n = ops.maximum(n, 1)
+
+    def entropy(counts):
+        p = counts / n[:, None]
+        return -ops.sum(p * ops.log(ops.maximum(p, 1e-30)), axis=1)
+
+    a, b, m = a[:, :, None], b[:, None, :], n[:, None, None]
+    information = table / m * ops.log(ops.maximum(m * table / (a * b + 1e-30), 1e-30))
+    information = ops.sum(information, axis=(1, 2))
+    chance = expected_information(a, b, m, pixels)
+    largest = ops.maximum(entropy(a[:, :, 0]), entropy(b[:, 0, :]))
+    # One segment and one group agree.
+    values = (information - chance) / ops.maximum(largest - chance, 1e-6)
+    return ops.where(largest > 0, values, 1.0) * some, some
+
+
+def expected_information(a, b, m, pixels):
+    """Expected mutual information of partitions with blocks of sizes `a` and `b`."""
+    factorial = np.concatenate([[0], np.cumsum(np.log(np.arange(1, pixels + 1)))])
+    factorial = ops.convert_to_tensor(factorial.astype("float32"))
+
+    def log_factorial(x):
+        x = ops.cast(ops.clip(x, 0, pixels), "int32")  # the others are impossible
+        return ops.take(factorial, x, axis=0)
+
+    a, b, m = a[..., None], b[..., None], m[..., None]
+    x = ops.cast(ops.arange(1, pixels + 1), "float32")
+    log_p = log_factorial(a) + log_factorial(b)
+    log_p = log_p + log_factorial(m - a) + log_factorial(m - b) - log_factorial(m)
+    log_p = log_p - log_factorial(x) - log_factorial(a - x) - log_factorial(b - x)
+    log_p = log_p - log_factorial(m - a - b + x)
+    possible = (x <= a) & (x <= b) & (m - a - b + x >= 0)
+    terms = x / m * ops.log(m * x / (a * b + 1e-30)) * ops.exp(log_p)
+    return ops.sum(ops.where(possible, terms, 0.0), axis=(1, 2, 3))

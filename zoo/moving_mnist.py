@@ -1,0 +1,112 @@
+"""Grouping by movement (Section 4.3).
+
+Two digits move about, and the network predicts the next frame: what moves together is
+one group. Models take frames `(batch, T, size, size, 1)` in [0, 1]; for their outputs
+see `zoo.grouping`. What they say at frame t is of frame t + 1. Data are those of
+`zoo.data.moving_mnist`.
+"""
+
+from functools import partial
+
+import keras
+
+from rladder_keras import Conv, ConvG1, ConvLSTMCell, Level, TaggerCell
+from zoo.grouping import AMI, CostAt, GroupingModel, explained, own_cost
+from zoo.occluded_mnist import channels
+
+FRAMES = 20
+BatchLSTMCell = partial(ConvLSTMCell, normalization="batch")
+
+
+def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
+    """Levels for Moving MNIST; the paper gives none: a shorter Table 9.
+
+    Args:
+        width: Factor on the channels.
+        recurrent: What stands for "ConvLSTM"; `Conv` in the original Tagger.
+    """
+    c = partial(channels, width)
+    # fmt: off
+    return [
+        #     Encoder                 Decoder
+        Level(recurrent(c(32), 4, 2), ConvG1(3)),
+        Level(Conv(c(32), 3),         ConvG1(4)),
+        Level(recurrent(c(64), 4, 2), ConvG1(3)),
+        Level(Conv(c(64), 3),         ConvG1(4)),
+        Level(recurrent(c(64), 4, 2), ConvG1(3)),
+    ]  # fmt: on
+
+
+def moving_mnist_rtagger(
+    width=1.0,
+    *,
+    table=table_of_motion,
+    size=64,
+    frames=FRAMES,
+    groups=3,
+    pixels="binary",
+    noise=0.1,
+    learning_rate=1e-3,
+    feedback="recurrent",
+    unroll="auto",
+):
+    """The RTagger that predicts frames.
+
+    Args:
+        width: Factor on the channels.
+        table: Function from `width` to the list of levels.
+        size: Side of the frames.
+        frames: How many there are in a sequence.
+        groups: Number of groups, K.
+        pixels: `"binary"` or `"gaussian"`.
+        noise: What the likelihood takes into account, see `rladder_keras.TaggerCell`.
+            The frames get none.
+        learning_rate: Of Adam.
+        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
+            connections.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
+    """
+    film = keras.Input((frames, size, size, 1), name="film")
+    levels = table(width)
+    cell = TaggerCell(
+        levels,
+        groups,
+        levels[0].encoder.kernel_size,
+        pixels=pixels,
+        noise=noise,
+        start=0.0 if pixels == "binary" else 0.5,
+        feedback=feedback,
+        iterations=frames,
+    )
+    outputs, _ = explained(cell, film, film[:, 1:], unroll, slice(None, -1))
+    model = GroupingModel(film, outputs)
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss={"cost": own_cost},
+        metrics={
+            "groups": [AMI(2, ahead=True)],
+            "cost": [CostAt(frames - 2, name="last")],
+        },
+    )
+    return model
+
+
+def moving_mnist_tagger(width=1.0, *, table=table_of_motion, **kwargs):
+    """The Tagger for comparison: no recurrent rows, no feedback.
+
+    Args:
+        width: Factor on the channels.
+        table: Function from `width` and what stands for "ConvLSTM" to the levels.
+        **kwargs: As in `moving_mnist_rtagger`.
+
+    Returns:
+        Compiled model as `moving_mnist_rtagger`.
+    """
+    table = partial(table, recurrent=Conv)
+    return moving_mnist_rtagger(width, table=table, feedback="none", **kwargs)
+
+
+SECTION_4_3 = {"RTagger": moving_mnist_rtagger, "Tagger": moving_mnist_tagger}

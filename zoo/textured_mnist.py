@@ -1,0 +1,221 @@
+"""Grouping by texture (Section 4.2 and Appendix D.3): Tables 4 and 9.
+
+A thickened digit of one Brodatz texture lies on another one. The network groups the
+pixels by explaining the image without its noise, and names the digit. Models take
+images `(batch, size, size, 1)` in [0, 1]; for their outputs see `zoo.grouping`. Data
+are those of `zoo.data.textured_mnist`.
+"""
+
+from functools import partial
+
+import keras
+from keras import layers, ops
+from keras.layers import AveragePooling2D
+
+from rladder_keras import (
+    G1,
+    Conv,
+    ConvG1,
+    ConvLSTMCell,
+    Level,
+    Softmax,
+    TaggerCell,
+)
+from zoo.grouping import (
+    AMI,
+    ClassErrorAt,
+    CostAt,
+    GroupClasses,
+    GroupingModel,
+    LastClass,
+    explained,
+    own_cost,
+)
+from zoo.model import ZooModel
+from zoo.occluded_mnist import channels
+
+CLASSES = 10
+CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
+BatchLSTMCell = partial(ConvLSTMCell, normalization="batch")
+
+
+def table_9(width=1.0, recurrent=BatchLSTMCell):
+    """Structure of RTagger for textured MNIST, for images of side 96.
+
+    The table gives the filters of the encoder. A decoder undoes the row above it: its
+    filter is that row's, and it is a transposed convolution where that row is strided.
+    The last unit of the softmax says that a group is no digit.
+
+    Args:
+        width: Factor on the channels of all rows but the last three.
+        recurrent: What stands for "ConvLSTM"; `Conv` in the original Tagger.
+    """
+    c = partial(channels, width)
+    # fmt: off
+    return [
+        #     Encoder                       Decoder
+        Level(recurrent(c(96), 8, 2),       ConvG1(5)),
+        Level(Conv(c(96), 5),               ConvG1(5)),
+        Level(Conv(c(96), 5),               ConvG1(4)),
+        Level(recurrent(c(192), 4, 2),      ConvG1(5)),
+        Level(Conv(c(192), 5),              ConvG1(5)),
+        Level(Conv(c(192), 5),              ConvG1(4)),
+        Level(recurrent(c(192), 4, 2),      ConvG1(5)),
+        Level(Conv(c(192), 5),              ConvG1(5)),
+        Level(Conv(c(192), 5),              ConvG1(4)),
+        Level(recurrent(CLASSES + 1, 4, 2), ConvG1(1)),
+        Level(AveragePooling2D(6)),
+        Level(Softmax(CLASSES + 1, "batch"), G1()),
+    ]  # fmt: on
+
+
+def small_table_9(width=1.0, recurrent=BatchLSTMCell):
+    """A shorter Table 9 for images of side 32, to be trained on a CPU.
+
+    Args:
+        width: Factor on the channels of all rows but the last three.
+        recurrent: See `table_9`.
+    """
+    c = partial(channels, width)
+    # fmt: off
+    return [
+        #     Encoder                       Decoder
+        Level(recurrent(c(24), 4, 2),       ConvG1(3)),
+        Level(Conv(c(24), 3),               ConvG1(4)),
+        Level(recurrent(c(32), 4, 2),       ConvG1(3)),
+        Level(Conv(c(32), 3),               ConvG1(4)),
+        Level(recurrent(CLASSES + 1, 4, 2), ConvG1(1)),
+        Level(AveragePooling2D(4)),
+        Level(Softmax(CLASSES + 1, "batch"), G1()),
+    ]  # fmt: on
+
+
+def textured_mnist_rtagger(
+    width=1.0,
+    *,
+    table=table_9,
+    size=96,
+    groups=3,
+    iterations=3,
+    noise=0.2,
+    variance=1 + 2**0.5,
+    class_weight=CLASS_WEIGHT,
+    learning_rate=4e-4,
+    feedback="recurrent",
+    unroll="auto",
+):
+    """The RTagger of Table 9: groups by iterative inference in a recurrent ladder.
+
+    Args:
+        width: Factor on the channels.
+        table: Function from `width` to the list of levels.
+        size: Side of the images.
+        groups: Number of groups, K.
+        iterations: Number of iterations, T.
+        noise: Standard deviation of the noise that is to be removed.
+        variance: `sigma^2` before training, see `rladder_keras.TaggerCell`.
+        class_weight: Weight of the class cost of the last iteration.
+        learning_rate: Of Adam.
+        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
+            connections.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled model with the outputs `"groups"`, `"reconstructions"`, `"cost"` and
+        `"class"`.
+    """
+    image = keras.Input((size, size, 1), name="image")
+    noisy = layers.GaussianNoise(noise, name="noise")(image)
+    frames = ops.repeat(noisy[:, None], iterations, axis=1)
+    levels = table(width)
+    cell = TaggerCell(
+        levels,
+        groups,
+        levels[0].encoder.kernel_size,
+        noise=noise,
+        variance=variance,
+        feedback=feedback,
+        iterations=iterations,
+    )
+    outputs, top = explained(cell, frames, image[:, None], unroll)
+    outputs["class"] = GroupClasses(name="class")(top)
+    model = GroupingModel(image, outputs)
+    steps = range(iterations)
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss={"cost": own_cost, "class": LastClass()},
+        loss_weights={"cost": 1.0, "class": class_weight},
+        metrics={
+            "groups": [AMI(2, t) for t in steps],
+            "cost": [CostAt(t) for t in steps],
+        },
+        weighted_metrics={"class": [ClassErrorAt(t) for t in steps]},
+    )
+    return model
+
+
+def textured_mnist_tagger(width=1.0, *, table=table_9, **kwargs):
+    """The Tagger that RTagger is compared with: no recurrent rows, no feedback.
+
+    Only its explanation of the image goes from one iteration to the next.
+
+    Args:
+        width: Factor on the channels.
+        table: Function from `width` and what stands for "ConvLSTM" to the levels.
+        **kwargs: As in `textured_mnist_rtagger`.
+
+    Returns:
+        Compiled model as `textured_mnist_rtagger`.
+    """
+    table = partial(table, recurrent=Conv)
+    return textured_mnist_rtagger(width, table=table, feedback="none", **kwargs)
+
+
+def textured_mnist_convnet(
+    width=1.0, *, size=96, noise=0.0, learning_rate=4e-4, table=None
+):
+    """The ConvNet of Table 4: All-CNN's model C with batch normalisation.
+
+    Args:
+        width: Factor on the channels.
+        size: Side of the images.
+        noise: Standard deviation of noise on the images in training.
+        learning_rate: Of Adam.
+        table: Not used: this network has a table of its own.
+
+    Returns:
+        Compiled model with the output `"class"`, `(batch, 1, 10)`.
+
+    References:
+        - Springenberg et al., Striving for Simplicity: The All Convolutional Net, 2015.
+    """
+    image = x = keras.Input((size, size, 1), name="image")
+    if noise:
+        x = layers.GaussianNoise(noise, name="noise")(x)
+    c = partial(channels, width)
+    for filters, kernel in (
+        *((c(96), 3), (c(96), 3), (None, 3)),
+        *((c(192), 3), (c(192), 3), (None, 3)),
+        *((c(192), 3), (c(192), 1), (CLASSES, 1)),
+    ):
+        if filters is None:
+            x = layers.MaxPooling2D(kernel, 2, padding="same")(x)
+            continue
+        x = layers.Conv2D(filters, kernel, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Softmax(dtype="float32")(x)
+    model = ZooModel(image, {"class": layers.Reshape((1, CLASSES), name="class")(x)})
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss={"class": LastClass()},
+        weighted_metrics={"class": [ClassErrorAt(0)]},
+    )
+    return model
+
+
+TABLE_4 = {
+    "RTagger": textured_mnist_rtagger,
+    "Tagger": textured_mnist_tagger,
+    "ConvNet": textured_mnist_convnet,
+}
