@@ -1,8 +1,8 @@
-"""Pictures of sequences and of what a model makes of them, as in Figs. 2 and 4.
+"""Pictures of data and of what a model makes of them, as in Figs. 2, 4, 6 and 7.
 
-Ink is black on white, as in the paper. matplotlib is used through its `Figure` objects,
-so no window is opened and no global state is touched. It and Pillow are imported only
-where a picture is made.
+Ink is black on white, as in the paper, but where groups have colours. matplotlib is
+used through its `Figure` objects, so no window is opened and no global state is
+touched. It and Pillow are imported only where a picture is made.
 """
 
 import os
@@ -18,6 +18,19 @@ BARS = (0.80, 0.88, 0.96)  # tint of the bars, which look like the background
 TRUE = "#2166ac"
 OTHER = "#909090"
 FRAME = "#808080"
+# Of groups: blue, orange, green, red, purple, brown, pink, olive.
+COLOURS = np.array(
+    [
+        (0.30, 0.57, 0.95),
+        (1.00, 0.60, 0.20),
+        (0.35, 0.80, 0.40),
+        (0.92, 0.33, 0.36),
+        (0.70, 0.50, 0.90),
+        (0.70, 0.53, 0.45),
+        (0.95, 0.60, 0.85),
+        (0.80, 0.80, 0.30),
+    ]
+)
 
 # Inches. 32 pixels in an inch at 192 dots per inch are 6 dots for each pixel.
 DPI = 192
@@ -183,6 +196,96 @@ def piano_roll(
     axes.set_xlabel("time step")
     figure.tight_layout()
     return _write_figure(path, figure)
+
+
+def groups(
+    images: np.ndarray, outputs: dict, path: str | os.PathLike, n: int = 2
+) -> Path:
+    """Shows how still images fall into groups, iteration by iteration, like Fig. 6.
+
+    For each image: the image coloured by its groups, then what each group takes the
+    whole image for.
+
+    Args:
+        images: Shape `(batch, H, W, 1)`, from 0 (black) to 1 (white).
+        outputs: What a model of `zoo.textured_mnist` predicts for them.
+        path: Where to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
+        n: Number of images to show.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If a shape does not fit, or the suffix of the path is another one.
+    """
+    images = _images("images", images)
+    pi, mu = _explanations(outputs, len(images), images.shape[1:])
+    rows = []
+    for image, p, m in zip(images[:n], pi, mu, strict=False):
+        still = [_grey(image), *[None] * (len(p) - 1)]
+        rows.append(("Image", still))
+        rows.append(("Groups", [_coloured(image, each, floor=0.3) for each in p]))
+        for k in range(p.shape[1]):
+            rows.append((f"Group {k + 1}", _grey(m[:, k])))
+    return _write_figure(path, _table(rows, group=2 + pi.shape[2]))
+
+
+def video(
+    film: np.ndarray, outputs: dict, path: str | os.PathLike, title: str | None = None
+) -> Path:
+    """Shows the groups of one film, like Fig. 7: observed, and predicted in colours.
+
+    Args:
+        film: Frames of shape `(T, H, W, 1)`, from 0 (background) to 1.
+        outputs: What a model of `zoo.moving_mnist` predicts for it, of a batch of one.
+            What it says at frame t stands under frame t + 1. It may go on where the
+            film ends.
+        path: Where to write. `.png`, `.pdf` and `.svg` give a figure, `.gif` gives an
+            animation. An existing file is replaced.
+        title: Text above all.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If a shape does not fit, or the suffix of the path is another one.
+    """
+    film = _images("film", film)
+    pi, mu = (x[0] for x in _explanations(outputs, 1, film.shape[1:]))
+    predicted = [_coloured((p * m).sum(0), p) for p, m in zip(pi, mu, strict=True)]
+    time = max(len(film), len(predicted))
+    observed = [*_grey(film), *[None] * (time - len(film))]
+    predicted = [None, *predicted][:time]
+    predicted += [None] * (time - len(predicted))
+    rows = [("Observed", observed), ("Predicted,\nin groups", predicted)]
+    if Path(path).suffix.lower() == ".gif":
+        figures = [_snapshot(rows, t, None, title) for t in range(time)]
+        return _write_animation(path, figures)
+    return _write_figure(path, _table(rows, None, title))
+
+
+def _explanations(outputs, batch, grid):
+    """Groups and reconstructions of a grouping model, without the axis of colours."""
+    pi = np.asarray(outputs["groups"], np.float32)
+    mu = np.asarray(outputs["reconstructions"], np.float32)[..., 0]
+    if pi.ndim != 5 or pi.shape[0] != batch or pi.shape[-2:] != grid:
+        wanted = f"({batch}, T, K, {', '.join(map(str, grid))})"
+        raise ValueError(
+            f"the groups have shape {pi.shape}, and must have {wanted}, as the model "
+            "predicts them for these images."
+        )
+    return pi, mu
+
+
+def _grey(images):
+    return np.repeat(np.clip(images, 0, 1)[..., None], 3, axis=-1)
+
+
+def _coloured(image, groups, floor=0.0):
+    """An image in the colours of its groups, which no pixel is too dark for."""
+    colours = COLOURS[np.arange(len(groups)) % len(COLOURS)]
+    light = floor + (1 - floor) * np.clip(image, 0, 1)
+    return np.tensordot(groups, colours, (0, 0)) * light[..., None]
 
 
 def _table(rows, label=None, title=None, group=None):

@@ -161,3 +161,42 @@ def test_piano_roll_is_written_and_bad_shapes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`probabilities` must have shape"):
         show.piano_roll(tmp_path / "no.png", roll, roll[:5])
     assert not (tmp_path / "no.png").exists()
+
+
+def explanation(batch, steps, grid=(32, 32)):
+    """Two groups: the left half and the right half, white and black."""
+    pi = np.zeros((batch, steps, 2, *grid), "float32")
+    pi[:, :, 0, :, :16] = pi[:, :, 1, :, 16:] = 1
+    mu = np.zeros((batch, steps, 2, *grid, 1), "float32")
+    mu[:, :, 0] = 1
+    return {"groups": pi, "reconstructions": mu}
+
+
+def test_groups_have_colours(tmp_path):
+    images = np.ones((3, 32, 32, 1), "float32")
+    path = show.groups(images, explanation(3, 2), tmp_path / "groups.png", n=1)
+    found = cell(path, 1, 0)[1:-1, 1:-1]
+    np.testing.assert_allclose(
+        found[:, 0], np.tile(show.COLOURS[0], (30, 1)), atol=0.01
+    )
+    np.testing.assert_allclose(
+        found[:, -1], np.tile(show.COLOURS[1], (30, 1)), atol=0.01
+    )
+    for row, grey in ((0, 1), (2, 1), (3, 0)):
+        np.testing.assert_allclose(cell(path, row, 0)[1:-1, 1:-1], grey, atol=0.01)
+    with pytest.raises(ValueError, match="the groups have shape"):
+        show.groups(images, explanation(2, 2), path)
+
+
+def test_a_film_and_what_is_predicted_of_it(tmp_path):
+    film = np.zeros((3, 32, 32, 1), "float32")
+    path = show.video(film, explanation(1, 4), tmp_path / "film.png")
+    assert (cell(path, 1, 0) == 1).all()  # nothing is predicted of the first frame
+    found = cell(path, 1, 1)[1:-1, 1:-1]
+    np.testing.assert_allclose(
+        found[:, 0], np.tile(show.COLOURS[0], (30, 1)), atol=0.01
+    )
+    np.testing.assert_allclose(found[:, -1], 0, atol=0.01)
+    path = show.video(film, explanation(1, 4), tmp_path / "film.gif")
+    with Image.open(path) as image:
+        assert image.n_frames == 4
