@@ -30,6 +30,12 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(zoo.data, "piano_rolls", lambda name: piano_rolls(corpus))
     monkeypatch.setattr(zoo, "polyphonic_music_rladder", music)
+    textures = partial(
+        zoo.data.textured_mnist, "sklearn", 4, sequences=4, evaluation_sequences=4
+    )
+    narrow_tagger = partial(zoo.textured_mnist_rtagger, 0.1)
+    monkeypatch.setattr(zoo.data, "textured_mnist", textures)
+    monkeypatch.setattr(zoo, "textured_mnist_rtagger", narrow_tagger)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -37,7 +43,8 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     for block in blocks:
         exec(block.replace("epochs=10", "epochs=1, verbose=0"), names)
     assert names["model"].built
-    assert (tmp_path / "out.mid").exists() and (tmp_path / "out.png").exists()
+    for name in ("out.mid", "out.png", "groups.png"):
+        assert (tmp_path / name).exists()
     shapes = {name: tuple(x.shape) for name, x in names["outputs"].items()}
     assert shapes == {"top": (10, 5, 10), "bottom": (10, 5, 32, 32, 16)}
 

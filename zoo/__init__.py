@@ -2,6 +2,7 @@
 
 from rladder_keras import __version__
 from zoo import data, music, show
+from zoo.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger
 from zoo.music import (
     polyphonic_music_frequency,
     polyphonic_music_gru,
@@ -15,10 +16,17 @@ from zoo.occluded_mnist import (
     occluded_mnist_static_classifier,
     occluded_mnist_temporal_baseline,
 )
+from zoo.textured_mnist import (
+    textured_mnist_convnet,
+    textured_mnist_rtagger,
+    textured_mnist_tagger,
+)
 
 __all__ = [
     "__version__",
     "data",
+    "moving_mnist_rtagger",
+    "moving_mnist_tagger",
     "music",
     "occluded_mnist_hierarchical_rnn",
     "occluded_mnist_rladder",
@@ -30,4 +38,7 @@ __all__ = [
     "polyphonic_music_repeat",
     "polyphonic_music_rladder",
     "show",
+    "textured_mnist_convnet",
+    "textured_mnist_rtagger",
+    "textured_mnist_tagger",
 ]

@@ -5,11 +5,15 @@ from zoo.data.digits import load_digits
 from zoo.data.moving_mnist import moving_mnist
 from zoo.data.music import load_corpus
 from zoo.data.rolls import piano_rolls
+from zoo.data.textured_mnist import textured_mnist
+from zoo.data.textures import load_textures
 
 __all__ = [
     "load_corpus",
     "load_digits",
+    "load_textures",
     "moving_mnist",
     "occluded_mnist",
     "piano_rolls",
+    "textured_mnist",
 ]

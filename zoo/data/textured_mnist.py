@@ -1,0 +1,519 @@
+"""Brodatz-textured MNIST (Section 4.2, Table 4).
+
+A digit is cut out of one texture and lies on another one. Both have the same mean and
+contrast, so that it can be told from the background by texture alone.
+
+What the paper leaves open is decided as follows; numbers of pixels hold for images of
+96 x 96 and go in proportion for others.
+
+- Digits are enlarged from 28 x 28 to 84 x 84 with linear interpolation, cut off at
+  half of their brightest ink, and thickened by a disc with a radius of 3 pixels. There
+  are no greys at the border: each pixel is of one texture.
+- The two textures are drawn without replacement, and each is turned by an angle from
+  [0, 2 pi), scaled by a factor from [0.5, 1.5] (a crop covers 192 to 64 pixels of a
+  scan of 640 x 640), and cropped where the whole crop is in view. Pixels in between
+  are interpolated linearly.
+- Validation and test images have textures from parts of the scans that training does
+  not see, see `zoo.data.textures`.
+- Each epoch of training draws new textures for the digits, "to avoid over-fitting".
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo.data.batches import TEST_SEED, VALID_SEED
+from zoo.data.digits import Digits, Split, check_digits, load_digits, resample
+from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.textures import SMALLEST, Textures, load_textures
+
+SCALES = (0.5, 1.5)
+CLASSES = 10
+SIDE = 28  # of the digits of MNIST
+
+
+class Crops(NamedTuple):
+    """Where crops lie in their textures; arrays of one shape.
+
+    Attributes:
+        texture: Number of the texture.
+        angle: Rotation in radians.
+        scale: Pixels of the crop for each pixel of the texture.
+        row: Place from 0 to 1 among those where the crop fits, from top to bottom.
+        column: The same from left to right.
+    """
+
+    texture: np.ndarray
+    angle: np.ndarray
+    scale: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+
+
+class Samples(NamedTuple):
+    """A batch of images and what they are made of.
+
+    Attributes:
+        images: `float32` of shape `(B, size, size)`, values from 0 to 1.
+        masks: `bool` of shape `(B, size, size)`, where the digit is.
+        foreground: The texture of the digit, also where the digit is not.
+        background: The texture around the digit, also where the digit is.
+        labels: `int32` of shape `(B,)`.
+        crops: `Crops` of shape `(B, 2)`, for foreground and background.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    foreground: np.ndarray
+    background: np.ndarray
+    labels: np.ndarray
+    crops: Crops
+
+
+class TexturedMNIST(EpochDataset):
+    """Batches of Brodatz-textured MNIST (Section 4.2).
+
+    A batch is `(x, y)`. `x` are the images, `float32` of shape `(B, size, size, 1)`
+    with values from 0 to 1, and `y` is a dict of
+
+    - `"class"`: the labels, `int32` of shape `(B,)`;
+    - `"groups"`: `int32` of shape `(B, size, size)`, 1 in the digit and 0 in the
+      background. Elsewhere -1 means "neither"; no pixel of these data is.
+
+    With `labelled` a batch is `(x, y, weight)`: `weight["class"]`, `float32` of shape
+    `(B,)`, is 1 where the label may be used and 0 where it may not. Each second image
+    has a labelled digit, and the labelled digits are used again and again; the others
+    have the remaining digits. So half a batch is labelled, or nothing if `labelled` is
+    empty.
+
+    What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
+    not depend on which batches were asked for before, or on the size of the batches.
+    With `fresh=True` each epoch has an order and textures of its own, and a last batch
+    that is not full is left out. With `fresh=False` every epoch is the same, in the
+    order of the digits, and the last batch is kept.
+
+    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+
+    Args:
+        images: Digits of shape `(n, side, side)`, from 0 (background) to 1 (ink).
+        labels: Integers of shape `(n,)`.
+        textures: Two or more, of shape `(k, rows, columns)`, from 0 to 1. They are for
+            images of this size, see `zoo.data.load_textures`.
+        batch_size: Number of images in a batch, `B`.
+        size: Side of the images in pixels, at least 24.
+        seed: Integer, at least 0.
+        fresh: Whether each epoch draws anew.
+        sequences: Number of images in an epoch, by default one for each digit. With
+            fewer, an epoch has a random part of the digits (`fresh=True`) or evenly
+            spaced ones (`fresh=False`); with more, digits come several times.
+        labelled: Indices of the digits whose labels may be used, or `None` for all.
+            Only with `fresh=True`.
+        digits_name: Which digits these are.
+        textures_name: Which textures these are.
+
+    Attributes:
+        epoch: Number of epochs that are over; may be set.
+        num_sequences: Number of images in an epoch, in all batches together.
+        digits_name: Which digits these are.
+        textures_name: Which textures these are.
+
+    Raises:
+        ValueError: If an argument is not as above.
+
+    Example:
+
+    ```python
+    digits, textures = zoo.data.load_digits(), zoo.data.load_textures(size=32)
+    train = TexturedMNIST(*digits.train, textures.train, size=32, fresh=True)
+    x, y = train[0]
+    ```
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        textures: np.ndarray,
+        batch_size: int = 16,
+        *,
+        size: int = 96,
+        seed: int = 0,
+        fresh: bool = False,
+        sequences: int | None = None,
+        labelled: np.ndarray | None = None,
+        digits_name: str = "digits",
+        textures_name: str = "textures",
+    ):
+        super().__init__()
+        images, labels = check_digits(images, labels)
+        check_integer("size", size, SMALLEST)
+        textures = check_textures(textures, size)
+        if sequences is None:
+            sequences = len(images)
+        check_integer("batch_size", batch_size, 1)
+        check_integer("seed", seed, 0)
+        check_integer("sequences", sequences, 1)
+        if fresh and sequences < batch_size:
+            raise ValueError(
+                f"{sequences} images do not fill one batch of {batch_size}, and "
+                "training leaves out batches that are not full: choose a smaller "
+                "`batch_size` or more `sequences`."
+            )
+        if labelled is not None:
+            labelled = check_labelled(labelled, len(images), batch_size, fresh)
+        self.images = images
+        self.labels = labels
+        self.textures = textures
+        self.batch_size = batch_size
+        self.size = size
+        self.seed = seed
+        self.fresh = fresh
+        self.labelled = labelled
+        self.num_sequences = sequences - (sequences % batch_size if fresh else 0)
+        self.digits_name = digits_name
+        self.textures_name = textures_name
+        self._sequences = sequences
+        self._drawn = (None, None)
+
+    def __len__(self) -> int:
+        return -(-self.num_sequences // self.batch_size)
+
+    def batch(self, index: int):
+        samples = self.samples(index)
+        x = samples.images[..., None]
+        y = {"class": samples.labels, "groups": samples.masks.astype(np.int32)}
+        if self.labelled is None:
+            return x, y
+        weight = np.zeros(len(x), np.float32)
+        if len(self.labelled):
+            weight[::2] = 1
+        return x, y, {"class": weight}
+
+    def samples(self, index: int) -> Samples:
+        """All there is to know about a batch of this epoch.
+
+        Args:
+            index: Number of the batch, from 0; negative numbers count from the end.
+
+        Returns:
+            `Samples`, with the masks, both textures of each image, and what was drawn.
+
+        Raises:
+            IndexError: If there is no such batch.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
+        start = index % len(self) * self.batch_size
+        batch = slice(start, min(start + self.batch_size, self.num_sequences))
+        order, crops = self._draw(self.epoch if self.fresh else 0)
+        crops = Crops(*(drawn[batch] for drawn in crops))
+        masks = thick_masks(self.images[order[batch]], self.size)
+        pair = cut(self.textures, crops, self.size)
+        foreground, background = pair[:, 0], pair[:, 1]
+        images = np.where(masks, foreground, background)
+        labels = self.labels[order[batch]]
+        return Samples(images, masks, foreground, background, labels, crops)
+
+    def _draw(self, epoch):
+        """Digits and crops of all images of an epoch.
+
+        Of those in a batch left out too, or else the draws would depend on the size of
+        the batches.
+        """
+        drawn_epoch, drawn = self._drawn
+        if drawn_epoch != epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            order = self._order(rng)
+            drawn = (order, draw_crops(len(order), len(self.textures), rng))
+            # Epoch and draws in one assignment: `fit` may read from another thread.
+            self._drawn = (epoch, drawn)
+        return drawn
+
+    def _order(self, rng):
+        """The digit of each image of an epoch."""
+        n, sequences = len(self.images), self._sequences
+        if not self.fresh:
+            return np.arange(sequences) * n // sequences
+        if self.labelled is None or len(self.labelled) == 0:
+            return cycle(np.arange(n), sequences, rng)
+        order = np.empty(sequences, np.int64)
+        others = np.setdiff1d(np.arange(n), self.labelled)
+        order[::2] = cycle(self.labelled, -(-sequences // 2), rng)
+        order[1::2] = cycle(others, sequences // 2, rng)
+        return order
+
+
+def cycle(items, count, rng):
+    """That many items: all in a random order, then all in another one, and so on."""
+    rounds = -(-count // len(items))
+    return np.concatenate([rng.permutation(items) for _ in range(rounds)])[:count]
+
+
+def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draws digits whose labels are used, as many of each class.
+
+    Args:
+        labels: Integers from 0 to 9, shape `(n,)`.
+        count: How many are drawn, a multiple of 10; may be 0.
+        seed: Integer, at least 0. It alone decides which ones.
+
+    Returns:
+        Indices in ascending order, shape `(count,)`.
+
+    Raises:
+        ValueError: If a class has fewer digits, or `count` is not as above.
+    """
+    check_integer("labelled", count, 0)
+    if count % CLASSES:
+        raise ValueError(
+            f"`labelled` must be a multiple of {CLASSES}, as many of each class, and "
+            f"it is {count}."
+        )
+    rng = np.random.default_rng(seed)
+    each = count // CLASSES
+    chosen = []
+    for label in range(CLASSES):
+        where = rng.permutation(np.flatnonzero(labels == label))
+        if len(where) < each:
+            raise ValueError(
+                f"There are only {len(where)} digits of class {label}, and "
+                f"`labelled={count}` takes {each}: choose a smaller number."
+            )
+        chosen.append(where[:each])
+    return np.sort(np.concatenate(chosen))
+
+
+def draw_crops(n: int, textures: int, rng: np.random.Generator) -> Crops:
+    """Draws foreground and background of `n` images, from two different textures."""
+    foreground = rng.integers(textures, size=n)
+    background = (foreground + rng.integers(1, textures, size=n)) % textures
+    return Crops(
+        np.stack([foreground, background], axis=1),
+        rng.uniform(0, 2 * np.pi, (n, 2)),
+        rng.uniform(*SCALES, (n, 2)),
+        rng.random((n, 2)),
+        rng.random((n, 2)),
+    )
+
+
+def cut(textures: np.ndarray, crops: Crops, size: int) -> np.ndarray:
+    """Rotated and scaled crops, with linear interpolation.
+
+    Args:
+        textures: `float32` of shape `(k, rows, columns)`, large enough for each crop.
+        crops: Of any shape.
+        size: Side of the crops in pixels.
+
+    Returns:
+        `float32` of the shape of the crops and `(size, size)`.
+    """
+    _, rows, columns = textures.shape
+    angle, scale = crops.angle[..., None], crops.scale[..., None]
+    # Positions along one side of the crop from its middle, in pixels of the texture.
+    side = (np.arange(size) - (size - 1) / 2) / scale
+    along, across = side * np.cos(angle), side * np.sin(angle)
+    reach = abs(along[..., 0]) + abs(across[..., 0])
+    # A hundredth of a pixel at both ends is for the rounding of `float32`.
+    y = reach + 0.01 + crops.row * (rows - 1.02 - 2 * reach)
+    x = reach + 0.01 + crops.column * (columns - 1.02 - 2 * reach)
+    y = _sum(y[..., None] + along, -across)
+    x = _sum(x[..., None] + across, along)
+    top, left = y.astype(np.intp), x.astype(np.intp)
+    y -= top
+    x -= left
+    place = top
+    place += crops.texture[..., None, None] * rows
+    place *= columns
+    place += left
+    values = textures.reshape(-1)
+
+    def between(first, second, share):
+        second -= first
+        second *= share
+        second += first
+        return second
+
+    upper = between(values[place], values[place + 1], x)
+    place += columns
+    lower = between(values[place], values[place + 1], x)
+    return between(upper, lower, y)
+
+
+def _sum(first, second):
+    """Sums of all pairs of (..., n) and (..., n), shape (..., n, n)."""
+    first, second = first.astype(np.float32), second.astype(np.float32)
+    return first[..., :, None] + second[..., None, :]
+
+
+def thick_masks(digits: np.ndarray, size: int) -> np.ndarray:
+    """Enlarges, cuts off and thickens digits.
+
+    Args:
+        digits: Array of shape `(B, side, side)`, from 0 (background) to 1 (ink).
+        size: Side of the masks in pixels. The digit fills the middle 7/8.
+
+    Returns:
+        `bool` of shape `(B, size, size)`, `True` where the digit is.
+    """
+    inner = round(size * 7 / 8)
+    margin = (size - inner) // 2
+    large = resample(digits, inner)
+    # Thin strokes of digits that were made smaller are nowhere as bright as 1.
+    ink = large > 0.5 * large.max(axis=(1, 2), keepdims=True)
+    radius = max(1, round(size / 32))
+    padded = np.zeros((len(digits), size + 2 * radius, size + 2 * radius), bool)
+    first = radius + margin
+    padded[:, first : first + inner, first : first + inner] = ink
+    masks = np.zeros((len(digits), size, size), bool)
+    reach = np.arange(-radius, radius + 1)
+    for dy in reach:
+        for dx in reach[dy**2 + reach**2 <= radius**2]:
+            y, x = radius + dy, radius + dx
+            masks |= padded[:, y : y + size, x : x + size]
+    return masks
+
+
+def textured_mnist(
+    source: str | os.PathLike | Digits = "auto",
+    batch_size: int = 16,
+    *,
+    size: int = 96,
+    textures: str | os.PathLike | Textures = "auto",
+    seed: int = 0,
+    sequences: int | None = None,
+    evaluation_sequences: int | None = None,
+    labelled: int | None = None,
+    merge_validation: bool = False,
+    verbose: bool = True,
+) -> tuple[TexturedMNIST, TexturedMNIST, TexturedMNIST]:
+    """Brodatz-textured MNIST (Section 4.2): the data of Table 4.
+
+    Args:
+        source: What `load_digits` takes (by default MNIST if it is on this machine,
+            else the digits of scikit-learn), or what it returns.
+        batch_size: Number of images in a batch.
+        size: Side of the images in pixels, at least 24.
+        textures: What `load_textures` takes (by default the Brodatz album if it is on
+            this machine, else generated textures), or what it returns for this size.
+        seed: Seed of the training images and of which digits are labelled. The
+            validation and the test images are always the same ones.
+        sequences: Number of training images in an epoch, by default one for each
+            digit. Each epoch draws digits and textures anew.
+        evaluation_sequences: Number of images in the validation set and in the test
+            set, by default one for each digit. Fewer are evenly spaced digits.
+        labelled: Number of labelled training digits, as many of each class; the second
+            column of Table 4 has 1,000. Then half of each training batch is labelled
+            and a weight says which, see `TexturedMNIST`. By default all are labelled;
+            with 0 none is.
+        merge_validation: Whether the digits of the validation set are in the training
+            set too. The labelled ones are the same with and without them.
+        verbose: Whether to print which digits and textures are used, and how many.
+
+    Returns:
+        Training, validation and test set, each a `TexturedMNIST`.
+
+    Raises:
+        ValueError: If an argument is not as above; see also `load_digits` and
+            `load_textures`.
+
+    Example:
+
+    ```python
+    train, valid, test = zoo.data.textured_mnist(size=32, labelled=1000)
+    x, y, weight = train[0]
+    ```
+    """
+    digits = load_digits(source, SIDE)
+    if not isinstance(textures, Textures):
+        textures = load_textures(textures, size)
+    check_integer("seed", seed, 0)
+    if labelled is not None:
+        indices = balanced(digits.train.labels, labelled, seed)
+    train = digits.train
+    if merge_validation:
+        pairs = zip(digits.train, digits.valid, strict=True)
+        train = Split(*(np.concatenate(pair) for pair in pairs))
+    common = {
+        "batch_size": batch_size,
+        "size": size,
+        "digits_name": digits.name,
+        "textures_name": textures.name,
+    }
+    if evaluation_sequences is not None:
+        check_integer("evaluation_sequences", evaluation_sequences, 1)
+    evaluation = {"sequences": evaluation_sequences, **common}
+    sets = (
+        TexturedMNIST(
+            *train,
+            textures.train,
+            seed=seed,
+            fresh=True,
+            sequences=sequences,
+            labelled=None if labelled is None else indices,
+            **common,
+        ),
+        TexturedMNIST(*digits.valid, textures.valid, seed=VALID_SEED, **evaluation),
+        TexturedMNIST(*digits.test, textures.test, seed=TEST_SEED, **evaluation),
+    )
+    if verbose:
+        counts = "training {:,}, validation {:,}, test {:,}".format(
+            *(data.num_sequences for data in sets)
+        )
+        labels = "" if labelled is None else f", labelled digits {labelled:,}"
+        print(
+            f"Textured MNIST from {digits.name} and {textures.name}: {counts} images "
+            f"of {size} x {size}{labels}."
+        )
+    return sets
+
+
+def check_textures(textures: np.ndarray, size: int) -> np.ndarray:
+    """The textures as contiguous `float32`, or a `ValueError`."""
+    textures = np.asarray(textures)
+    if textures.ndim != 3 or len(textures) < 2:
+        raise ValueError(
+            "Two or more textures of shape (k, rows, columns) are needed, and these "
+            f"have shape {textures.shape}."
+        )
+    least = int((size - 1) / SCALES[0] * np.sqrt(2)) + 3
+    if min(textures.shape[1:]) < least:
+        raise ValueError(
+            f"Crops for images of {size} x {size} need textures of {least} x {least} "
+            f"pixels, and these have {textures.shape[1]} x {textures.shape[2]}: load "
+            "them with the `size` of the images."
+        )
+    if not (textures.min() >= 0 and textures.max() <= 1):
+        raise ValueError(
+            "Textures with values from 0 to 1 are needed, and these go from "
+            f"{textures.min()} to {textures.max()}."
+        )
+    return np.ascontiguousarray(textures, np.float32)
+
+
+def check_labelled(
+    labelled: np.ndarray, n: int, batch_size: int, fresh: bool
+) -> np.ndarray:
+    """The indices of labelled digits as integers, or a `ValueError`."""
+    labelled = np.asarray(labelled)
+    if labelled.size == 0:
+        return np.empty(0, np.int64)
+    valid = labelled.ndim == 1 and labelled.dtype.kind in "iu"
+    if not valid or labelled.min() < 0 or labelled.max() >= n:
+        raise ValueError(
+            f"`labelled` must be a list of indices from 0 to {n - 1}, or None for all."
+        )
+    labelled = np.unique(labelled)
+    if not fresh:
+        raise ValueError("`labelled` is for training: use it with `fresh=True`.")
+    if len(labelled) == n:
+        raise ValueError(
+            f"All {n} digits are labelled, which leaves none without: choose fewer, "
+            "or `labelled=None`."
+        )
+    if batch_size % 2:
+        raise ValueError(
+            "`batch_size` must be even for half of a batch to be labelled, and it is "
+            f"{batch_size}."
+        )
+    return labelled
