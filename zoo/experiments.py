@@ -5,11 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo import data, music, occluded_mnist, protocol
+from zoo import (
+    data,
+    moving_mnist,
+    music,
+    occluded_mnist,
+    protocol,
+    textured_mnist,
+)
 from zoo.arguments import integer, positive
 from zoo.data.music import FILES
-
-LADDERS = {"paper": occluded_mnist.table_5, "small": occluded_mnist.small_table}
 
 
 class Experiment(NamedTuple):
@@ -29,6 +34,7 @@ class Experiment(NamedTuple):
             test figures, by name.
         batch_size: Function of the arguments that gives that of the full size.
         smaller: Function of the arguments: in which ways the run is not the paper's.
+        phases: 2, or 1 where the paper trains on the training set only.
     """
 
     rows: dict
@@ -40,29 +46,56 @@ class Experiment(NamedTuple):
     figures: Callable
     batch_size: Callable
     smaller: Callable
+    phases: int = 2
 
 
 def unroll(args):
     return {"auto": "auto", "yes": True, "no": False}[args.unroll]
 
 
-# Table 1: Occluded Moving MNIST (Section 3.1, Appendix D.1)
+def common_smaller(args, experiment):
+    """Ways in which runs of any table may be smaller than the paper's."""
+    if args.width != 1:
+        yield f"width {args.width:g}"
+    sequences = getattr(args, "sequences", None)
+    if args.epochs is not None or sequences is not None:
+        epochs = "" if args.epochs is None else f"{args.epochs} "
+        length = f" of {sequences} sequences" if sequences else ""
+        yield f"{epochs}epochs{length}"
+    if args.batch_size != experiment.batch_size(args):
+        yield f"batches of {args.batch_size}"
+    if args.phases < experiment.phases:
+        yield "training set only"
 
 
-def table_1_options(add):
-    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
+def sequences_options(add):
     add(
         "--sequences",
         type=partial(integer, 1),
-        help="sequences in an epoch; default: one for each digit",
+        help="samples in an epoch; default: one for each digit",
     )
     add(
         "--validation",
         type=partial(integer, 1),
-        help="validation sequences; default: all",
+        help="validation samples; default: all",
     )
-    add("--frame-weight", type=positive, default=occluded_mnist.FRAME_WEIGHT)
     add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
+
+
+def digits_smaller(args):
+    if args.digits != "mnist":
+        yield f"digits {Path(args.digits).name}"
+
+
+# Table 1: Occluded Moving MNIST (Section 3.1, Appendix D.1)
+
+LADDERS = {"paper": occluded_mnist.table_5, "small": occluded_mnist.small_table}
+
+
+def table_1_options(add):
+    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
+    sequences_options(add)
+    add("--frame-weight", type=positive, default=occluded_mnist.FRAME_WEIGHT)
 
 
 def table_1_data(args, row):
@@ -107,20 +140,10 @@ def table_1_figures(args, model, test):
 def table_1_smaller(args):
     if args.ladder != "paper":
         yield f"{args.ladder} ladder"
-    if args.width != 1:
-        yield f"width {args.width:g}"
-    if args.epochs is not None or args.sequences is not None:
-        epochs = "" if args.epochs is None else f"{args.epochs} "
-        length = f" of {args.sequences} sequences" if args.sequences else ""
-        yield f"{epochs}epochs{length}"
     if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
         yield f"frame weight {args.frame_weight:g}"
-    if args.batch_size != TABLE_1.batch_size(args):
-        yield f"batches of {args.batch_size}"
-    if args.phases == 1:
-        yield "training set only"
-    if args.digits != "mnist":
-        yield f"digits {Path(args.digits).name}"
+    yield from common_smaller(args, TABLE_1)
+    yield from digits_smaller(args)
 
 
 TABLE_1 = Experiment(
@@ -180,16 +203,9 @@ def table_3_figures(args, model, test):
 
 
 def table_3_smaller(args):
-    if args.width != 1:
-        yield f"width {args.width:g}"
-    if args.epochs is not None:
-        yield f"{args.epochs} epochs"
     if args.window != WINDOW:
         yield f"windows of {args.window}"
-    if args.batch_size != TABLE_3.batch_size(args):
-        yield f"batches of {args.batch_size}"
-    if args.phases == 1:
-        yield "training set only"
+    yield from common_smaller(args, TABLE_3)
 
 
 WINDOW = 25
@@ -208,4 +224,169 @@ TABLE_3 = Experiment(
 )
 
 
-EXPERIMENTS = {"table-1": TABLE_1, "table-3": TABLE_3}
+# Table 4: textured MNIST (Section 4.2, Appendix D.3)
+
+GROUPERS = {"paper": textured_mnist.table_9, "small": textured_mnist.small_table_9}
+LABELS = {"50k labelled": None, "1k + 49k": 1000}
+
+
+def table_4_options(add):
+    add("--ladder", choices=sorted(GROUPERS), default="paper", help="table of levels")
+    add("--size", type=partial(integer, 24), default=96, help="side of the images")
+    add("--rate", type=positive, default=4e-4, help="learning rate")
+    add("--variance", type=positive, help="of a pixel, before training")
+    sequences_options(add)
+    add("--textures", default="brodatz", help="'brodatz', 'generated' or a folder")
+
+
+def table_4_data(args, row):
+    return with_training_set_only(
+        data.textured_mnist(
+            args.digits,
+            args.batch_size,
+            size=args.size,
+            textures=args.textures,
+            seed=args.seed,
+            sequences=args.sequences,
+            evaluation_sequences=args.validation,
+            labelled=LABELS[row.split(", ")[1]],
+        )
+    )
+
+
+def with_training_set_only(sets):
+    """Training, validation, merged and test set where there is no second phase."""
+    train, valid, test = sets
+    return train, valid, None, test
+
+
+def table_4_build(args, row, train):
+    name = row.split(", ")[0]
+    build = partial(
+        textured_mnist.TABLE_4[name],
+        args.width,
+        size=args.size,
+        learning_rate=args.rate,
+    )
+    if name == "ConvNet":
+        return build
+    build = partial(build, table=GROUPERS[args.ladder], unroll=unroll(args))
+    return partial(build, variance=args.variance) if args.variance else build
+
+
+def table_4_figures(args, model, test):
+    values = model.evaluate(test, verbose=0, return_dict=True)
+    figures = {
+        f"AMI, iteration {t}": values[f"groups_ami_{t}"]
+        for t in (1, 2, 3)
+        if f"groups_ami_{t}" in values
+    }
+    errors = [value for key, value in values.items() if "class_error" in key]
+    for t, error in zip(range(4 - len(errors), 4), errors, strict=True):
+        figures[f"error (%), iteration {t}"] = 100 * error
+    return figures
+
+
+def table_4_smaller(args):
+    if args.size != 96:
+        yield f"size {args.size}"
+    if args.ladder != "paper":
+        yield f"{args.ladder} ladder"
+    if args.rate != 4e-4:
+        yield f"rate {args.rate:g}"
+    if args.variance:
+        yield f"variance {args.variance:g}"
+    yield from common_smaller(args, TABLE_4)
+    yield from digits_smaller(args)
+    if args.textures != "brodatz":
+        yield f"textures {Path(args.textures).name}"
+
+
+TABLE_4 = Experiment(
+    rows={
+        f"{name}, {labels}": build
+        for labels in LABELS
+        for name, build in textured_mnist.TABLE_4.items()
+    },
+    options=table_4_options,
+    data=table_4_data,
+    build=table_4_build,
+    schedule=protocol.D3,
+    steer=lambda row: "class_error_1" if row.startswith("ConvNet") else "cost_3",
+    figures=table_4_figures,
+    batch_size=lambda args: 16,
+    smaller=table_4_smaller,
+    phases=1,
+)
+
+
+# Section 4.3: Moving MNIST
+
+
+def section_4_3_options(add):
+    add("--size", type=partial(integer, 20), default=64, help="side of the frames")
+    add("--frames", type=partial(integer, 2), default=moving_mnist.FRAMES)
+    add("--rate", type=positive, default=1e-3, help="learning rate")
+    sequences_options(add)
+
+
+def section_4_3_data(args, row):
+    return with_training_set_only(
+        data.moving_mnist(
+            args.digits,
+            args.batch_size,
+            size=args.size,
+            frames=args.frames,
+            seed=args.seed,
+            sequences=args.sequences,
+            evaluation_sequences=args.validation,
+        )
+    )
+
+
+def section_4_3_build(args, row, train):
+    return partial(
+        moving_mnist.SECTION_4_3[row],
+        args.width,
+        size=args.size,
+        frames=args.frames,
+        learning_rate=args.rate,
+        unroll=unroll(args),
+    )
+
+
+def section_4_3_figures(args, model, test):
+    return {"AMI": model.evaluate(test, verbose=0, return_dict=True)["groups_ami"]}
+
+
+def section_4_3_smaller(args):
+    if args.size != 64:
+        yield f"size {args.size}"
+    if args.frames != moving_mnist.FRAMES:
+        yield f"{args.frames} frames"
+    if args.rate != 1e-3:
+        yield f"rate {args.rate:g}"
+    yield from common_smaller(args, SECTION_4_3)
+    yield from digits_smaller(args)
+
+
+SECTION_4_3 = Experiment(
+    rows=moving_mnist.SECTION_4_3,
+    options=section_4_3_options,
+    data=section_4_3_data,
+    build=section_4_3_build,
+    schedule=protocol.D3,  # the paper gives none
+    steer=lambda row: "cost_last",
+    figures=section_4_3_figures,
+    batch_size=lambda args: 16,
+    smaller=section_4_3_smaller,
+    phases=1,
+)
+
+
+EXPERIMENTS = {
+    "table-1": TABLE_1,
+    "table-3": TABLE_3,
+    "table-4": TABLE_4,
+    "section-4.3": SECTION_4_3,
+}

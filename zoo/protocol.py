@@ -7,6 +7,7 @@ epochs, is a `Schedule`.
 Appendix D.1 (Occluded Moving MNIST): whenever the error on the validation set rose
 against the epoch before, the learning rate is halved, down to a floor. Appendix D.2
 (music): one rate; phase 2 has as many epochs as led to the lowest error in phase 1.
+Appendix D.3 (grouping): one rate, 160,000 updates, and no phase 2.
 """
 
 import time
@@ -74,6 +75,13 @@ D2 = Schedule(
     settled=lambda rates: True,
     patience=3,
     repeated=best_epoch,
+)
+D3 = Schedule(
+    first_rate=None,
+    next_rate=lambda rate, errors: rate,
+    settled=lambda rates: len(rates) >= 52,  # of 50,000 images in batches of 16
+    patience=0,
+    repeated=len,
 )
 
 

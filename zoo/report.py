@@ -18,6 +18,8 @@ RESULTS = Path(__file__).parent / "results"
 TITLES = {
     "table-1": "Table 1: Occluded Moving MNIST",
     "table-3": "Table 3: polyphonic music, negative log-likelihood (nats per step)",
+    "table-4": "Table 4: textured MNIST",
+    "section-4.3": "Section 4.3: Moving MNIST",
 }
 HEAD = """# Results
 

@@ -46,14 +46,14 @@ def arguments(argv=None):
         add = tables.add_parser(name).add_argument
         add("--row", required=True, help="label of the row as printed, or 'all'")
         experiment.options(add)
-        common_options(add)
+        common_options(add, experiment.phases)
     args = parser.parse_args(argv)
     if args.batch_size is None:
         args.batch_size = EXPERIMENTS[args.table].batch_size(args)
     return args
 
 
-def common_options(add):
+def common_options(add, phases):
     add(
         "--seed",
         type=partial(integer, 0),
@@ -66,7 +66,8 @@ def common_options(add):
         type=partial(integer, 1),
         help="epochs of phase 1; default: until the error settles",
     )
-    add("--phases", type=int, choices=(1, 2), default=2, help="1: training set only")
+    choices = range(1, phases + 1)
+    add("--phases", type=int, choices=choices, default=phases, help="1: no validation")
     add("--batch-size", type=partial(integer, 1), help="default: of the full size")
     add("--unroll", choices=("auto", "yes", "no"), default="auto", help="the loop")
     add("--out", type=Path, help="folder of the checkpoints; default: below runs/")

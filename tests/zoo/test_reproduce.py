@@ -110,7 +110,46 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
     assert (line["table"], line["row"], line["metric"]) == ("table-3", row, "MuseData")
     expected = music.negative_log_likelihood(model, corpus.test)
     assert float(line["value"]) == pytest.approx(expected, rel=1e-3)
-    assert line["size"] == "reduced: width 0.07, 2 epochs, windows of 4, batches of 2"
+    assert line["size"] == "reduced: windows of 4, width 0.07, 2 epochs, batches of 2"
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "more", "figures"),
+    [
+        (
+            "table-4 --ladder small --size 32 --textures generated",
+            "Tagger, 50k labelled",
+            "small ladder, ",
+            {
+                f"{name}, iteration {t}"
+                for name in ("AMI", "error (%)")
+                for t in (1, 2, 3)
+            },
+        ),
+        (
+            "table-4 --size 24 --textures generated",
+            "ConvNet, 1k + 49k",
+            "",
+            {"error (%), iteration 3"},
+        ),
+        ("section-4.3 --size 32 --frames 2", "RTagger", "2 frames, ", {"AMI"}),
+    ],
+)
+def test_grouping_is_reproduced(tmp_path, table, row, more, figures):
+    command = (
+        f"{table} --digits sklearn --width 0.1 --epochs 1 --sequences 4 --validation 4 "
+        "--batch-size 2 --verbose 0 "
+        f"--out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
+    )
+    args = reproduce.arguments([*command.split(), "--row", row])
+    _, progress = reproduce.reproduce(args, row)
+    assert progress["done"] and progress["phase"] == 1
+    with open(tmp_path / "runs") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["metric"] for line in lines} == figures
+    size = table.split("--size ")[1].split()[0]
+    assert lines[0]["size"].startswith(f"reduced: size {size}, {more}width 0.1")
+    assert "training set only" not in lines[0]["size"]
 
 
 def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
@@ -249,6 +288,7 @@ def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
         paper, [line("0", "1.0"), line("1", "2.0"), line("0", "30", "reduced: tiny")]
     )
     full, reduced = text.split("### Reduced: tiny")
+    reduced = reduced.split("## Table")[0]
     assert "| 0.74 ± 0.09 | 1.50 ± 0.71 (2 seeds) |" in full
     assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
     assert "not run" in full
