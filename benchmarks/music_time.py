@@ -44,9 +44,10 @@ def measure(args, backend):
 
 
 def save(path, rows):
-    """Write the csv file whole: all rows are of one run."""
+    """Write the csv file whole; rows of other backends stay."""
+    rows = {row["backend"]: row for row in [*table.read(path), *rows]}.values()
     file = io.StringIO()
-    writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+    writer = csv.DictWriter(file, next(iter(rows)), lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: table.text(v) for k, v in row.items()} for row in rows)
     table.write(path, file.getvalue())
@@ -58,7 +59,9 @@ def render(path, readme):
     rows = table.read(path)
     if not rows:
         raise SystemExit(f"{path} has no results: run the measurement first.")
-    device, cores, batch, date, commit, _ = (rows[0][k] for k in FACTS)
+    device, cores, batch, date, commit, _ = (
+        ", ".join(sorted({row[k] for row in rows})) for k in FACTS
+    )
     versions = sorted({v for row in rows for v in row["versions"].split(", ")})
     sizes = (rows[0][f"{work}_parameters"] for work in ("music_rladder", "music_lstm"))
     lines = [

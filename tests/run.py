@@ -1,11 +1,13 @@
 """All checks of the project: `python tests/run.py [tensorflow] [jax] [torch]`.
 
-Lint, then the test suite once for each backend, each in a process of its own.
+Lint, and the test suite once for each backend, each in a process of its own, side by
+side.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,30 +15,42 @@ ROOT = Path(__file__).parent.parent
 BACKENDS = ("tensorflow", "torch", "jax")
 
 
-def check(name, *command, **environment):
-    print(f"== {name}", flush=True)
-    started = time.monotonic()
-    code = subprocess.call(
-        [sys.executable, "-m", *command], cwd=ROOT, env={**os.environ, **environment}
-    )
-    print(f"== {name}: {'ok' if code == 0 else 'FAILED'}, ", end="")
-    print(f"{time.monotonic() - started:.0f} s", flush=True)
-    return code == 0
+class Check:
+    """A command that runs beside the others; its output is shown when it has ended."""
+
+    def __init__(self, name, *command, **environment):
+        self.name, self.started = name, time.monotonic()
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def good(self):
+        code = self.process.wait()
+        self.output.seek(0)
+        print(f"== {self.name}\n{self.output.read()}", end="")
+        print(f"== {self.name}: {'ok' if code == 0 else 'FAILED'}, ", end="")
+        print(f"{time.monotonic() - self.started:.0f} s", flush=True)
+        return code == 0
 
 
 def main():
     backends = sys.argv[1:] or BACKENDS
-    good = [
-        check("lint", "ruff", "check", "."),
-        check("format", "ruff", "format", "--check", "."),
-        check("results", "zoo.report", "--check"),
+    checks = [
+        Check("lint", "ruff", "check", "."),
+        Check("format", "ruff", "format", "--check", "."),
+        Check("results", "zoo.report", "--check"),
     ]
-    good += [
+    checks += [
         # Threads of a second BLAS waiting for work cost more than they give here.
-        check(b, "pytest", "-q", KERAS_BACKEND=b, OMP_NUM_THREADS="1", **QUIET)
+        Check(b, "pytest", "-q", KERAS_BACKEND=b, OMP_NUM_THREADS="1", **QUIET)
         for b in backends
     ]
-    sys.exit(0 if all(good) else 1)
+    sys.exit(0 if all([check.good() for check in checks]) else 1)
 
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
