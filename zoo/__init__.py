@@ -25,6 +25,7 @@ from zoo.textured_mnist import (
 __all__ = [
     "__version__",
     "data",
+    "hypermodel",
     "moving_mnist_rtagger",
     "moving_mnist_tagger",
     "music",
@@ -42,3 +43,11 @@ __all__ = [
     "textured_mnist_rtagger",
     "textured_mnist_tagger",
 ]
+
+
+def __getattr__(name):
+    if name == "hypermodel":  # imports keras-tuner, an optional dependency
+        from zoo.tuner import hypermodel
+
+        return hypermodel
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")

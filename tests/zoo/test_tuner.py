@@ -1,0 +1,178 @@
+"""Hypermodels: what they propose, and searches by one process and by several."""
+
+import inspect
+import os
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+import zoo
+from zoo import tuner
+from zoo.data.rolls import PianoRolls
+from zoo.occluded_mnist import small_table
+from zoo.textured_mnist import small_table_9
+
+SMALL = {
+    "textured_mnist_rtagger": {"size": 32, "table": small_table_9, "iterations": 2},
+    "moving_mnist_rtagger": {"size": 20, "frames": 3},
+    "polyphonic_music_rladder": {"unroll": False},
+}
+
+
+@pytest.mark.parametrize("name", tuner.SPACES)
+def test_space_is_of_the_builder(name):
+    builder, _, space = tuner.SPACES[name]
+    assert builder is getattr(zoo, name)
+    assert set(space) <= set(inspect.signature(builder).parameters)
+
+
+@pytest.mark.parametrize("name", tuner.SPACES)
+def test_proposals_build_a_model(name):
+    hp = keras_tuner.HyperParameters()
+    model = zoo.hypermodel(name, **SMALL.get(name, {})).build(hp)
+    assert model.optimizer is not None
+    rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    assert rate == pytest.approx(hp.values["learning_rate"])
+    assert set(hp.values) - {"depth"} <= set(tuner.SPACES[name][2])
+
+
+def test_depth_leaves_rows_out():
+    space = tuner.SPACES["polyphonic_music_rladder"][2]["table"]
+    hp = keras_tuner.HyperParameters()
+    hp.Fixed("depth", 3)
+    shorter, whole = space("table", hp)(0.5), zoo.music.table_8(0.5)
+    assert len(shorter) == len(whole) - 2
+    kinds = [type(level.encoder) for level in shorter]
+    assert kinds == [type(whole[i].encoder) for i in (0, 1, 2, 5, 6, 7)]
+
+
+def test_what_is_fixed_is_not_searched():
+    hp = keras_tuner.HyperParameters()
+    search = zoo.hypermodel(
+        "occluded_mnist_rladder", width=0.1, table=small_table, classification=False
+    )
+    assert search.build(hp).output_names == ["frame", "probe"]
+    assert set(hp.values) == {"learning_rate", "feedback", "frame_weight"}
+    assert search.objective.name == "val_frame_mse"
+
+
+def test_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="no hypermodel 'lstm'.*'polyphonic_music_ls"):
+        zoo.hypermodel("lstm")
+
+
+def test_missing_tensorboard_is_named(monkeypatch):
+    monkeypatch.setattr(tuner, "find_spec", lambda name: None)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    with pytest.raises(ImportError, match="pip install tensorboard"):
+        zoo.hypermodel("polyphonic_music_lstm")
+
+
+def music(seed, pieces=2):
+    rng = np.random.default_rng(seed)
+    pieces = [(rng.random((9, 88)) < 0.05).astype("uint8") for _ in range(pieces)]
+    return PianoRolls(pieces, 1, seed=seed, fresh=True)
+
+
+TUNERS = {
+    "random": partial(keras_tuner.RandomSearch, max_trials=2),
+    "bayesian": partial(keras_tuner.BayesianOptimization, max_trials=2),
+    "hyperband": partial(keras_tuner.Hyperband, max_epochs=2, factor=2),
+}
+
+
+@pytest.mark.parametrize("kind", TUNERS)
+def test_search(kind, tmp_path):
+    search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+    found = TUNERS[kind](search, search.objective, directory=tmp_path, seed=0)
+    found.search(music(0), validation_data=music(1), epochs=1, verbose=0)
+    trials = found.oracle.get_best_trials(9)
+    scores = [trial.score for trial in trials]
+    assert len(trials) >= 2 and scores == sorted(scores)
+    best = found.get_best_hyperparameters()[0]
+    assert set(best.values) >= {"learning_rate"}
+
+
+def test_search_goes_on(tmp_path):
+    """A search that was stopped goes on with the trials that are missing."""
+
+    def run(trials):
+        search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+        found = keras_tuner.RandomSearch(
+            search, search.objective, max_trials=trials, directory=tmp_path, seed=0
+        )
+        found.search(music(0), validation_data=music(1), epochs=1, verbose=0)
+        trials = found.oracle.trials.values()
+        return [(trial.hyperparameters.values, trial.score) for trial in trials]
+
+    one = run(1)
+    assert run(2)[:1] == one
+
+
+def test_trials_see_the_same_data():
+    class Seen(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            epochs.append(data.epoch)
+
+    epochs, data = [], music(0, pieces=8)
+    search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+    for _ in range(2):
+        hp = keras_tuner.HyperParameters()
+        model = search.build(hp)
+        search.fit(hp, model, data, epochs=2, verbose=0, callbacks=[Seen()])
+    assert epochs == [0, 1, 0, 1]
+
+
+WORKER = """
+import sys
+import keras, keras_tuner, numpy as np, zoo
+from zoo.data.rolls import PianoRolls
+
+rng = np.random.default_rng(0)
+data = PianoRolls([(rng.random((9, 88)) < 0.05).astype("uint8")], 1)
+search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+tuner = keras_tuner.RandomSearch(
+    search, search.objective, max_trials=3, directory=sys.argv[1], seed=0
+)
+tuner.search(data, validation_data=data, epochs=1, verbose=0)
+assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules
+"""
+
+
+def test_two_workers_share_a_search(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = Path(zoo.__file__).parent.parent
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, tmp_path / "search"],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": keras.backend.backend(),
+                "PYTHONPATH": str(root),
+                "KERASTUNER_TUNER_ID": name,
+                "KERASTUNER_ORACLE_IP": "127.0.0.1",
+                "KERASTUNER_ORACLE_PORT": str(port),
+            },
+            stderr=subprocess.PIPE,
+        )
+        for name in ("chief", "worker-0", "worker-1")
+    ]
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors.decode()
+    finally:
+        for process in processes:
+            process.kill()
+    trials = list((tmp_path / "search").rglob("trial.json"))
+    assert len(trials) == 3
+    assert all('"COMPLETED"' in trial.read_text() for trial in trials)
