@@ -4,7 +4,8 @@
 
 Both in each backend, in processes that live side by side and compute in turns, see
 `benchmarks/step_time.py`. The LSTM is `keras.layers.LSTM(850)` with a dense read-out,
-which has nearly as many parameters.
+which has nearly as many parameters. What a training step of the RLadder computes is
+counted by torch.
 """
 
 import argparse
@@ -28,6 +29,7 @@ FACTS = ("device", "cores", "batch", "date", "commit", "versions")
 def measure(args, backend):
     """One row of results."""
     with contextlib.ExitStack() as alive:
+        flops = Child(alive, args, "music_flops", "torch").facts.get("flops", 0)
         works = {work: Child(alive, args, work, backend, "") for work in WORKS}
         for i in range(args.rounds):
             for process in list(works.values())[:: (-1) ** i]:
@@ -40,14 +42,19 @@ def measure(args, backend):
             continue
         each = median(process.turns) / process.facts["time_steps"]
         row[work] = 1e3 * each if work.endswith("stream") else 1 / each
+    ladder = works["music_rladder"]
+    if ladder.turns and flops:
+        row["gflops"] = flops * row["music_rladder"] / 1e9
+        row["matmul_gflops"] = median(ladder.rates)
     return row
 
 
 def save(path, rows):
     """Write the csv file whole; rows of other backends stay."""
-    rows = {row["backend"]: row for row in [*table.read(path), *rows]}.values()
+    rows = list({row["backend"]: row for row in [*table.read(path), *rows]}.values())
     file = io.StringIO()
-    writer = csv.DictWriter(file, next(iter(rows)), lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: table.text(v) for k, v in row.items()} for row in rows)
     table.write(path, file.getvalue())
@@ -71,11 +78,12 @@ def render(path, readme):
         "single piece, streamed. The peer is `keras.layers.LSTM` ("
         "{:,} parameters and {:,}).".format(*map(int, sizes)),
         "",
-        f"| backend | {' | '.join(WORKS.values())} |",
-        f"|---|{'---:|' * len(WORKS)}",
+        f"| backend | {' | '.join(WORKS.values())} | RLadder, % of matmul rate |",
+        f"|---|{'---:|' * len(WORKS)}---:|",
     ]
     for row in rows:
         cells = [table.rounded(row[work]) for work in WORKS]
+        cells.append(table.share(row["gflops"], row["matmul_gflops"]))
         lines.append(f"| {row['backend']} | {' | '.join(cells)} |")
     begin, end = table.MUSIC
     table.write(readme, before + "\n".join([begin, *lines, end]) + after)

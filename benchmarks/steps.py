@@ -88,6 +88,17 @@ def music_rladder(args):
     return lambda: model.train_on_batch(x, {"notes": x}), music_facts(model, args.batch)
 
 
+def music_flops(args):
+    """No work: what torch counts in a step of training, of one row, on its backend."""
+    import zoo
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, x = zoo.polyphonic_music_rladder(), rolls(1, STEPS)
+    with FlopCounterMode(display=False) as counter:
+        model.train_on_batch(x, {"notes": x})
+    return lambda: None, {"flops": counter.get_total_flops() / STEPS}
+
+
 def music_lstm(args):
     """The same with `keras.layers.LSTM`, of nearly as many parameters."""
     import keras
@@ -217,7 +228,7 @@ def answer(args):
     backend = keras.backend.backend()
     keras.utils.set_random_seed(0)
     works = (ladder, torch_ladder, conv_lstm, data, music_rladder, music_lstm)
-    works += (music_rladder_stream, music_lstm_stream)
+    works += (music_flops, music_rladder_stream, music_lstm_stream)
     works = {work.__name__: work for work in works}
     start = time.perf_counter()
     step, facts = works[args.child](args)

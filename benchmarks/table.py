@@ -117,18 +117,24 @@ def table(device, cores, batch, rows):
 
 def cells(row, best):
     """What a line of the table says; `best` is the fastest framework's matmul rate."""
-    rate, own = number(row["gflops"]), number(row["matmul_gflops"])
-    share = f"{100 * rate / own:.0f} ({100 * rate / best:.0f})" if rate and own else ""
+    rates = (row["matmul_gflops"], best)
+    own, of_best = (share(row["gflops"], rate) for rate in rates)
     return [
         *(row[k] for k in ("width", "backend", "loop")),
         rounded(row["compile_s"]),
         rounded(row["step_ms"]) or row["stopped"],
         rounded(row["sequences_per_s"]),
-        share,
+        own and f"{own} ({of_best})",
         rounded(row["memory_mb"]),
         rounded(row["vs_torch"], 2),
         rounded(row["vs_convlstm"], 2),
     ]
+
+
+def share(rate, whole):
+    """Per cent that `rate` is of `whole`; empty where one of them is not known."""
+    rate, whole = number(rate), number(whole)
+    return f"{100 * rate / whole:.0f}" if rate and whole else ""
 
 
 def number(value):

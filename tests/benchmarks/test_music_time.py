@@ -9,6 +9,7 @@ def test_results_are_written_into_the_readme(tmp_path):
     row |= {"versions": "Keras 3, torch 2", "backend": "torch"}
     row |= {"music_rladder_parameters": 3_000_000, "music_lstm_parameters": 3_000_001}
     row |= {"music_rladder": 321.4, "music_lstm": 2345.6}
+    row |= {"gflops": 80.0, "matmul_gflops": 160.0}
     row |= {"music_rladder_stream": 20.04, "music_lstm_stream": "> 120 s"}
     music_time.save(results, [row])
     begin, end = table.MUSIC
@@ -17,4 +18,4 @@ def test_results_are_written_into_the_readme(tmp_path):
     written = readme.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")
     assert "old" not in written and "(3,000,000 parameters and 3,000,001)" in written
-    assert "| torch | 321 | 2346 | 20.0 | > 120 s |" in written
+    assert "| torch | 321 | 2346 | 20.0 | > 120 s | 50 |" in written
