@@ -90,8 +90,9 @@ def music_rladder(args):
 
 def music_flops(args):
     """No work: what torch counts in a step of training, of one row, on its backend."""
-    import zoo
     from torch.utils.flop_counter import FlopCounterMode
+
+    import zoo
 
     model, x = zoo.polyphonic_music_rladder(), rolls(1, STEPS)
     with FlopCounterMode(display=False) as counter:
