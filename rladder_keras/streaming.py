@@ -98,6 +98,14 @@ class LadderStep(layers.Layer):
         outputs = {name: ops.expand_dims(x, 1) for name, x in outputs.items()}
         return outputs, tree.flatten(state)
 
+    def compute_output_spec(self, sequences, state):
+        shapes = self.ladder.compute_output_shape(sequences.shape)
+        outputs = {
+            name: keras.KerasTensor(shape, self.compute_dtype)
+            for name, shape in shapes.items()
+        }
+        return outputs, [keras.KerasTensor(x.shape, x.dtype) for x in state]
+
     def get_config(self):
         ladder = keras.saving.serialize_keras_object(self.ladder)
         return {**super().get_config(), "ladder": ladder}

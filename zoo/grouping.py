@@ -55,6 +55,16 @@ class GroupingModel(ZooModel):
         needed = {k: x for k, x in y_pred.items() if k in ("groups", "class")}
         return {**y_pred, **ZooModel._targets(y, needed)}
 
+    def of_steps(self):
+        """Without `"cost"`, which needs the frame that comes."""
+        outputs = {k: x for k, x in self.output.items() if k != "cost"}
+        return keras.Model(self.input, outputs)
+
+    def next_frame(self, outputs):
+        """The mean of the mixture."""
+        pi, mu = outputs["groups"][..., None], outputs["reconstructions"]
+        return np.sum(pi * mu, axis=1)
+
 
 def explained(cell, seen, target, unroll, shown=slice(None)):
     """The outputs that all these models have, and `e_L` of each group.

@@ -71,6 +71,7 @@ class ZooModel(keras.Model):
 
     def init_state(self, batch_size=1):
         """State before the first frame: see `step`."""
+        check_sequences(self)
         return initial_state(self, batch_size)
 
     def step(self, frame, state):
@@ -86,9 +87,51 @@ class ZooModel(keras.Model):
         """
         self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
         if not hasattr(self, "_step"):
+            check_sequences(self)
             # A method, because Keras would take a model for a part of this one.
-            self._step = step_model(self).predict_on_batch
+            self._step = step_model(self.of_steps()).predict_on_batch
         return self._step([frame, state])
+
+    def of_steps(self):
+        """This model, without outputs that need more than one frame."""
+        return self
+
+    def rollout(self, context, steps):
+        """Go on with sequences in closed loop: the model sees what it predicted.
+
+        Args:
+            context: Frames to begin with, shape `(batch, n, ...)`, n at least 1.
+            steps: How many frames to add.
+
+        Returns:
+            The frames, `(batch, n + steps, ...)`: those of the context and those that
+            were predicted, and what `predict` gives for them.
+
+        Raises:
+            ValueError: If the context has no frame, or the model predicts none.
+        """
+        self.check_inputs(context)
+        if context.shape[1] < 1:
+            raise ValueError("the context is empty: give at least one frame.")
+        frames, outputs, state = list(np.moveaxis(context, 1, 0)), [], None
+        state = self.init_state(len(context))
+        for t in range(len(frames) + steps):
+            if t == len(frames):
+                frames.append(self.next_frame(outputs[-1]))
+            output, state = self.step(frames[t], state)
+            outputs.append(output)
+        return np.stack(frames, 1), tree.map_structure(
+            lambda *x: np.stack(x, 1), *outputs
+        )
+
+    def next_frame(self, outputs):
+        """The predicted next frame, from what `step` gives."""
+        if "frame" not in outputs:
+            raise ValueError(
+                "this model predicts no frames: rollout needs the output 'frame', and "
+                f"there is {' and '.join(sorted(map(repr, outputs)))}."
+            )
+        return outputs["frame"]
 
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""
@@ -105,6 +148,15 @@ class ZooModel(keras.Model):
     def predict(self, x, *args, **kwargs):
         self.check_inputs(x)
         return super().predict(x, *args, **kwargs)
+
+
+def check_sequences(model):
+    """Refuse a model of still images."""
+    if any(x.shape[1] is not None for x in tree.flatten(model.input)):
+        raise ValueError(
+            "this model takes whole images, and not one frame after the other: use "
+            "predict."
+        )
 
 
 def check_frames(x, shape):

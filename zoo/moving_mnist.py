@@ -69,7 +69,7 @@ def moving_mnist_rtagger(
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
     """
-    film = keras.Input((frames, size, size, 1), name="film")
+    film = keras.Input((None, size, size, 1), name="film")
     levels = table(width)
     cell = TaggerCell(
         levels,

@@ -345,6 +345,12 @@ class MusicModel(ZooModel):
                 "-1 (padding)."
             )
 
+    def next_frame(self, outputs):
+        raise ValueError(
+            "the keys of a step are drawn by their probabilities: use "
+            "`zoo.music.generate`."
+        )
+
 
 @register
 class NegativeLogLikelihood(keras.losses.Loss):

@@ -125,3 +125,32 @@ def test_the_ladder_of_table_5_takes_steps():
         outputs, state = model.step(frames[:, t], state)
         for name, x in outputs.items():
             np.testing.assert_allclose(x, whole[name][:, t], atol=1e-5)
+
+
+def test_rollout_feeds_the_model_what_it_predicted():
+    model = zoo.occluded_mnist_rladder(0.1, table=zoo.occluded_mnist.small_table)
+    reference.randomise(model)
+    context = np.random.default_rng(0).random((2, 2, 32, 32, 1), dtype="float32")
+    frames, outputs = model.rollout(context, 2)
+    assert frames.shape == (2, 4, 32, 32, 1)
+    np.testing.assert_array_equal(frames[:, :2], context)
+    np.testing.assert_array_equal(frames[:, 2:], outputs["frame"][:, 1:3])
+    for name, expected in model.predict(frames, verbose=0).items():
+        np.testing.assert_allclose(outputs[name], expected, atol=1e-5)
+    with pytest.raises(ValueError, match="context is empty"):
+        model.rollout(context[:, :0], 2)
+
+
+def test_a_model_that_predicts_no_frames_has_no_rollout():
+    frames = np.zeros((1, 1, 32, 32, 1), "float32")
+    with pytest.raises(ValueError, match="needs the output 'frame'.* is 'class'"):
+        zoo.occluded_mnist_temporal_baseline(0.1).rollout(frames, 1)
+    with pytest.raises(ValueError, match="zoo.music.generate"):
+        zoo.polyphonic_music_lstm(3).rollout(np.zeros((1, 1, 88), "float32"), 1)
+
+
+def test_a_model_of_still_images_takes_no_steps():
+    table = zoo.textured_mnist.small_table_9
+    model = zoo.textured_mnist_rtagger(0.1, table=table, size=32)
+    with pytest.raises(ValueError, match="takes whole images.* use predict"):
+        model.init_state(1)

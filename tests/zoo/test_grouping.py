@@ -175,6 +175,11 @@ def test_films():
         "reconstructions": (3, 4, 3, 16, 16, 1),
         "cost": (3, 3),
     }
+    frames, free = model.rollout(x[:, :2], 3)
+    mean = free["groups"][..., None] * free["reconstructions"]
+    np.testing.assert_allclose(frames[:, 2:], mean.sum(axis=2)[:, 1:4], atol=1e-6)
+    assert set(free) == {"groups", "reconstructions"}
+    assert len(model.predict(frames, verbose=0)["cost"][0]) == 4
 
 
 def test_targets_that_are_missing_are_named():
