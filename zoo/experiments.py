@@ -34,6 +34,7 @@ class Experiment(NamedTuple):
             test figures, by name.
         batch_size: Function of the arguments that gives that of the full size.
         smaller: Function of the arguments: in which ways the run is not the paper's.
+        tuned: Function of the arguments: what was chosen by searches on validation.
         phases: 2, or 1 where the paper trains on the training set only.
     """
 
@@ -46,6 +47,7 @@ class Experiment(NamedTuple):
     figures: Callable
     batch_size: Callable
     smaller: Callable
+    tuned: Callable = lambda args: ()
     phases: int = 2
 
 
@@ -171,6 +173,7 @@ def table_3_options(add):
         default=WINDOW,
         help="steps of a training batch",
     )
+    add("--rate", type=positive, help="learning rate; default: that of the row")
 
 
 def table_3_data(args, row):
@@ -188,12 +191,14 @@ def table_3_data(args, row):
 
 
 def table_3_build(args, row, train):
+    rate = {"learning_rate": args.rate} if args.rate else {}
     return partial(
         music.TABLE_3[row],
         args.width,
         frequencies=train.frequencies,
         carry=train.batch_size,
         unroll=unroll(args),
+        **rate,
     )
 
 
@@ -206,6 +211,11 @@ def table_3_smaller(args):
     if args.window != WINDOW:
         yield f"windows of {args.window}"
     yield from common_smaller(args, TABLE_3)
+
+
+def table_3_tuned(args):
+    if args.rate:
+        yield f"learning rate {args.rate:g}"
 
 
 WINDOW = 25
@@ -221,6 +231,7 @@ TABLE_3 = Experiment(
     # The paper gives none. Rows are cheap, and small corpora need many updates.
     batch_size=lambda args: {"jsb": 8, "jsb_8th": 16}.get(args.dataset, 32),
     smaller=table_3_smaller,
+    tuned=table_3_tuned,
 )
 
 

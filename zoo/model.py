@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops, tree
 
 from rladder_keras import initial_state, step_model
+from zoo.data.epochs import EpochDataset
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -138,16 +139,25 @@ class ZooModel(keras.Model):
         check_frames(x, self.input_shape)
 
     def fit(self, x=None, *args, **kwargs):
-        self.check_inputs(x)
+        self.check_inputs(first_batch(x))
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        self.check_inputs(x)
+        self.check_inputs(first_batch(x))
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        self.check_inputs(x)
+        self.check_inputs(first_batch(x))
         return super().predict(x, *args, **kwargs)
+
+
+def first_batch(x):
+    """Inputs of the first batch of a `PyDataset` of the user's, else `x`."""
+    ours = isinstance(x, EpochDataset)
+    if not isinstance(x, keras.utils.PyDataset) or ours or len(x) == 0:
+        return x
+    batch = x[0]
+    return batch[0] if isinstance(batch, tuple) else batch
 
 
 def check_sequences(model):

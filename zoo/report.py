@@ -26,7 +26,8 @@ HEAD = """# Results
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 `python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
 the paper. Mean ± standard deviation over seeds, with the number of seeds; every seed
-that was run is in it. A cell is empty where a row has no such figure.
+that was run is in it, and on another backend it counts as another one. A cell is empty
+where a row has no such figure.
 """
 
 
@@ -80,11 +81,10 @@ def section(table, paper, runs):
         of_size = [line for line in runs if line["size"] == size]
         metrics = unique("metric", [*paper, *of_size])
         parts.append(f"### {size[0].upper()}{size[1:]}\n")
-        parts.append(
-            "Not comparable with the paper's figures. "
-            + "; ".join(facts(of_size))
-            + ".\n"
-        )
+        remark = "Not comparable with the paper's figures"
+        if size.startswith("tuned"):
+            remark = "Full size, tuned on the validation set"
+        parts.append(f"{remark}. {'; '.join(facts(of_size))}.\n")
         lines = []
         for row in EXPERIMENTS[table].rows:
             cells = [ours(of_size, printed, table, row, metric) for metric in metrics]
@@ -114,9 +114,9 @@ def ours(runs, printed, table, row, metric):
 
 
 def latest(runs, row, metric):
-    """Value of each seed; where a seed was run again, the last one."""
+    """Value of each seed of each backend; where it was run again, the last one."""
     return {
-        line["seed"]: float(line["value"])
+        (line["backend"], line["seed"]): float(line["value"])
         for line in runs
         if (line["row"], line["metric"]) == (row, metric)
     }
@@ -136,7 +136,9 @@ def figure(runs, row, metric):
 
 def seconds(runs, row):
     spent = {
-        line["seed"]: float(line["seconds"]) for line in runs if line["row"] == row
+        (line["backend"], line["seed"]): float(line["seconds"])
+        for line in runs
+        if line["row"] == row
     }
     return f"{statistics.mean(spent.values()) / 60:.1f}" if spent else ""
 

@@ -225,9 +225,11 @@ def identify(args, row):
 
 
 def size(args):
-    """`full`, or in which ways a run is smaller than the paper's."""
-    parts = list(EXPERIMENTS[args.table].smaller(args))
-    return "reduced: " + ", ".join(parts) if parts else "full"
+    """`full`, or in which ways a run is smaller, or other, than the paper's."""
+    experiment = EXPERIMENTS[args.table]
+    smaller, tuned = list(experiment.smaller(args)), list(experiment.tuned(args))
+    kind = "reduced: " if smaller else "tuned: " if tuned else "full"
+    return kind + ", ".join([*smaller, *tuned])
 
 
 def slug(row):

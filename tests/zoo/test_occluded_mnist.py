@@ -96,6 +96,18 @@ def test_frames_that_are_none_are_refused(model, frames, spoil, message):
         model.predict(frames)
 
 
+def test_frames_of_a_data_set_of_the_users_are_looked_at(model, frames):
+    class Bytes(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return (frames * 255).astype("uint8"), {}
+
+    with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+        model.fit(Bytes())
+
+
 def test_frames_of_another_size_are_refused(model):
     with pytest.raises(ValueError, match="32, 32, 1"):
         model.predict(np.zeros((1, 5, 28, 28, 1), "float32"), verbose=0)

@@ -2,6 +2,7 @@
 
 import csv
 from functools import partial
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from keras import ops
 from zoo import checkpoint, music, protocol, report, reproduce
 from zoo.data import load_digits
 from zoo.data.music import Corpus
+from zoo.experiments import EXPERIMENTS
 
 
 def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
@@ -226,6 +228,23 @@ def test_another_weight_of_the_prediction_is_another_size(tmp_path):
     assert "frame weight 0.1" in reproduce.size(args)
 
 
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ("", "full"),
+        ("--rate 0.005", "tuned: learning rate 0.005"),
+        ("--rate 0.005 --width 0.5", "reduced: width 0.5, learning rate 0.005"),
+    ],
+)
+def test_a_run_at_another_rate_is_a_tuned_one(options, size):
+    args = reproduce.arguments(["table-3", "--row", "RLadder", *options.split()])
+    assert reproduce.size(args) == size
+    train = SimpleNamespace(frequencies=np.full(88, 0.1), batch_size=8)
+    model = EXPERIMENTS["table-3"].build(args, "RLadder", train)()
+    rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate)
+    assert rate == pytest.approx(args.rate or 0.01)
+
+
 def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
     with pytest.raises(SystemExit, match="Temporal baseline"):
         reproduce.main(command(tmp_path, row="RLader"))
@@ -269,7 +288,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
         checkpoint.load(tmp_path, small_model(units=4))
 
 
-def line(seed, value, size="full", row="RLadder"):
+def line(seed, value, size="full", row="RLadder", backend="jax"):
     return {
         **dict.fromkeys(reproduce.COLUMNS, ""),
         "table": "table-1",
@@ -278,6 +297,7 @@ def line(seed, value, size="full", row="RLadder"):
         "seed": seed,
         "value": value,
         "size": size,
+        "backend": backend,
         "seconds": "60",
     }
 
@@ -300,6 +320,8 @@ def test_a_seed_that_was_run_again_counts_once():
     runs = [line("0", "1.0"), line("0", "3.0")]
     name = "classification error (%)"
     assert report.figure(runs, "RLadder", name) == "3.00 (1 seed)"
+    elsewhere = [*runs, line("0", "5.0", backend="torch")]
+    assert report.figure(elsewhere, "RLadder", name) == "4.00 ± 1.41 (2 seeds)"
 
 
 def test_a_stale_report_is_found(tmp_path):
