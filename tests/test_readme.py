@@ -38,6 +38,7 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     monkeypatch.setattr(zoo, "textured_mnist_rtagger", narrow_tagger)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
+    np.save(tmp_path / "videos.npy", rng.random((20, 12, 8, 8, 1)))
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names = {}
     for block in blocks:
@@ -46,6 +47,7 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     assert names["model"].built
     for name in ("out.mid", "out.png", "groups.png"):
         assert (tmp_path / name).exists()
+    assert names["frames"].shape == (2, 20, 8, 8, 1)
     shapes = {name: tuple(x.shape) for name, x in names["outputs"].items()}
     assert shapes == {"top": (10, 5, 10), "bottom": (10, 5, 32, 32, 16)}
 

@@ -21,6 +21,7 @@ from zoo.textured_mnist import (
     textured_mnist_rtagger,
     textured_mnist_tagger,
 )
+from zoo.videos import rladder
 
 __all__ = [
     "__version__",
@@ -38,6 +39,7 @@ __all__ = [
     "polyphonic_music_lstm",
     "polyphonic_music_repeat",
     "polyphonic_music_rladder",
+    "rladder",
     "show",
     "textured_mnist_convnet",
     "textured_mnist_rtagger",

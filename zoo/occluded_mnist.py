@@ -15,7 +15,7 @@ frames without bars; a model takes of it what it has outputs for.
 from functools import partial
 
 import keras
-from keras import initializers, layers, ops
+from keras import layers, ops
 from keras.layers import AveragePooling2D, MaxPooling2D
 
 from rladder_keras import (
@@ -28,12 +28,11 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
 )
-from zoo.model import ZooModel
+from zoo.videos import bottom, compiled, frame_loss, pixels
 
 FRAMES = 5
 FRAME_SHAPE = (32, 32, 1)
 FRAME_WEIGHT = 1.0  # the weight of the prediction task, see PAPER.md
-DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
 
 register = keras.saving.register_keras_serializable("zoo")
 
@@ -155,19 +154,16 @@ def occluded_mnist_rladder(
     """
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
     ladder = RecurrentLadder(table(width), feedback, FRAMES, unroll, name="ladder")
-    d = ladder(frames)
-    if "bottom" not in d:
-        raise ValueError(
-            "this table has no decoder to predict frames with: give a row one, or "
-            "take `occluded_mnist_hierarchical_rnn`."
-        )
-    outputs = {}
+    ends = ladder(frames)
+    d, outputs = bottom(ends), {}
     if classification:
-        outputs["class"] = layers.Identity(dtype="float32", name="class")(d["top"])
+        outputs["class"] = layers.Identity(dtype="float32", name="class")(ends["top"])
     if prediction:
-        outputs["frame"] = pixels(d["bottom"], name="frame")
-    outputs["probe"] = pixels(ops.stop_gradient(d["bottom"]), name="probe")
-    return compiled(frames, outputs, learning_rate, frame_weight)
+        outputs["frame"] = pixels(d, FRAME_SHAPE, name="frame")
+    outputs["probe"] = pixels(ops.stop_gradient(d), FRAME_SHAPE, name="probe")
+    # The probe is trained whether or not there is a prediction task.
+    weights = {"frame": frame_weight, "probe": frame_weight or 1.0}
+    return compiled(frames, outputs, learning_rate, weights, probe=probe_loss)
 
 
 def occluded_mnist_hierarchical_rnn(
@@ -245,82 +241,10 @@ def classifier(levels, iterations, learning_rate, unroll):
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
     ladder = RecurrentLadder(levels, "none", iterations, unroll=unroll, name="ladder")
     top = layers.Identity(dtype="float32", name="class")(ladder(frames)["top"])
-    return compiled(frames, {"class": top}, learning_rate)
-
-
-def pixels(d, name):
-    """Read a frame from `d_1`, shape `(batch, T, height, width, channels)`.
-
-    A 1x1 convolution; where `d_1` lies on a coarser grid than the frame, it gives all
-    pixels that a cell of the grid stands for.
-    """
-    side, grid = FRAME_SHAPE[0], d.shape[2]
-    n = side // grid
-    readout = layers.Dense(
-        n * n,
-        "sigmoid",
-        bias_initializer=initializers.Constant(DARK),
-        dtype="float32",
-        name=name if n == 1 else f"{name}_readout",
-    )
-    if n == 1:
-        return readout(d)
-    x = layers.Reshape((-1, grid, grid, n, n))(readout(d))
-    return layers.Reshape((-1, *FRAME_SHAPE), name=name)(
-        layers.Permute((1, 2, 4, 3, 5))(x)
-    )
-
-
-def compiled(frames, outputs, learning_rate, frame_weight=0.0):
-    """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
-    losses = {"class": class_loss, "frame": frame_loss, "probe": probe_loss}
-    # The probe is trained whether or not there is a prediction task.
-    weights = {"class": 1.0, "frame": frame_weight, "probe": frame_weight or 1.0}
-    metrics = {"class": [error], "frame": [mse], "probe": None}
-    model = ZooModel(frames, outputs)
-    model.compile(
-        keras.optimizers.Adam(learning_rate),
-        loss={name: losses[name] for name in outputs},
-        loss_weights={name: weights[name] for name in outputs},
-        metrics={name: metrics[name] for name in outputs},
-    )
-    return model.make_variables(**{"class": ops.zeros((1,))})
-
-
-@register
-def class_loss(labels, probabilities):
-    """Cross-entropy of the class after the last frame, shape `(batch,)`."""
-    return keras.losses.sparse_categorical_crossentropy(labels, probabilities[:, -1])
-
-
-@register
-def error(labels, probabilities):
-    """1 where the most probable class after the last frame is wrong, else 0."""
-    predicted = ops.argmax(probabilities[:, -1], axis=-1)
-    wrong = ops.not_equal(ops.cast(labels, "int32"), ops.cast(predicted, "int32"))
-    return ops.cast(wrong, "float32")
-
-
-@register
-def frame_loss(frames, predicted):
-    """Squared error of the next frame, summed over pixels, mean over transitions."""
-    return mse(frames, predicted) * (FRAME_SHAPE[0] * FRAME_SHAPE[1])
+    return compiled(frames, {"class": top}, learning_rate, {})
 
 
 @register
 def probe_loss(unoccluded, predicted):
     """`frame_loss`, against frames without bars."""
     return frame_loss(unoccluded, predicted)
-
-
-@register
-def mse(frames, predicted):
-    """Mean squared error of the next frame, shape `(batch,)`: Table 1 has it in 1e-5.
-
-    The prediction made after frame t is compared with frame t + 1; the last one has
-    nothing to be compared with. A sequence of one frame has no transition and no error.
-    """
-    if frames.shape[1] == 1:
-        return ops.zeros_like(predicted[:, 0, 0, 0, 0])
-    squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
-    return ops.mean(squares, axis=(1, 2, 3, 4))

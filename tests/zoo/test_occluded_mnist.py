@@ -9,31 +9,6 @@ import zoo
 from zoo import occluded_mnist as om
 
 
-def test_class_is_scored_after_the_last_frame_only():
-    probabilities = np.full((2, 3, 10), 0.05, "float32")
-    probabilities[:, 2, 7] = 0.55
-    labels, probabilities = map(ops.convert_to_tensor, ([7, 1], probabilities))
-    np.testing.assert_allclose(om.error(labels, probabilities), [0, 1])
-    loss = om.class_loss(labels, probabilities)
-    np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
-
-
-def test_a_prediction_is_compared_with_the_next_frame():
-    rng = np.random.default_rng(0)
-    frames, predicted = rng.random((2, 4, 5, 32, 32, 1)).astype("float32")
-    squares = (frames[:, 1:] - predicted[:, :-1]) ** 2
-    mse = squares.reshape(4, -1).mean(axis=1)
-    sums = squares.sum(axis=(2, 3, 4)).mean(axis=1)
-    frames, predicted = map(ops.convert_to_tensor, (frames, predicted))
-    np.testing.assert_allclose(om.mse(frames, predicted), mse, rtol=1e-5)
-    np.testing.assert_allclose(om.frame_loss(frames, predicted), sums, rtol=1e-5)
-
-
-def test_a_single_frame_has_no_prediction_error():
-    frames = ops.ones((2, 1, 32, 32, 1))
-    np.testing.assert_allclose(om.mse(frames, frames * 0), [0, 0])
-
-
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)

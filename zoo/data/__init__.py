@@ -7,8 +7,11 @@ from zoo.data.music import load_corpus
 from zoo.data.rolls import piano_rolls
 from zoo.data.textured_mnist import textured_mnist
 from zoo.data.textures import load_textures
+from zoo.data.videos import from_arrays, from_folder
 
 __all__ = [
+    "from_arrays",
+    "from_folder",
     "load_corpus",
     "load_digits",
     "load_textures",

@@ -1,0 +1,196 @@
+"""Ladders for videos of one's own, and their data."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from PIL import Image
+
+import zoo
+from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
+from zoo import videos
+from zoo.data.videos import Videos
+
+
+def test_class_is_scored_after_the_last_frame_only():
+    probabilities = np.full((2, 3, 10), 0.05, "float32")
+    probabilities[:, 2, 7] = 0.55
+    labels, probabilities = map(ops.convert_to_tensor, ([7, 1], probabilities))
+    np.testing.assert_allclose(videos.error(labels, probabilities), [0, 1])
+    loss = videos.class_loss(labels, probabilities)
+    np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
+
+
+def test_a_prediction_is_compared_with_the_next_frame():
+    rng = np.random.default_rng(0)
+    frames, predicted = rng.random((2, 4, 5, 32, 32, 1)).astype("float32")
+    squares = (frames[:, 1:] - predicted[:, :-1]) ** 2
+    mse = squares.reshape(4, -1).mean(axis=1)
+    sums = squares.sum(axis=(2, 3, 4)).mean(axis=1)
+    frames, predicted = map(ops.convert_to_tensor, (frames, predicted))
+    np.testing.assert_allclose(videos.mse(frames, predicted), mse, rtol=1e-5)
+    np.testing.assert_allclose(videos.frame_loss(frames, predicted), sums, rtol=1e-5)
+
+
+def test_a_single_frame_has_no_prediction_error():
+    frames = ops.ones((2, 1, 32, 32, 1))
+    np.testing.assert_allclose(videos.mse(frames, frames * 0), [0, 0])
+
+
+def levels(strides=1, classes=3):
+    return [
+        *([Level(Conv(4, 3, strides))] if strides > 1 else []),
+        Level(ConvLSTMCell(4, 3), ConvG3(3)),
+        Level(Conv(5, 3), ConvG3(3)),
+        Level(layers.AveragePooling2D(2), G1()),
+        Level(LSTMCell(6), G1()),
+        Level(Softmax(classes)),
+    ]
+
+
+def films(n=6, length=5, shape=(8, 12, 3), seed=0):
+    """A bright column that moves to the right, in one of three colours."""
+    rng, labels = np.random.default_rng(seed), np.arange(n) % 3
+    films = rng.random((n, length, *shape)) * 0.2
+    for i, label in enumerate(labels):
+        for t in range(length):
+            films[i, t, :, (t + i) % shape[1], label] = 1
+    return films.astype("float32"), labels
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
+    x, labels = films()
+    train, valid = zoo.data.from_arrays(x, labels, frames=4, batch_size=2)
+    model = zoo.rladder(levels(strides), train.frame_shape, ("class", "frame"))
+    history = model.fit(train, validation_data=valid, epochs=2, verbose=0).history
+    assert {"val_class_error", "val_frame_mse"} <= set(history)
+    assert np.isfinite(history["loss"]).all()
+    outputs = model.predict(x, verbose=0)
+    assert outputs["class"].shape == (6, 5, 3) and outputs["frame"].shape == x.shape
+    frames, _ = model.rollout(x[:, :2], 2)
+    assert frames.shape == (6, 4, 8, 12, 3)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras").predict(x, verbose=0)
+    for name in outputs:
+        np.testing.assert_allclose(again[name], outputs[name], atol=1e-6)
+
+
+def test_a_coarse_grid_gives_the_pixels_of_its_cells():
+    """Weights that tell rows, columns and channels of a cell apart."""
+    d = keras.Input((None, 2, 3, 1))
+    model = keras.Model(d, videos.pixels(d, (4, 9, 2), "frame"))
+    weights = np.arange(12, dtype="float32") / 10
+    model.get_layer("frame_readout").set_weights([np.zeros((1, 12)), weights])
+    frame = model.predict(np.zeros((1, 1, 2, 3, 1)), verbose=0)[0, 0]
+    logits = np.tile(weights.reshape(2, 3, 2), (2, 3, 1))
+    np.testing.assert_allclose(frame, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+
+
+def test_heads_have_the_outputs_they_need():
+    assert zoo.rladder(levels(), (8, 8, 1)).output_names == ["frame"]
+    assert zoo.rladder(levels(), (8, 8, 1), "class").output_names == ["class"]
+    with pytest.raises(ValueError, match=r"Level\(Softmax\(classes\)\)"):
+        zoo.rladder(levels()[:-1], (8, 8, 1), "class")
+    with pytest.raises(ValueError, match="heads must be some of"):
+        zoo.rladder(levels(), (8, 8, 1), "boxes")
+    with pytest.raises(ValueError, match="no decoder"):
+        zoo.rladder([Level(Conv(3, 3))], (8, 8, 1))
+    with pytest.raises(ValueError, match="input_shape must be"):
+        zoo.rladder(levels(), (8, 8))
+    with pytest.raises(ValueError, match="level 3 of 5"):
+        rows = levels()
+        rows[2] = Level(layers.AveragePooling2D(16), G1())
+        zoo.rladder(rows, (8, 8, 1))
+    with pytest.raises(ValueError, match="9 x 9 pixels cannot be read"):
+        zoo.rladder(levels(strides=2), (9, 9, 1))
+
+
+def test_sequences_are_cut_out_of_videos():
+    long = np.arange(20, dtype="uint8")[:, None, None] * np.ones((1, 2, 2), "uint8")
+    data = Videos([long, long[:7]], [1, 0], frames=3, batch_size=2, fresh=True)
+    firsts = set()
+    for epoch in range(30):
+        data.epoch = epoch
+        x, y = data[0]
+        assert x.dtype == np.float32 and x.shape == (2, 3, 2, 2, 1)
+        assert sorted(y["class"]) == [0, 1] and y["frame"] is x
+        steps = np.diff(x[..., 0, 0, 0], axis=1)
+        np.testing.assert_allclose(steps, 1 / 255, rtol=1e-4)
+        firsts.add(round(float(x[list(y["class"]).index(1), 0, 0, 0, 0]) * 255))
+    assert min(firsts) < 4 and max(firsts) > 13 and max(firsts) <= 17
+    fixed = Videos([long, long[:7]], frames=3, batch_size=1)
+    assert len(fixed) == 2 and set(fixed[0][1]) == {"frame"}
+    np.testing.assert_array_equal(fixed[1][0][0, :, 0, 0, 0] * 255, [0, 1, 2])
+
+
+def test_training_and_validation_share_no_video():
+    x = np.arange(20)[:, None, None, None] * np.ones((1, 2, 2, 2)) / 20
+    train, valid = zoo.data.from_arrays(x, frames=2, batch_size=3, validation=0.25)
+    assert train.num_sequences == 15 and valid.num_sequences == 5
+    values = [{float(v[0, 0, 0, 0]) for v in data.videos} for data in (train, valid)]
+    assert len(values[0] | values[1]) == 20
+
+
+def pictures(folder, n, side=6):
+    folder.mkdir(parents=True)
+    for i in range(n):
+        grey = np.full((side, side), 20 * i, "uint8")
+        Image.fromarray(grey).save(folder / f"frame{i}.png")
+
+
+def test_videos_are_read_from_a_folder(tmp_path):
+    pictures(tmp_path / "a" / "one", 12)
+    pictures(tmp_path / "b" / "two", 4)
+    frames = [Image.fromarray(np.full((6, 6), 60 * i, "uint8")) for i in range(4)]
+    frames[0].save(tmp_path / "b" / "x.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "b" / "notes.txt").write_text("not a video")
+    train, valid, names = zoo.data.from_folder(
+        tmp_path, (3, 4), labels="folders", frames=4, batch_size=2, validation=0.3
+    )
+    assert names == ["a", "b"] and train.frame_shape == (3, 4, 1)
+    by_length = {len(v): v for v in [*train.videos, *valid.videos]}
+    found = by_length[12][:, 0, 0, 0]
+    np.testing.assert_array_equal(found, 20 * np.arange(12))
+    assert sorted([*train.labels, *valid.labels]) == [0, 1, 1]
+    train, _ = zoo.data.from_folder(
+        tmp_path / "b", (3, 4), colour=True, frames=2, batch_size=1
+    )
+    assert train.frame_shape == (3, 4, 3)
+
+
+def test_videos_that_are_none_are_named(tmp_path):
+    good, _ = films()
+    cases = [
+        ([good[0], good[1, :2]], "Video 1 has 2 frames"),
+        ([good[0], good[1, :, :4]], "Video 1 has frames of shape"),
+        ([good[0], good[1] * 2], "Video 1 has pixels between"),
+        ([good[0], good[1] * np.nan], "Video 1 has pixels between"),
+        ([good[0], good[1].astype(int)], "Video 1 has numbers of type int64"),
+        ([good[0], good[1, 0, 0]], "Video 1 has shape"),
+        ([], "There are no videos"),
+    ]
+    for some, message in cases:
+        with pytest.raises(ValueError, match=message):
+            Videos(some, frames=3)
+    with pytest.raises(ValueError, match="do not fill one batch of 16"):
+        Videos(good, frames=3, fresh=True)
+    with pytest.raises(ValueError, match="one integer label for each of the 6"):
+        zoo.data.from_arrays(good, [0, 1], frames=3)
+    with pytest.raises(ValueError, match="0 or above"):
+        Videos(good, [-1, 0, 1, 2, 3, 4], frames=3)
+    with pytest.raises(ValueError, match="give at least two"):
+        zoo.data.from_arrays(good[:1])
+    with pytest.raises(ValueError, match="`validation` must be between"):
+        zoo.data.from_arrays(good, validation=10)
+    with pytest.raises(ValueError, match="is not a folder"):
+        zoo.data.from_folder(tmp_path / "none", (4, 4))
+    with pytest.raises(ValueError, match="has no videos"):
+        zoo.data.from_folder(tmp_path, (4, 4))
+    (tmp_path / "bad.gif").write_bytes(b"GIF89a, nearly")
+    with pytest.raises(ValueError, match="bad.gif cannot be read"):
+        zoo.data.from_folder(tmp_path, (4, 4))
+    (tmp_path / "bad.gif").unlink()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty has no pictures"):
+        zoo.data.from_folder(tmp_path, (4, 4))

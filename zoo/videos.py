@@ -1,0 +1,172 @@
+"""A ladder for videos: it names what it sees and predicts the next frame.
+
+`rladder` builds one of any table of levels, for data as `zoo.data.from_arrays` and
+`zoo.data.from_folder` make them. The models of `zoo.occluded_mnist` have their losses,
+metrics and read-outs from here.
+"""
+
+import math
+
+import keras
+from keras import initializers, layers, ops
+
+from rladder_keras import RecurrentLadder, Softmax
+from zoo.model import ZooModel
+
+HEADS = ("class", "frame")
+DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
+
+register = keras.saving.register_keras_serializable("zoo")
+
+
+def rladder(
+    levels,
+    input_shape,
+    heads=("frame",),
+    *,
+    iterations=10,
+    feedback="recurrent",
+    frame_weight=1.0,
+    learning_rate=1e-3,
+    unroll="auto",
+):
+    """A recurrent ladder for videos of one's own.
+
+    Args:
+        levels: List of `rladder_keras.Level`, the lowest first. For the head `"class"`
+            the last one is `Level(Softmax(classes))`.
+        input_shape: Of a frame, `(height, width, channels)`.
+        heads: What the model is to give: `"frame"`, the next frame after each frame,
+            `"class"`, or both.
+        iterations: Number of frames that have batch statistics of their own, if
+            rows of the table have batch normalisation (G1, ConvG1): the length of
+            the sequences.
+        feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
+            connections.
+        frame_weight: Weight of the squared error, summed over the pixels of a frame,
+            against the cross-entropy of the class.
+        learning_rate: Of Adam.
+        unroll: See `rladder_keras.RecurrentLadder`.
+
+    Returns:
+        Compiled `keras.Model` from frames `(batch, T, *input_shape)` in [0, 1] to a
+        dictionary of the heads: `"class"`, probabilities after each frame, `(batch, T,
+        classes)`, and `"frame"`, shape of the input.
+
+    Raises:
+        ValueError: If the levels do not fit each other, the frames or the heads; which
+            one does not is named.
+    """
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    if not heads or not set(heads) <= set(HEADS):
+        raise ValueError(f"heads must be some of {HEADS}, not {heads!r}.")
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"input_shape must be (height, width, channels), not {input_shape!r}."
+        )
+    if "class" in heads and not isinstance(levels[-1][0], Softmax):
+        raise ValueError(
+            "the head 'class' needs Level(Softmax(classes)) as the last level."
+        )
+    frames = keras.Input((None, *input_shape), name="frames")
+    ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
+    d = ladder(frames)
+    outputs = {}
+    if "class" in heads:
+        outputs["class"] = layers.Identity(dtype="float32", name="class")(d["top"])
+    if "frame" in heads:
+        outputs["frame"] = pixels(bottom(d), input_shape, name="frame")
+    return compiled(frames, outputs, learning_rate, {"frame": frame_weight})
+
+
+def bottom(outputs):
+    """`d_1`, of which frames are read; a table without decoders is refused."""
+    if "bottom" not in outputs:
+        raise ValueError(
+            "this table has no decoder to predict frames with: give a row one, or "
+            "leave the prediction out."
+        )
+    if len(outputs["bottom"].shape) != 5:
+        raise ValueError(
+            "the lowest decoder of this table gives no map to read frames from: give a "
+            "row below it a decoder too."
+        )
+    return outputs["bottom"]
+
+
+def pixels(d, frame_shape, name):
+    """Read a frame from `d_1`, shape `(batch, T, height, width, channels)`.
+
+    A 1x1 convolution; where `d_1` lies on a coarser grid than the frame, it gives all
+    pixels that a cell of the grid stands for.
+    """
+    *sides, channels = frame_shape
+    grid = d.shape[2:4]
+    if any(side % n for side, n in zip(sides, grid, strict=True)):
+        raise ValueError(
+            f"frames of {sides[0]} x {sides[1]} pixels cannot be read from a grid of "
+            f"{grid[0]} x {grid[1]}: choose sides that the strides below the lowest "
+            "decoder divide."
+        )
+    blocks = [side // n for side, n in zip(sides, grid, strict=True)]
+    coarse = math.prod(blocks) > 1
+    readout = layers.Dense(
+        math.prod(blocks) * channels,
+        "sigmoid",
+        bias_initializer=initializers.Constant(DARK),
+        dtype="float32",
+        name=f"{name}_readout" if coarse else name,
+    )
+    if not coarse:
+        return readout(d)
+    x = layers.Reshape((-1, *grid, *blocks, channels))(readout(d))
+    return layers.Reshape((-1, *frame_shape), name=name)(
+        layers.Permute((1, 2, 4, 3, 5, 6))(x)
+    )
+
+
+def compiled(frames, outputs, learning_rate, weights, **more_losses):
+    """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
+    losses = {"class": class_loss, "frame": frame_loss, **more_losses}
+    metrics = {"class": [error], "frame": [mse]}
+    model = ZooModel(frames, outputs)
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss={name: losses[name] for name in outputs},
+        loss_weights={name: weights.get(name, 1.0) for name in outputs},
+        metrics={name: metrics.get(name) for name in outputs},
+    )
+    return model.make_variables(**{"class": ops.zeros((1,))})
+
+
+@register
+def class_loss(labels, probabilities):
+    """Cross-entropy of the class after the last frame, shape `(batch,)`."""
+    return keras.losses.sparse_categorical_crossentropy(labels, probabilities[:, -1])
+
+
+@register
+def error(labels, probabilities):
+    """1 where the most probable class after the last frame is wrong, else 0."""
+    predicted = ops.argmax(probabilities[:, -1], axis=-1)
+    wrong = ops.not_equal(ops.cast(labels, "int32"), ops.cast(predicted, "int32"))
+    return ops.cast(wrong, "float32")
+
+
+@register
+def frame_loss(frames, predicted):
+    """Squared error of the next frame, summed over pixels, mean over transitions."""
+    return mse(frames, predicted) * math.prod(predicted.shape[2:])
+
+
+@register
+def mse(frames, predicted):
+    """Mean squared error of the next frame, shape `(batch,)`: Table 1 has it in 1e-5.
+
+    The prediction made after frame t is compared with frame t + 1; the last one has
+    nothing to be compared with. A sequence of one frame has no transition and no error.
+    """
+    if frames.shape[1] == 1:
+        return ops.zeros_like(predicted[:, 0, 0, 0, 0])
+    squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
+    return ops.mean(squares, axis=(1, 2, 3, 4))
