@@ -47,6 +47,72 @@ class GroupClasses(layers.Layer):
 
 
 @register
+class PixelMeans(layers.Layer):
+    """Clusters of the pixels of each image by their colour: K-means, no learning.
+
+    The first means are pixels at equal distances in the order of brightness; each
+    iteration is one of Lloyd's.
+
+    Args:
+        groups: Number of clusters, K.
+        iterations: T.
+
+    Call arguments:
+        images: Shape `(batch, H, W, C)`.
+
+    Returns:
+        A dictionary of `"groups"`, `"reconstructions"` and `"cost"`, half the squared
+        distance of a pixel from its mean.
+    """
+
+    def __init__(self, groups, iterations, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.groups = groups
+        self.iterations = iterations
+
+    def call(self, images):
+        _, height, width, channels = images.shape
+        x = ops.reshape(images, (-1, 1, height * width, channels))
+        order = ops.argsort(ops.sum(x[:, 0], axis=-1), axis=-1)
+        first = (np.arange(self.groups) + 0.5) / self.groups * height * width
+        chosen = ops.take(order, first.astype("int32"), axis=1)[..., None]
+        means = ops.take_along_axis(x[:, 0], chosen, axis=1)
+        steps = []
+        for _ in range(self.iterations):
+            distance = ops.sum(ops.square(x - means[:, :, None]), axis=-1)
+            nearest = ops.argmin(distance, axis=1)
+            pi = ops.one_hot(nearest, self.groups, axis=1, dtype="float32")
+            cost = ops.mean(ops.min(distance, axis=1), axis=-1) / 2
+            steps.append((pi, means, cost))
+            total = ops.sum(pi[..., None] * x, axis=2)
+            count = ops.sum(pi, axis=2)[..., None]
+            means = ops.where(count > 0, total / ops.maximum(count, 1), means)
+        pi, means, cost = (ops.stack(s, axis=1) for s in zip(*steps, strict=True))
+        shape = (-1, self.iterations, self.groups)
+        mu = ops.reshape(means, (*shape, 1, 1, channels))
+        grid = (height, width)
+        return {
+            "groups": ops.reshape(pi, (*shape, *grid)),
+            "reconstructions": mu + ops.zeros((1, 1, 1, *grid, 1)),
+            "cost": cost,
+        }
+
+    def compute_output_spec(self, images):
+        batch, *grid, channels = images.shape
+        shape = (batch, self.iterations, self.groups, *grid)
+        shapes = {
+            "groups": shape,
+            "reconstructions": (*shape, channels),
+            "cost": shape[:2],
+        }
+        return {k: keras.KerasTensor(v, "float32") for k, v in shapes.items()}
+
+    def get_config(self):
+        more = {"groups": self.groups, "iterations": self.iterations}
+        return {**super().get_config(), **more}
+
+
+@register
 class GroupingModel(ZooModel):
     """A `ZooModel` that explains its input: `"groups"` and `"class"` have targets."""
 

@@ -115,7 +115,8 @@ def train(
     """Train a model by the protocol, going on from the checkpoint in `folder` if any.
 
     A checkpoint is written after each epoch. A run that was stopped, at any moment, and
-    resumed ends with the same weights as one that was not.
+    resumed ends with the same weights as one that was not. A model that has no weights
+    is done at once.
 
     Args:
         build: Function without arguments that gives the compiled model.
@@ -160,6 +161,8 @@ def train(
                     "more, or choose another folder."
                 )
             progress["done"] = finished(schedule, errors, rates, epochs)
+    if not model.trainable_variables:
+        progress["done"] = True
     while not progress["done"]:
         epoch_started = time.monotonic()
         epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]

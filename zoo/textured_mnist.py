@@ -28,6 +28,7 @@ from zoo.grouping import (
     GroupClasses,
     GroupingModel,
     LastClass,
+    PixelMeans,
     explained,
     own_cost,
 )
@@ -214,8 +215,41 @@ def textured_mnist_convnet(
     return model
 
 
+def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwargs):
+    """K-means clustering of the pixels of an image: a baseline that learns nothing.
+
+    Args:
+        width: Not used: there are no channels.
+        size: Side of the images.
+        groups: Number of clusters.
+        iterations: Of Lloyd's algorithm.
+        **kwargs: Not used: those of models that learn.
+
+    Returns:
+        Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
+    """
+    image = keras.Input((size, size, 1), name="image")
+    outputs = PixelMeans(groups, iterations, name="means")(image)
+    outputs = {name: layers.Identity(name=name)(x) for name, x in outputs.items()}
+    model = GroupingModel(image, outputs)
+    steps = range(iterations)
+    model.compile(
+        loss={"cost": own_cost},
+        metrics={
+            "groups": [AMI(2, t) for t in steps],
+            "cost": [CostAt(t) for t in steps],
+        },
+    )
+    return model
+
+
 TABLE_4 = {
     "RTagger": textured_mnist_rtagger,
     "Tagger": textured_mnist_tagger,
     "ConvNet": textured_mnist_convnet,
+}
+# What grouping must be better than; not in the paper.
+BASELINES = {
+    "RTagger with one iteration": partial(textured_mnist_rtagger, iterations=1),
+    "K-means of pixels": textured_mnist_kmeans,
 }

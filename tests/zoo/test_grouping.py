@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from keras.layers import AveragePooling2D
+from sklearn.cluster import KMeans
 
 from rladder_keras import G1, Conv, ConvG1, ConvLSTMCell, Softmax, TaggerCell
 from zoo import grouping, moving_mnist, textured_mnist
@@ -198,3 +199,22 @@ def test_noise_is_on_the_frames_and_not_on_what_is_to_be_explained():
     noise = model.get_layer("noise")
     assert isinstance(noise, layers.GaussianNoise) and noise.stddev == 0.3
     assert model.get_layer("cost").input[0].shape == (None, 1, 32, 32, 1)
+
+
+def test_kmeans_is_that_of_scikit_learn():
+    """From the same first means, after as many iterations as it takes."""
+    x = np.random.default_rng(0).random((3, 6, 6, 1)).astype("float32")
+    model = textured_mnist.textured_mnist_kmeans(size=6, groups=3, iterations=30)
+    found = model.predict(x, verbose=0)
+    for i, image in enumerate(x.reshape(3, 36, 1)):
+        first = np.sort(image, axis=0)[[6, 18, 30]]
+        expected = KMeans(3, init=first, n_init=1, tol=0).fit(image)
+        groups = found["groups"][i, -1].argmax(axis=0).reshape(36)
+        np.testing.assert_array_equal(groups, expected.labels_)
+        means = found["reconstructions"][i, -1, :, 0, 0]
+        np.testing.assert_allclose(means, expected.cluster_centers_, atol=1e-5)
+        cost = expected.inertia_ / 36 / 2
+        np.testing.assert_allclose(found["cost"][i, -1], cost, rtol=1e-4)
+    y = {"groups": (x[..., 0] > 0.5).astype("int32")}
+    values = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert values["groups_ami_30"] > 0.4

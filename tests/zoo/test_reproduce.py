@@ -134,6 +134,18 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
             "",
             {"error (%), iteration 3"},
         ),
+        (
+            "table-4 --size 24 --textures generated",
+            "K-means of pixels, 50k labelled",
+            "",
+            {f"AMI, iteration {t}" for t in (1, 2, 3)},
+        ),
+        (
+            "table-4 --ladder small --size 32 --textures generated",
+            "RTagger with one iteration, 50k labelled",
+            "small ladder, ",
+            {"AMI, iteration 1", "error (%), iteration 1"},
+        ),
         ("section-4.3 --size 32 --frames 2", "RTagger", "2 frames, ", {"AMI"}),
     ],
 )
