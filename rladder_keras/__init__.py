@@ -11,6 +11,7 @@ from rladder_keras.encoders import (
     Softmax,
     StockCell,
 )
+from rladder_keras.export import export_step
 from rladder_keras.gates import f, gate
 from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
 from rladder_keras.normalization import BatchNormalization
@@ -37,6 +38,7 @@ __all__ = [
     "Softmax",
     "StockCell",
     "TaggerCell",
+    "export_step",
     "f",
     "gate",
     "initial_state",

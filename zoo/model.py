@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from rladder_keras import initial_state, step_model
+from rladder_keras import export_step, initial_state, step_model
 from zoo.data.epochs import EpochDataset
 
 
@@ -92,6 +92,14 @@ class ZooModel(keras.Model):
             # A method, because Keras would take a model for a part of this one.
             self._step = step_model(self.of_steps()).predict_on_batch
         return self._step([frame, state])
+
+    def export_step(self, path, format="onnx", batch_size=1):
+        """Write one iteration as a file for runtimes that have no Keras.
+
+        See `rladder_keras.export_step`.
+        """
+        check_sequences(self)
+        return export_step(self.of_steps(), path, format, batch_size)
 
     def of_steps(self):
         """This model, without outputs that need more than one frame."""
