@@ -11,9 +11,12 @@ when the loop has ended.
 
 import contextlib
 import contextvars
+import copy
 
 import keras
 from keras import layers, ops
+
+from rladder_keras._replicas import mean_over_replicas
 
 _recurrence = contextvars.ContextVar("recurrence", default=None)
 
@@ -29,9 +32,10 @@ class BatchStatistics:
     def __init__(self, iterations):
         self.iterations = iterations
         self.layers = []  # batch normalisations, in the order of their building
-        self.index = None  # int32 tensor of shape (1,): the present iteration
+        # Of the present iteration, see `iteration`:
+        self.index = None  # int32 tensor of shape (1,): which it is
         self.valid = None  # of shape (batch,): 1 for samples that count, 0 for padding
-        self.moments = {}  # layer -> its batch mean and variance in this iteration
+        self.moments = {}  # layer -> its batch mean and variance
 
     @contextlib.contextmanager
     def _open(self):
@@ -45,13 +49,12 @@ class BatchStatistics:
         """Context in which the layers of the recurrence are built."""
         return self._open()
 
-    @contextlib.contextmanager
     def iteration(self, index, valid=None):
-        """Context of one iteration; `collect` gives its batch moments."""
-        self.index, self.valid, self.moments = index, valid, {}
-        with self._open():
-            yield self
-        self.index, self.valid, self.moments = None, None, {}
+        """Context of one iteration; `collect` of what it gives gives batch moments."""
+        # A copy, because replicas of a model go through this at the same time.
+        present = copy.copy(self)
+        present.index, present.valid, present.moments = index, valid, {}
+        return present._open()
 
     def collect(self):
         """What `update` needs to know of this iteration.
@@ -194,13 +197,14 @@ def mean_over_samples(x, valid=None):
     """
     axes = list(range(len(x.shape) - 1))
     if valid is None:
-        return lambda x: ops.mean(x, axis=axes)
+        return lambda x: mean_over_replicas(ops.mean(x, axis=axes))
     valid = ops.cast(valid, x.dtype)[:, None]
-    n = ops.maximum(ops.sum(valid), 1)
+    share = ops.maximum(mean_over_replicas(ops.mean(valid)), 1e-9)
 
     def mean(x):
         sample = ops.mean(x, axis=axes[1:]) if axes[1:] else x
-        return ops.sum(ops.where(valid > 0, sample, 0), axis=0) / n
+        sample = ops.mean(ops.where(valid > 0, sample, 0), axis=0)
+        return mean_over_replicas(sample) / share
 
     return mean
 

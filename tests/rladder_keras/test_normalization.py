@@ -178,9 +178,9 @@ def test_samples_of_padding_count_in_no_batch_moment(rng, shape):
     x[valid == 0] = np.nan
     outputs, moments = [], []
     for samples, mask in ((x, ops.array(valid)), (x[valid == 1], None)):
-        with statistics.iteration(index(0), mask):
+        with statistics.iteration(index(0), mask) as present:
             outputs.append(number(layer(ops.array(samples), training=True)))
-            _, share, collected = statistics.collect()
+            _, share, collected = present.collect()
             moments.append(number(collected))
             assert number(share)[0] == pytest.approx(1 if mask is None else 0.6)
     np.testing.assert_allclose(outputs[0][valid == 1], outputs[1], atol=1e-5)
@@ -191,9 +191,9 @@ def test_samples_of_padding_count_in_no_batch_moment(rng, shape):
 def test_inference_takes_the_row_of_its_iteration_or_the_last(rng, t):
     statistics, (layer,) = recurrence(iterations=3)
     x = rng.normal(0, 1, (4, 2)).astype("float32")
-    with statistics.iteration(index(t)):
+    with statistics.iteration(index(t)) as present:
         y = number(layer(ops.array(x)))
-        assert statistics.collect() == []
+        assert present.collect() == []
     w = reference.weights_of(layer)
     expected = reference.batch_norm(x, w, reference.Iteration(row=t))
     np.testing.assert_allclose(y, expected, atol=1e-5)
@@ -203,10 +203,10 @@ def test_moments_are_collected_in_the_order_of_building_and_assigned_only_after(
     statistics, layers = recurrence(iterations=2, layers=3)
     before = [reference.weights_of(layer) for layer in layers]
     x = rng.normal(0, 1, (3, 4, 2)).astype("float32")
-    with statistics.iteration(index(0)):
+    with statistics.iteration(index(0)) as present:
         for i in (2, 0, 1):
             layers[i](ops.array(x[i]), training=True)
-        t, share, *collected = [number(m) for m in statistics.collect()]
+        t, share, *collected = [number(m) for m in present.collect()]
     assert (t, share) == ([0], [1])
     assert [m.shape for m in collected] == [(1, 2, 2)] * 3
     for i, (mean, variance) in enumerate(m[0] for m in collected):
@@ -222,12 +222,12 @@ def test_two_recurrences_do_not_see_each_other(rng):
     """A ladder inside a step of another one, as two models used one after the other."""
     (outer, (a,)), (inner, (b,)) = recurrence(3), recurrence(2)
     x = ops.array(rng.normal(0, 1, (4, 2)).astype("float32"))
-    with outer.iteration(index(2)):
-        with inner.iteration(index(0)):
+    with outer.iteration(index(2)) as present:
+        with inner.iteration(index(0)) as within:
             b(x, training=True)
-            assert len(inner.collect()) == 3  # index, share and moments
+            assert len(within.collect()) == 3  # index, share and moments
         y = number(a(x))
-        assert outer.collect() == []
+        assert present.collect() == []
     w = reference.weights_of(a)
     expected = reference.batch_norm(number(x), w, reference.Iteration(row=2))
     np.testing.assert_allclose(y, expected, atol=1e-5)
