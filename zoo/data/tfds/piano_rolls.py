@@ -1,0 +1,58 @@
+"""Builder of the corpora of polyphonic music (Section 3.2)."""
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from zoo.data.midi import KEYS
+from zoo.data.music import FILES
+from zoo.data.rolls import piano_rolls
+from zoo.data.tfds.base import Config, DataBuilder, array
+from zoo.data.tfds.citations import MUSIC, PAPER
+
+DESCRIPTION = """
+Polyphonic music as piano rolls: which of the 88 keys of a piano sound in each time step
+(Recurrent Ladder Networks, Section 3.2). Pieces differ in length.
+"""
+
+
+class PianoRollsBuilder(DataBuilder):
+    """`piano_rolls`: the pieces that `zoo.data.load_corpus` gives.
+
+    `zoo.data.rolls.PianoRolls` makes batches of them on all backends:
+
+    ```python
+    source = tfds.data_source("piano_rolls/jsb", split="train")
+    train = PianoRolls([example["roll"] for example in source], window=25, fresh=True)
+    ```
+
+    MIDI files of your own are `Config(name="mine", source="my-midi-files")`.
+    """
+
+    name = "piano_rolls"
+    BUILDER_CONFIGS = [
+        *(
+            Config(name=name, source=name, description=f"{file.title}.")
+            for name, file in FILES.items()
+        ),
+        Config(
+            name="bach",
+            source="bach",
+            description="Chorales of the package music21, which need no download.",
+        ),
+    ]
+    ARGUMENTS = {"step": 0.5, "unit": "quarters", "errors": "raise"}
+
+    def about(self):
+        return {
+            "description": DESCRIPTION,
+            "citation": PAPER + MUSIC,
+            "features": tfds.features.FeaturesDict(
+                {"roll": array((None, KEYS), np.uint8, "1 where a key sounds.")}
+            ),
+        }
+
+    def sets(self, source, **arguments):
+        return piano_rolls(source, verbose=False, **arguments)
+
+    def example(self, data, index):
+        return {"roll": data.pieces[index]}
