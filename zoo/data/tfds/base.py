@@ -25,6 +25,8 @@ class Config(tfds.core.BuilderConfig):
         arguments: Further arguments of that function, those in the `ARGUMENTS` of the
             builder.
 
+    The files go into a folder of that name: other contents need another name.
+
     Example:
 
     ```python
@@ -105,6 +107,24 @@ class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, data):
         for index in range(data.num_sequences):
             yield index, self.example(data, index)
+
+    def _as_dataset(self, split, decoders=None, read_config=None, shuffle_files=False):
+        """`tf.data` of ArrayRecords, which tensorflow-datasets leaves to others."""
+        if self.info.file_format is not tfds.core.FileFormat.ARRAY_RECORD:
+            return super()._as_dataset(split, decoders, read_config, shuffle_files)
+        import tensorflow as tf
+
+        source = self.as_data_source(split, decoders=decoders)
+        n, seed = len(source), read_config.shuffle_seed if read_config else None
+
+        def read():
+            rng = np.random.default_rng(seed)
+            for index in rng.permutation(n) if shuffle_files else range(n):
+                yield source[index]
+
+        specification = self.info.features.get_tensor_spec()
+        examples = tf.data.Dataset.from_generator(read, output_signature=specification)
+        return examples.apply(tf.data.experimental.assert_cardinality(n))
 
 
 @contextlib.contextmanager
