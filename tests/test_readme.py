@@ -11,6 +11,7 @@ import pytest
 import zoo
 from zoo.data.music import Corpus
 from zoo.data.rolls import piano_rolls
+from zoo.data.tfds import Config, OccludedMNISTBuilder
 from zoo.occluded_mnist import small_table
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,13 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     monkeypatch.setattr(zoo.data, "textured_mnist", textures)
     monkeypatch.setattr(zoo, "textured_mnist_rtagger", narrow_tagger)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
+    config = Config(
+        name="sklearn",
+        source="sklearn",
+        arguments={"sequences": 20, "evaluation_sequences": 1},
+    )
+    monkeypatch.setattr(OccludedMNISTBuilder, "BUILDER_CONFIGS", [config])
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
     np.save(tmp_path / "videos.npy", rng.random((20, 12, 8, 8, 1)))
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -107,7 +108,7 @@ def test_tfds_load_feeds_fit(build):
         strict=True,
     ):
         same(batch, expected)
-    model = zoo.occluded_mnist_rladder(0.1, table=small_table, iterations=3)
+    model = zoo.occluded_mnist_rladder(0.1, table=small_table)
     history = model.fit(examples.batch(2), verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
@@ -217,29 +218,43 @@ class Without(PathFinder):
         return None if hidden else super().find_spec(name, path, target)
 
 sys.meta_path[:] = [Without if f is PathFinder else f for f in sys.meta_path]
-from tensorflow_datasets.scripts.cli import main
 import tensorflow_datasets as tfds
 import zoo.data.tfds
 
 arguments = {"sequences": 3, "evaluation_sequences": 2}
 few = zoo.data.tfds.Config(name="sklearn", source="sklearn", arguments=arguments)
 zoo.data.tfds.OccludedMNISTBuilder.BUILDER_CONFIGS = [few]
-command = f"build occluded_mnist/sklearn --imports zoo.data.tfds --data_dir {sys.argv[1]}"
-main.main(main._parse_flags(["tfds", *command.split()]))
-source = tfds.data_source("occluded_mnist/sklearn", split="train", data_dir=sys.argv[1])
+folder = sys.argv[1]
+source = tfds.data_source("occluded_mnist/sklearn", split="train", data_dir=folder)
 x, y = zoo.data.tfds.Batches(source, 3)[0]
 assert x.shape == (3, 5, 32, 32, 1) and list(y) == ["class", "frame", "probe"]
 assert "tensorflow" not in sys.modules
 """
 
 
-def test_builds_and_reads_without_tensorflow(tmp_path):
-    backend = keras.backend.backend()
-    backend = "torch" if backend == "tensorflow" else backend
+def python(*arguments, **environment):
+    """Runs it in a process of its own, in the repository."""
     run = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.getcwd()},
+        [sys.executable, *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": ".", **environment},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs another")
+def test_builds_and_reads_without_tensorflow(tmp_path):
+    python("-c", WITHOUT_TENSORFLOW, tmp_path)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow")
+def test_builds_from_the_shell(tmp_path):
+    tool = ["-m", "tensorflow_datasets.scripts.cli.main", "build"]
+    few = ["--max_examples_per_split", 2, "--data_dir", tmp_path]
+    python(*tool, "occluded_mnist/sklearn", "--imports", "zoo.data.tfds", *few)
+    source = tfds.data_source(
+        "occluded_mnist/sklearn", split="validation", data_dir=tmp_path, download=False
+    )
+    assert len(source) == 2
