@@ -18,6 +18,7 @@ from zoo.occluded_mnist import small_table
 tfds = pytest.importorskip("tensorflow_datasets")
 
 from zoo.data.tfds import Batches, Config, PianoRollsBuilder  # noqa: E402
+from zoo.data.tfds.__main__ import main  # noqa: E402
 from zoo.data.tfds.base import local_data  # noqa: E402
 
 FEW = {"sequences": 6, "evaluation_sequences": 4}
@@ -108,8 +109,8 @@ def test_tfds_load_feeds_fit(build):
         strict=True,
     ):
         same(batch, expected)
-    model = zoo.occluded_mnist_rladder(0.1, table=small_table)
-    history = model.fit(examples.batch(2), verbose=0)
+    model = zoo.occluded_mnist_temporal_baseline(0.1, table=small_table)
+    history = model.fit(examples.batch(2), shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
 
@@ -220,41 +221,40 @@ class Without(PathFinder):
 sys.meta_path[:] = [Without if f is PathFinder else f for f in sys.meta_path]
 import tensorflow_datasets as tfds
 import zoo.data.tfds
+from zoo.data.tfds.__main__ import main
 
 arguments = {"sequences": 3, "evaluation_sequences": 2}
 few = zoo.data.tfds.Config(name="sklearn", source="sklearn", arguments=arguments)
 zoo.data.tfds.OccludedMNISTBuilder.BUILDER_CONFIGS = [few]
 folder = sys.argv[1]
-source = tfds.data_source("occluded_mnist/sklearn", split="train", data_dir=folder)
+main(["occluded_mnist/sklearn", "--data_dir", folder])
+source = tfds.data_source(
+    "occluded_mnist/sklearn", split="train", data_dir=folder, download=False
+)
 x, y = zoo.data.tfds.Batches(source, 3)[0]
 assert x.shape == (3, 5, 32, 32, 1) and list(y) == ["class", "frame", "probe"]
 assert "tensorflow" not in sys.modules
 """
 
 
-def python(*arguments, **environment):
-    """Runs it in a process of its own, in the repository."""
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs another")
+def test_builds_and_reads_without_tensorflow(tmp_path):
     run = subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(tmp_path)],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": ".", **environment},
+        env={**os.environ, "PYTHONPATH": "."},
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="needs another")
-def test_builds_and_reads_without_tensorflow(tmp_path):
-    python("-c", WITHOUT_TENSORFLOW, tmp_path)
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs TensorFlow")
-def test_builds_from_the_shell(tmp_path):
-    tool = ["-m", "tensorflow_datasets.scripts.cli.main", "build"]
-    few = ["--max_examples_per_split", 2, "--data_dir", tmp_path]
-    python(*tool, "occluded_mnist/sklearn", "--imports", "zoo.data.tfds", *few)
-    source = tfds.data_source(
-        "occluded_mnist/sklearn", split="validation", data_dir=tmp_path, download=False
-    )
-    assert len(source) == 2
+def test_command_names_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLADDER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "brodatz").mkdir()
+    (tmp_path / "mnist.npz").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match="error: .*mnist.npz cannot be read"):
+        main(["textured_mnist/mnist_brodatz", "--data_dir", str(tmp_path)])
+    with pytest.raises(SystemExit, match="error: .*noise"):
+        main(["occluded_mnist/noise", "--data_dir", str(tmp_path)])

@@ -13,10 +13,10 @@ Importing this package makes them known to `tfds.load`, `tfds.data_source` and
 Files are ArrayRecords: they are written and read without TensorFlow. `tfds.load` needs
 TensorFlow, `tfds.data_source` does not.
 
-From a shell, which needs TensorFlow again:
-`tfds build occluded_mnist/sklearn --imports zoo.data.tfds`. Local files are looked for
-in the folder given by `--manual_dir`, if it has any of them, else in the folder that
-`$RLADDER_DATA_DIR` names.
+From a shell: `python -m zoo.data.tfds occluded_mnist/sklearn`. (`tfds build` takes
+`--imports zoo.data.tfds`; it needs TensorFlow and Apache Beam.) Local files are looked
+for in the folder given by `--manual_dir`, if it has any of them, else in the folder
+that `$RLADDER_DATA_DIR` names.
 """
 
 try:
