@@ -38,6 +38,8 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     monkeypatch.setattr(zoo.data, "textured_mnist", textures)
     monkeypatch.setattr(zoo, "textured_mnist_rtagger", narrow_tagger)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
+    baseline = partial(zoo.occluded_mnist_temporal_baseline, 0.1, table=small_table)
+    monkeypatch.setattr(zoo, "occluded_mnist_temporal_baseline", baseline)
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
     config = Config(
         name="sklearn",
