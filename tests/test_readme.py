@@ -44,7 +44,7 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     config = Config(
         name="sklearn",
         source="sklearn",
-        arguments={"sequences": 20, "evaluation_sequences": 1},
+        arguments={"frames": 2, "sequences": 20, "evaluation_sequences": 1},
     )
     monkeypatch.setattr(OccludedMNISTBuilder, "BUILDER_CONFIGS", [config])
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
