@@ -157,17 +157,6 @@ def own_cost(_, cost):
 
 
 @register
-class LastClass(keras.losses.Loss):
-    """Cross-entropy of the class after the last iteration, over labelled samples."""
-
-    def __init__(self, reduction="mean_with_sample_weight", name="last_class", **k):
-        super().__init__(name=name, reduction=reduction, **k)
-
-    def call(self, labels, probabilities):
-        return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
-
-
-@register
 class CostAt(keras.metrics.Mean):
     """Mean of the cost at one iteration, from 0."""
 

@@ -27,13 +27,13 @@ from zoo.grouping import (
     CostAt,
     GroupClasses,
     GroupingModel,
-    LastClass,
     PixelMeans,
     explained,
     own_cost,
 )
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
+from zoo.videos import LastClass
 
 CLASSES = 10
 CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger

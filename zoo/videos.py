@@ -127,22 +127,31 @@ def pixels(d, frame_shape, name):
 
 def compiled(frames, outputs, learning_rate, weights, **more_losses):
     """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
-    losses = {"class": class_loss, "frame": frame_loss, **more_losses}
-    metrics = {"class": [error], "frame": [mse]}
+    losses = {"class": LastClass(), "frame": frame_loss, **more_losses}
     model = ZooModel(frames, outputs)
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={name: losses[name] for name in outputs},
         loss_weights={name: weights.get(name, 1.0) for name in outputs},
-        metrics={name: metrics.get(name) for name in outputs},
+        metrics={"frame": [mse]} if "frame" in outputs else None,
+        # A class without a label is not counted: its weight is 0.
+        weighted_metrics={"class": [error]} if "class" in outputs else None,
     )
     return model.make_variables(**{"class": ops.zeros((1,))})
 
 
 @register
-def class_loss(labels, probabilities):
-    """Cross-entropy of the class after the last frame, shape `(batch,)`."""
-    return keras.losses.sparse_categorical_crossentropy(labels, probabilities[:, -1])
+class LastClass(keras.losses.Loss):
+    """Cross-entropy of the class after the last frame or iteration.
+
+    Its mean is over the samples whose weight is not 0: those with a label.
+    """
+
+    def __init__(self, reduction="mean_with_sample_weight", name="last_class", **k):
+        super().__init__(name=name, reduction=reduction, **k)
+
+    def call(self, labels, probabilities):
+        return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
 
 
 @register

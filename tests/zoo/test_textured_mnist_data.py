@@ -12,7 +12,6 @@ from zoo.data.digits import Digits, Split
 from zoo.data.textured_mnist import (
     Crops,
     TexturedMNIST,
-    balanced,
     cut,
     draw_crops,
     textured_mnist,
@@ -387,7 +386,7 @@ def test_bad_arguments_of_batches():
         ({"labelled": range(30), "fresh": True}, "All 30 digits are labelled"),
         (
             {"labelled": [3], "fresh": True, "batch_size": 5},
-            "`batch_size` must be even",
+            "a `batch_size` that is a multiple of 2",
         ),
         ({"textures": textures[:1]}, "Two or more textures of shape"),
         ({"textures": textures * 255}, "Textures with values from 0 to 1"),
@@ -405,23 +404,6 @@ def test_bad_arguments_of_batches():
 
 
 # Labels
-
-
-def test_balanced():
-    labels = make_digits(200).labels
-    chosen = balanced(labels, 50, 3)
-    assert len(set(chosen)) == 50
-    assert (np.bincount(labels[chosen]) == 5).all()
-    np.testing.assert_array_equal(chosen, balanced(labels, 50, 3))
-    assert not np.array_equal(chosen, balanced(labels, 50, 4))
-    assert balanced(labels, 0, 3).shape == (0,)
-    for count, message in [
-        (55, "`labelled` must be a multiple of 10, as many of each class"),
-        (-10, "`labelled` must be an integer of at least 0"),
-        (210, "only 20 digits of class 0, and `labelled=210` takes 21"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            balanced(labels, count, 3)
 
 
 def test_half_of_each_batch_is_labelled():

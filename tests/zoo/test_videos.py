@@ -17,7 +17,7 @@ def test_class_is_scored_after_the_last_frame_only():
     probabilities[:, 2, 7] = 0.55
     labels, probabilities = map(ops.convert_to_tensor, ([7, 1], probabilities))
     np.testing.assert_allclose(videos.error(labels, probabilities), [0, 1])
-    loss = videos.class_loss(labels, probabilities)
+    loss = videos.LastClass(reduction=None)(labels, probabilities)
     np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.data.digits import Digits, Split, load_digits
 from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.labels import balanced, check_labelled, cycle, mixed, places
 from zoo.data.occluded_mnist import (
     BAR,
     GAP,
@@ -34,6 +35,10 @@ class OccludedMNIST(EpochDataset):
     temporal reconstruction at the last frame, shape `(B, 1, 32, 32, 1)`, and `y` has
     `"class"` only.
 
+    With `labelled` a batch is `(x, y, weight)`: `weight["class"]`, `float32` of shape
+    `(B,)`, is 1 where the label may be used and 0 where it may not. The same part of
+    each batch is labelled, and the labelled digits are used again and again.
+
     What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
     not depend on which batches were asked for before, or on the size of the batches.
     With `fresh=True` each epoch has an order and trajectories of its own, and a last
@@ -56,6 +61,10 @@ class OccludedMNIST(EpochDataset):
         phase: Where the bars begin, see `zoo.data.occluded_mnist`.
         random_bounce: Whether a bounce draws a new velocity.
         inputs: `"frames"` or `"reconstruction"`.
+        labelled: Indices of the digits whose labels may be used, or `None` for all.
+            Only with `fresh=True`.
+        labelled_share: Labelled part of each batch, above 0 and up to 1. With 1 the
+            digits without a label are left out.
         digits_name: Which digits these are.
 
     Attributes:
@@ -88,6 +97,8 @@ class OccludedMNIST(EpochDataset):
         phase: int = 2,
         random_bounce: bool = False,
         inputs: str = "frames",
+        labelled: np.ndarray | None = None,
+        labelled_share: float = 0.5,
         digits_name: str = "digits",
     ):
         super().__init__()
@@ -109,6 +120,11 @@ class OccludedMNIST(EpochDataset):
                 "training leaves out batches that are not full: choose a smaller "
                 "`batch_size` or more `sequences`."
             )
+        self._share = None
+        if labelled is not None:
+            labelled, self._share = check_labelled(
+                labelled, len(images), batch_size, fresh, labelled_share
+            )
         self.images = images
         self.labels = labels
         self.batch_size = batch_size
@@ -119,6 +135,7 @@ class OccludedMNIST(EpochDataset):
         self.phase = phase
         self.random_bounce = random_bounce
         self.inputs = inputs
+        self.labelled = labelled
         self.digits_name = digits_name
         self._sequences = sequences
         self._drawn = (None, None)
@@ -128,12 +145,15 @@ class OccludedMNIST(EpochDataset):
 
     def batch(self, index: int):
         sequences = self.sequences(index)
+        y = {"class": sequences.labels}
         if self.inputs == "reconstruction":
             x = sequences.reconstruction[:, -1:]
-            return x, {"class": sequences.labels}
-        x = sequences.frames
-        y = {"class": sequences.labels, "frame": x, "probe": sequences.unoccluded}
-        return x, y
+        else:
+            x = sequences.frames
+            y |= {"frame": x, "probe": sequences.unoccluded}
+        if self.labelled is None:
+            return x, y
+        return x, y, {"class": places(len(x), self._share).astype(np.float32)}
 
     def sequences(self, index: int) -> Sequences:
         """All there is to know about a batch of this epoch.
@@ -171,11 +191,12 @@ class OccludedMNIST(EpochDataset):
         if drawn_epoch != epoch:
             n, sequences = len(self.images), self._sequences
             rng = np.random.default_rng([self.seed, epoch])
-            if self.fresh:
-                rounds = -(-sequences // n)
-                order = np.concatenate([rng.permutation(n) for _ in range(rounds)])
-            else:
+            if not self.fresh:
                 order = np.arange(sequences) * n // sequences
+            elif self.labelled is None:
+                order = cycle(np.arange(n), sequences, rng)
+            else:
+                order = mixed(n, self.labelled, self._share, sequences, rng)
             flights = trajectories(
                 sequences, rng, frames=self.frames, random_bounce=self.random_bounce
             )
@@ -196,6 +217,8 @@ def occluded_mnist(
     phase: int = 2,
     random_bounce: bool = False,
     inputs: str = "frames",
+    labelled: int | None = None,
+    labelled_share: float = 0.5,
     merge_validation: bool = False,
     verbose: bool = True,
 ) -> tuple[OccludedMNIST, OccludedMNIST, OccludedMNIST]:
@@ -206,8 +229,8 @@ def occluded_mnist(
             else the digits of scikit-learn), or what it returns.
         batch_size: Number of sequences in a batch.
         frames: Number of frames in a sequence.
-        seed: Seed of the training sequences. The validation and the test sequences are
-            always the same ones.
+        seed: Seed of the training sequences and of which digits are labelled. The
+            validation and the test sequences are always the same ones.
         sequences: Number of training sequences in an epoch, by default one for each
             digit. Each epoch draws digits and trajectories anew.
         evaluation_sequences: Number of sequences in the validation set and in the test
@@ -216,8 +239,14 @@ def occluded_mnist(
         phase: Where the bars begin, see `zoo.data.occluded_mnist`.
         random_bounce: Whether a bounce draws a new velocity.
         inputs: `"frames"`, or `"reconstruction"` for the static classifier.
+        labelled: Number of labelled training digits, as many of each class; Table 2 has
+            1,000. Then a weight says which samples of a training batch are labelled,
+            see `OccludedMNIST`. By default all are; with 0 none is.
+        labelled_share: Labelled part of each training batch, above 0 and up to 1. With
+            1 the digits without a label are left out.
         merge_validation: Whether the digits of the validation set are in the training
-            set too, as in the second phase of the protocol of Appendix D.1.
+            set too, as in the second phase of the protocol of Appendix D.1. The
+            labelled ones are the same with and without them.
         verbose: Whether to print which digits are used, and how many.
 
     Returns:
@@ -235,6 +264,10 @@ def occluded_mnist(
     """
     if not isinstance(digits, Digits):
         digits = load_digits(digits)
+    check_integer("seed", seed, 0)
+    indices = None
+    if labelled is not None:
+        indices = balanced(digits.train.labels, labelled, seed)
     train = digits.train
     if merge_validation:
         pairs = zip(digits.train, digits.valid, strict=True)
@@ -251,7 +284,15 @@ def occluded_mnist(
         check_integer("evaluation_sequences", evaluation_sequences, 1)
     evaluation = {"sequences": evaluation_sequences, **common}
     sets = (
-        OccludedMNIST(*train, seed=seed, fresh=True, sequences=sequences, **common),
+        OccludedMNIST(
+            *train,
+            seed=seed,
+            fresh=True,
+            sequences=sequences,
+            labelled=indices,
+            labelled_share=labelled_share,
+            **common,
+        ),
         OccludedMNIST(*digits.valid, seed=VALID_SEED, **evaluation),
         OccludedMNIST(*digits.test, seed=TEST_SEED, **evaluation),
     )
@@ -259,5 +300,6 @@ def occluded_mnist(
         counts = "training {:,}, validation {:,}, test {:,}".format(
             *(data.num_sequences for data in sets)
         )
-        print(f"Occluded Moving MNIST from {digits.name}: {counts} sequences.")
+        labels = "" if labelled is None else f", labelled digits {labelled:,}"
+        print(f"Occluded Moving MNIST from {digits.name}: {counts} sequences{labels}.")
     return sets

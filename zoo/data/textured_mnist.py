@@ -26,10 +26,10 @@ import numpy as np
 from zoo.data.batches import TEST_SEED, VALID_SEED
 from zoo.data.digits import Digits, Split, check_digits, load_digits, resample
 from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.labels import balanced, check_labelled, cycle, mixed, places
 from zoo.data.textures import SMALLEST, Textures, load_textures
 
 SCALES = (0.5, 1.5)
-CLASSES = 10
 SIDE = 28  # of the digits of MNIST
 
 
@@ -160,8 +160,11 @@ class TexturedMNIST(EpochDataset):
                 "training leaves out batches that are not full: choose a smaller "
                 "`batch_size` or more `sequences`."
             )
+        self._share = None
         if labelled is not None:
-            labelled = check_labelled(labelled, len(images), batch_size, fresh)
+            labelled, self._share = check_labelled(
+                labelled, len(images), batch_size, fresh
+            )
         self.images = images
         self.labels = labels
         self.textures = textures
@@ -185,9 +188,7 @@ class TexturedMNIST(EpochDataset):
         y = {"class": samples.labels, "groups": samples.masks.astype(np.int32)}
         if self.labelled is None:
             return x, y
-        weight = np.zeros(len(x), np.float32)
-        if len(self.labelled):
-            weight[::2] = 1
+        weight = places(len(x), self._share).astype(np.float32)
         return x, y, {"class": weight}
 
     def samples(self, index: int) -> Samples:
@@ -235,53 +236,9 @@ class TexturedMNIST(EpochDataset):
         n, sequences = len(self.images), self._sequences
         if not self.fresh:
             return np.arange(sequences) * n // sequences
-        if self.labelled is None or len(self.labelled) == 0:
+        if self.labelled is None:
             return cycle(np.arange(n), sequences, rng)
-        order = np.empty(sequences, np.int64)
-        others = np.setdiff1d(np.arange(n), self.labelled)
-        order[::2] = cycle(self.labelled, -(-sequences // 2), rng)
-        order[1::2] = cycle(others, sequences // 2, rng)
-        return order
-
-
-def cycle(items, count, rng):
-    """That many items: all in a random order, then all in another one, and so on."""
-    rounds = -(-count // len(items))
-    return np.concatenate([rng.permutation(items) for _ in range(rounds)])[:count]
-
-
-def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Draws digits whose labels are used, as many of each class.
-
-    Args:
-        labels: Integers from 0 to 9, shape `(n,)`.
-        count: How many are drawn, a multiple of 10; may be 0.
-        seed: Integer, at least 0. It alone decides which ones.
-
-    Returns:
-        Indices in ascending order, shape `(count,)`.
-
-    Raises:
-        ValueError: If a class has fewer digits, or `count` is not as above.
-    """
-    check_integer("labelled", count, 0)
-    if count % CLASSES:
-        raise ValueError(
-            f"`labelled` must be a multiple of {CLASSES}, as many of each class, and "
-            f"it is {count}."
-        )
-    rng = np.random.default_rng(seed)
-    each = count // CLASSES
-    chosen = []
-    for label in range(CLASSES):
-        where = rng.permutation(np.flatnonzero(labels == label))
-        if len(where) < each:
-            raise ValueError(
-                f"There are only {len(where)} digits of class {label}, and "
-                f"`labelled={count}` takes {each}: choose a smaller number."
-            )
-        chosen.append(where[:each])
-    return np.sort(np.concatenate(chosen))
+        return mixed(n, self.labelled, self._share, sequences, rng)
 
 
 def draw_crops(n: int, textures: int, rng: np.random.Generator) -> Crops:
@@ -489,31 +446,3 @@ def check_textures(textures: np.ndarray, size: int) -> np.ndarray:
             f"{textures.min()} to {textures.max()}."
         )
     return np.ascontiguousarray(textures, np.float32)
-
-
-def check_labelled(
-    labelled: np.ndarray, n: int, batch_size: int, fresh: bool
-) -> np.ndarray:
-    """The indices of labelled digits as integers, or a `ValueError`."""
-    labelled = np.asarray(labelled)
-    if labelled.size == 0:
-        return np.empty(0, np.int64)
-    valid = labelled.ndim == 1 and labelled.dtype.kind in "iu"
-    if not valid or labelled.min() < 0 or labelled.max() >= n:
-        raise ValueError(
-            f"`labelled` must be a list of indices from 0 to {n - 1}, or None for all."
-        )
-    labelled = np.unique(labelled)
-    if not fresh:
-        raise ValueError("`labelled` is for training: use it with `fresh=True`.")
-    if len(labelled) == n:
-        raise ValueError(
-            f"All {n} digits are labelled, which leaves none without: choose fewer, "
-            "or `labelled=None`."
-        )
-    if batch_size % 2:
-        raise ValueError(
-            "`batch_size` must be even for half of a batch to be labelled, and it is "
-            f"{batch_size}."
-        )
-    return labelled
