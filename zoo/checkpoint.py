@@ -24,7 +24,8 @@ def save(folder, model, progress):
 
     Args:
         folder: Where the run keeps its files.
-        model: Compiled `keras.Model`. Its weights and its optimiser's are saved.
+        model: Compiled `keras.Model`. Its weights, the states of its random numbers and
+            its optimiser's variables are saved.
         progress: What else the run must know to go on: anything that JSON can hold.
     """
     folder = Path(folder)
@@ -86,10 +87,15 @@ def complete(folder):
 
 
 def variables(model):
-    """Variables of a model and of its optimiser, by name."""
+    """Variables of a model, its random numbers and its optimiser, by name."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    groups = {"model": model.weights, "optimizer": model.optimizer.variables}
+    known = {id(v) for v in model.weights}
+    groups = {
+        "model": model.weights,
+        "seed": [v for v in model.variables if id(v) not in known],
+        "optimizer": model.optimizer.variables,
+    }
     return {f"{k}-{i:04d}": v for k, vs in groups.items() for i, v in enumerate(vs)}
 
 

@@ -17,16 +17,22 @@ class ZooModel(keras.Model):
     """
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        y, weights = self._targets(y, y_pred), self._weights(sample_weight, y_pred)
+        y, weights = self.arranged(y, sample_weight, y_pred)
         return super().compute_loss(x, y, y_pred, weights, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        y, weights = self._targets(y, y_pred), self._weights(sample_weight, y_pred)
+        y, weights = self.arranged(y, sample_weight, y_pred)
         return super().compute_metrics(x, y, y_pred, weights)
 
+    def arranged(self, y, sample_weight, y_pred):
+        """Targets and sample weights of the outputs that there are."""
+        return self._targets(y, y_pred), self._weights(sample_weight, y_pred)
+
     def get_metrics_result(self):
+        return self.by_output(super().get_metrics_result())
+
+    def by_output(self, logs):
         """Metrics by the names `"class_error"`, ... also where there is one output."""
-        logs = super().get_metrics_result()
         if len(self.output_names) > 1:
             return logs
         (name,) = self.output_names
@@ -62,13 +68,8 @@ class ZooModel(keras.Model):
         Returns:
             The model.
         """
-        self.optimizer.build(self.trainable_variables)
         outputs = {k: ops.zeros((1, 2, *x.shape[2:])) for k, x in self.output.items()}
-        targets = {**outputs, **targets}
-        self.compute_loss(None, targets, outputs)
-        self.compute_metrics(None, targets, outputs)
-        self.reset_metrics()
-        return self
+        return make_variables(self, {**outputs, **targets}, outputs)
 
     def init_state(self, batch_size=1):
         """State before the first frame: see `step`."""
@@ -157,6 +158,15 @@ class ZooModel(keras.Model):
     def predict(self, x, *args, **kwargs):
         self.check_inputs(first_batch(x))
         return super().predict(x, *args, **kwargs)
+
+
+def make_variables(model, targets, outputs):
+    """See `ZooModel.make_variables`; `outputs` are what the model may give."""
+    model.optimizer.build(model.trainable_variables)
+    model.compute_loss(None, targets, outputs)
+    model.compute_metrics(None, targets, outputs)
+    model.reset_metrics()
+    return model
 
 
 def first_batch(x):
