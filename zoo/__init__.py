@@ -2,6 +2,7 @@
 
 from rladder_keras import __version__
 from zoo import data, music, show
+from zoo.mean_teacher import MeanTeacher
 from zoo.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger
 from zoo.music import (
     polyphonic_music_frequency,
@@ -24,6 +25,7 @@ from zoo.textured_mnist import (
 from zoo.videos import rladder
 
 __all__ = [
+    "MeanTeacher",
     "__version__",
     "data",
     "hypermodel",

@@ -17,6 +17,7 @@ from zoo.files import write_whole
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
     "table-1": "Table 1: Occluded Moving MNIST",
+    "table-2": "Table 2: Occluded Moving MNIST with few labels",
     "table-3": "Table 3: polyphonic music, negative log-likelihood (nats per step)",
     "table-4": "Table 4: textured MNIST",
     "section-4.3": "Section 4.3: Moving MNIST",
@@ -136,7 +137,7 @@ def figure(runs, row, metric):
 
 def seconds(runs, row):
     spent = {
-        (line["backend"], line["seed"]): float(line["seconds"])
+        (line["backend"], line["seed"], line["metric"]): float(line["seconds"])
         for line in runs
         if line["row"] == row
     }

@@ -101,6 +101,8 @@ def reproduce(args, row):
     place = [slug(row), f"seed-{args.seed}"]
     if "dataset" in args:
         place.insert(0, args.dataset)
+    if "column" in args:
+        place.insert(0, slug(args.column))
     folder = args.out or Path("runs", args.table, *place)
     if args.row == "all" and args.out:
         if (args.out / "run.json").exists():
@@ -112,15 +114,16 @@ def reproduce(args, row):
     claim(folder, identify(args, row), args.resume)
     over = (checkpoint.progress(folder) or {"epoch": 0})["epoch"]
     how = f"goes on after epoch {over}" if over else "starts"
+    cell = f"{row}, {args.column}" if "column" in args else row
     print(
-        f"{args.table}, {row}, seed {args.seed}: {size(args)}, {how}, in {folder}",
+        f"{args.table}, {cell}, seed {args.seed}: {size(args)}, {how}, in {folder}",
         flush=True,
     )
     model, progress = protocol.train(
         experiment.build(args, row, train),
         (train, valid),
         merged,
-        experiment.steer(row),
+        experiment.steer(args, row),
         folder,
         seed=args.seed,
         schedule=experiment.schedule,

@@ -1,6 +1,8 @@
 """The protocol of Appendix D.1, stopping and resuming, and the files of results."""
 
 import csv
+import json
+import shutil
 from functools import partial
 from types import SimpleNamespace
 
@@ -164,6 +166,76 @@ def test_grouping_is_reproduced(tmp_path, table, row, more, figures):
     size = table.split("--size ")[1].split()[0]
     assert lines[0]["size"].startswith(f"reduced: size {size}, {more}width 0.1")
     assert "training set only" not in lines[0]["size"]
+
+
+def few_labels(tmp_path, column, *more, out="run", row="Optimal"):
+    (row,) = (r for r in EXPERIMENTS["table-2"].rows if r.startswith(row))
+    command = (
+        f"table-2 --ladder small --width 0.1 --epochs 2 --sequences 20 --batch-size 10 "
+        f"--labelled 50 --ramp 3 --digits sklearn --verbose 0 "
+        f"--out {tmp_path / out} --runs {tmp_path / 'runs'}"
+    ).split() + ["--column", column, "--row", row, *more]
+    args = reproduce.arguments(command)
+    return reproduce.reproduce(args, row)
+
+
+def test_few_labels_are_reproduced_in_all_columns(tmp_path):
+    for i, column in enumerate(("1k labelled", "1k + 59k, MT")):
+        few_labels(tmp_path, column, "--phases", "1", out=f"{i}")
+    with open(tmp_path / "runs") as file:
+        lines = list(csv.DictReader(file))
+    names = ["1k labelled", "1k + 59k", "1k + 59k, MT", "1k + 59k, MT, student"]
+    assert [line["metric"] for line in lines] == [f"error (%), {n}" for n in names]
+    # A model without a task for unlabelled samples is the same with and without them.
+    assert lines[0]["value"] == lines[1]["value"]
+    assert lines[0]["size"].startswith("reduced: 50 labels, ramp of 3 steps, small")
+
+
+def test_few_labels_make_data_of_their_column():
+    experiment = EXPERIMENTS["table-2"]
+    common = "--digits sklearn --labelled 50 --sequences 20 --batch-size 10".split()
+    for column, row, labelled in (
+        ("1k labelled", "RLadder", 10),
+        ("1k + 59k", "RLadder", 5),
+        ("1k + 59k", "Temporal baseline", 10),
+        ("1k + 59k, MT", "Temporal baseline", 5),
+    ):
+        args = ["table-2", "--row", row, "--column", column, *common]
+        args = reproduce.arguments(args)
+        for data in experiment.data(args, row)[::2]:
+            assert data[0][2]["class"].sum() == labelled
+        metric = "teacher_class_error" if "MT" in column else "class_error"
+        assert experiment.steer(args, row) == metric
+
+
+def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
+    column = "1k + 59k, MT"
+    short = ("--phases", "1", "--time-budget", "0")
+    whole, _ = few_labels(tmp_path, column, *short[:2], out="whole")
+    _, progress = few_labels(tmp_path, column, *short, out="parts")
+    assert not progress["done"]
+    part, progress = few_labels(tmp_path, column, *short, "--resume", out="parts")
+    assert progress["done"]
+    for a, b in zip(weights(whole), weights(part), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert int(ops.convert_to_numpy(part.steps.value)) == 4
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="runs of its own")
+@pytest.mark.parametrize("row", ["rladder", "hierarchical-rnn-encoder-only"])
+def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
+    name = f"{row}-seed-0"
+    shutil.copytree(report.RESULTS / "checkpoints" / name, tmp_path / name)
+    identity = json.loads((tmp_path / name / "run.json").read_text())
+    epoch = checkpoint.progress(tmp_path / name)["epoch"]
+    command = (
+        f"table-1 --ladder small --batch-size 10 --phases 1 --epochs {epoch} --resume "
+        f"--out {tmp_path / name} --runs {tmp_path / 'runs'}"
+    )
+    args = reproduce.arguments([*command.split(), "--row", identity["row"]])
+    _, progress = reproduce.reproduce(args, args.row)
+    assert progress["done"] and progress["epoch"] == epoch
+    assert f"goes on after epoch {epoch}" in capsys.readouterr().out
 
 
 def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
