@@ -23,12 +23,15 @@ from zoo.textured_mnist import (
     textured_mnist_tagger,
 )
 from zoo.videos import rladder
+from zoo.weights import list_models, list_weights
 
 __all__ = [
     "MeanTeacher",
     "__version__",
     "data",
     "hypermodel",
+    "list_models",
+    "list_weights",
     "moving_mnist_rtagger",
     "moving_mnist_tagger",
     "music",

@@ -13,6 +13,7 @@ import keras
 from rladder_keras import Conv, ConvG1, ConvLSTMCell, Level, TaggerCell
 from zoo.grouping import AMI, CostAt, GroupingModel, explained, own_cost
 from zoo.occluded_mnist import channels
+from zoo.weights import takes_weights
 
 FRAMES = 20
 BatchLSTMCell = partial(ConvLSTMCell, normalization="batch")
@@ -37,6 +38,7 @@ def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
     ]  # fmt: on
 
 
+@takes_weights
 def moving_mnist_rtagger(
     width=1.0,
     *,
@@ -94,6 +96,7 @@ def moving_mnist_rtagger(
     return model
 
 
+@takes_weights
 def moving_mnist_tagger(width=1.0, *, table=table_of_motion, **kwargs):
     """The Tagger for comparison: no recurrent rows, no feedback.
 

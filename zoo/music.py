@@ -44,6 +44,7 @@ from zoo.data.midi import KEYS, write_midi
 from zoo.data.rolls import PianoRolls
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
+from zoo.weights import takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
 
@@ -73,6 +74,7 @@ def table_8(width=1.0):
     ]  # fmt: on
 
 
+@takes_weights
 def polyphonic_music_rladder(
     width=1.0,
     *,
@@ -111,6 +113,7 @@ def polyphonic_music_rladder(
     )
 
 
+@takes_weights
 def polyphonic_music_lstm(
     units=850, *, frequencies=None, carry=None, learning_rate=1e-3, unroll="auto"
 ):
@@ -133,6 +136,7 @@ def polyphonic_music_lstm(
     )
 
 
+@takes_weights
 def polyphonic_music_gru(
     units=990, *, frequencies=None, carry=None, learning_rate=1e-3, unroll="auto"
 ):

@@ -30,6 +30,7 @@ from rladder_keras import (
 )
 from zoo.mean_teacher import MeanTeacher
 from zoo.videos import bottom, compiled, frame_loss, pixels
+from zoo.weights import takes_weights
 
 FRAMES = 5
 FRAME_SHAPE = (32, 32, 1)
@@ -121,6 +122,7 @@ def channels(width, n):
     return max(1, round(width * n))
 
 
+@takes_weights
 def occluded_mnist_rladder(
     width=1.0,
     *,
@@ -167,6 +169,7 @@ def occluded_mnist_rladder(
     return compiled(frames, outputs, learning_rate, weights, probe=probe_loss)
 
 
+@takes_weights
 def occluded_mnist_hierarchical_rnn(
     width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
 ):
@@ -185,6 +188,7 @@ def occluded_mnist_hierarchical_rnn(
     return classifier(levels, FRAMES, learning_rate, unroll)
 
 
+@takes_weights
 def occluded_mnist_temporal_baseline(
     width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
 ):
@@ -202,6 +206,7 @@ def occluded_mnist_temporal_baseline(
     return classifier(table_6(width, table), FRAMES, learning_rate, unroll)
 
 
+@takes_weights
 def occluded_mnist_static_classifier(
     width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
 ):

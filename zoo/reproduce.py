@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -21,14 +22,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from zoo import checkpoint, protocol
+from zoo import checkpoint, protocol, weights
 from zoo.arguments import integer, positive
 from zoo.experiments import EXPERIMENTS
 from zoo.files import read_json, write_whole
 from zoo.heap import keep_freed_memory
 
 # Arguments that say how a run is done, and not which run it is.
-HOW = ("unroll", "out", "resume", "time_budget", "runs", "verbose")
+HOW = ("unroll", "out", "resume", "time_budget", "runs", "verbose", "publish")
 RUNS = Path(__file__).parent / "results" / "runs.csv"
 COLUMNS = (
     "table,row,seed,metric,value,size,epochs,examples,"
@@ -74,6 +75,7 @@ def common_options(add, phases):
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add("--time-budget", type=float, metavar="SECONDS", help="stop, and resume later")
     add("--runs", type=Path, default=RUNS, help="file of the figures")
+    add("--publish", metavar="NAME", help="write the weights into the package")
     add("--verbose", type=int, default=2, help="as in model.fit")
 
 
@@ -119,8 +121,9 @@ def reproduce(args, row):
         f"{args.table}, {cell}, seed {args.seed}: {size(args)}, {how}, in {folder}",
         flush=True,
     )
+    build = experiment.build(args, row, train)
     model, progress = protocol.train(
-        experiment.build(args, row, train),
+        build,
         (train, valid),
         merged,
         experiment.steer(args, row),
@@ -134,22 +137,49 @@ def reproduce(args, row):
     )
     if not progress["done"]:
         print("stopped within the time budget; go on with --resume", flush=True)
-    elif recorded(folder) == progress["epoch"]:
-        print(f"this run is in {args.runs} already", flush=True)
-    else:
-        record(args, row, model, progress, test)
+        return model, progress
+    new = recorded(folder) != progress["epoch"]
+    if new or args.publish:
+        figures = experiment.figures(args, model, test)
+    if new:
+        record(args, row, figures, progress)
         write_whole(folder / "recorded.json", json.dumps(progress["epoch"]).encode())
+    else:
+        print(f"this run is in {args.runs} already", flush=True)
+    if args.publish:
+        about = about_weights(args, row, figures, progress)
+        card = weights.publish(model, build, args.publish, about)
+        print(f"the weights are published: {card}", flush=True)
     return model, progress
 
 
-def record(args, row, model, progress, test):
-    """Append the test figures of a finished run to the file of all runs."""
-    figures = EXPERIMENTS[args.table].figures(args, model, test)
-    common = {
+def about_weights(args, row, figures, progress):
+    """What the card of this run's weights says of it, see `zoo.weights.card`."""
+    identity = identify(args, row)
+    del identity["table"], identity["backend"]
+    if args.epochs:
+        identity["epochs"] = args.epochs
+    options = [
+        word
+        for name, value in sorted(identity.items())
+        if value not in (None, False)
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    return {
         "table": args.table,
         "row": row,
+        "inputs": EXPERIMENTS[args.table].inputs,
+        "protocol": size(args),
         "seed": args.seed,
-        "size": size(args),
+        "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},
+        "command": shlex.join(["python", "-m", "zoo.reproduce", args.table, *options]),
+        **circumstances(progress),
+    }
+
+
+def circumstances(progress):
+    """How long a run was, and where, when and with what it was made."""
+    return {
         "epochs": progress["epoch"],
         "examples": progress["sequences"],
         "commit": commit(),
@@ -158,6 +188,17 @@ def record(args, row, model, progress, test):
         "device": device(),
         "seconds": round(progress["seconds"]),
         "date": datetime.date.today().isoformat(),
+    }
+
+
+def record(args, row, figures, progress):
+    """Append the test figures of a finished run to the file of all runs."""
+    common = {
+        "table": args.table,
+        "row": row,
+        "seed": args.seed,
+        "size": size(args),
+        **circumstances(progress),
     }
     lines = [
         {**common, "metric": name, "value": f"{value:.4g}"}

@@ -34,6 +34,7 @@ from zoo.grouping import (
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
 from zoo.videos import LastClass
+from zoo.weights import takes_weights
 
 CLASSES = 10
 CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
@@ -91,6 +92,7 @@ def small_table_9(width=1.0, recurrent=BatchLSTMCell):
     ]  # fmt: on
 
 
+@takes_weights
 def textured_mnist_rtagger(
     width=1.0,
     *,
@@ -155,6 +157,7 @@ def textured_mnist_rtagger(
     return model
 
 
+@takes_weights
 def textured_mnist_tagger(width=1.0, *, table=table_9, **kwargs):
     """The Tagger that RTagger is compared with: no recurrent rows, no feedback.
 
@@ -172,6 +175,7 @@ def textured_mnist_tagger(width=1.0, *, table=table_9, **kwargs):
     return textured_mnist_rtagger(width, table=table, feedback="none", **kwargs)
 
 
+@takes_weights
 def textured_mnist_convnet(
     width=1.0, *, size=96, noise=0.0, learning_rate=4e-4, table=None
 ):

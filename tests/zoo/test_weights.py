@@ -1,0 +1,127 @@
+"""Trained weights, their cards, and the models that begin with them."""
+
+import inspect
+import json
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import reference
+
+import zoo
+from zoo import weights
+from zoo.occluded_mnist import small_table
+
+BUILD = partial(
+    zoo.occluded_mnist_rladder, 0.1, table=small_table, prediction=False, unroll=True
+)
+SHIPPED = [
+    (model, name) for model, names in zoo.list_weights().items() for name in names
+]
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A model with random weights, whose name is "tiny"."""
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    model = BUILD()
+    reference.randomise(model)
+    weights.publish(model, BUILD, "tiny", {"seed": 3}, tmp_path)
+    return model
+
+
+def frames():
+    return np.random.default_rng(1).random((2, 3, 32, 32, 1), dtype="float32")
+
+
+@pytest.mark.parametrize("model, name", SHIPPED)
+def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
+    card = weights.card(model, name)
+    trained = getattr(zoo, model)(weights=name)
+    for output, values in weights.check(trained).items():
+        np.testing.assert_allclose(values, card["check"][output], atol=1e-4)
+    assert card["metrics"] and card["command"].startswith("python -m zoo.reproduce")
+    assert {"table", "row", "seed", "commit", "inputs", "licence"} <= set(card)
+
+
+def test_a_name_brings_the_arguments_and_the_weights(published):
+    assert zoo.list_weights("occluded_mnist_rladder")[-1] == "tiny"
+    assert "tiny" in zoo.list_weights()["occluded_mnist_rladder"]
+    found = zoo.occluded_mnist_rladder(weights="tiny", learning_rate=1e-4)
+    assert float(found.optimizer.learning_rate) == pytest.approx(1e-4)
+    expected = published.predict(frames(), verbose=0)
+    for name, values in found.predict(frames(), verbose=0).items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-5)
+    assert weights.card("occluded_mnist_rladder", "tiny")["seed"] == 3
+
+
+def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch):
+    """A state that goes on between batches, and the initial bias."""
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    frequencies = np.full(88, 0.05)
+    build = partial(
+        zoo.polyphonic_music_rladder, 0.07, frequencies=frequencies, carry=4
+    )
+    model = build(unroll=False)
+    weights.publish(model, build, "jsb", {}, tmp_path)
+    assert weights.card("polyphonic_music_rladder", "jsb")["arguments"] == {
+        "width": 0.07
+    }
+    found = zoo.polyphonic_music_rladder(weights="jsb", unroll=False)
+    rolls = (np.random.default_rng(0).random((1, 3, 88)) < 0.1).astype("float32")
+    values, expected = (m.predict(rolls, verbose=0)["notes"] for m in (found, model))
+    np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_another_architecture_is_refused(published, tmp_path):
+    with pytest.raises(ValueError, match="are of width=0.1: leave width out"):
+        zoo.occluded_mnist_rladder(0.2, weights="tiny")
+    (file,) = tmp_path.glob("*.h5")
+    with pytest.raises(ValueError, match="another architecture"):
+        zoo.occluded_mnist_rladder(0.2, table=small_table, weights=file)
+    assert BUILD(weights=file)
+
+
+def test_unknown_names_are_refused_with_the_known_ones(published):
+    with pytest.raises(ValueError, match="'tiny'.*path of a file"):
+        zoo.occluded_mnist_rladder(weights="large")
+    with pytest.raises(ValueError, match="no file"):
+        zoo.occluded_mnist_rladder(weights="mine.weights.h5")
+    with pytest.raises(ValueError, match="occluded_mnist_temporal_baseline"):
+        zoo.list_weights("lenet")
+
+
+def test_what_is_altered_is_refused_and_what_is_missing_downloaded(
+    published, tmp_path, monkeypatch
+):
+    (file,) = tmp_path.glob("*.h5")
+    (card,) = tmp_path.glob("*.json")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match="incomplete or was altered"):
+        zoo.occluded_mnist_rladder(weights="tiny")
+    file.unlink()
+    with pytest.raises(ValueError, match="is missing"):
+        zoo.occluded_mnist_rladder(weights="tiny")
+    elsewhere = tmp_path / "elsewhere" / "file"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(whole)
+    known = {**json.loads(card.read_text()), "url": elsewhere.as_uri()}
+    card.write_text(json.dumps(known))
+    get_file = partial(keras.utils.get_file, cache_dir=tmp_path / "cache")
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    assert zoo.occluded_mnist_rladder(weights="tiny")
+
+
+def test_models_of_no_builder_are_not_published(tmp_path):
+    with pytest.raises(ValueError, match="takes no weights"):
+        weights.publish(None, partial(dict), "x", {}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_builders_say_that_they_take_weights(name):
+    builder = getattr(zoo, name)
+    assert "weights" in inspect.signature(builder).parameters
+    assert "zoo.list_weights" in builder.__doc__

@@ -1,0 +1,243 @@
+"""Trained weights: what there is, what it is, and models that begin with it.
+
+Each file of weights has a card beside it, JSON, which says which model it is of, what
+it was trained on and how, with which result, and its SHA-256. Both are written by
+`python -m zoo.reproduce ... --publish NAME`. They are looked up in the folder that
+`$RLADDER_WEIGHTS_DIR` names, and in this package.
+"""
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from zoo.files import read_json, write_whole
+
+SHIPPED = Path(__file__).parent / "weights"
+WEIGHTS_DIR = "RLADDER_WEIGHTS_DIR"
+ENDING = ".weights.h5"
+# Arguments of builders that are of no use after training.
+OF_TRAINING = ("unroll", "learning_rate", "frame_weight", "frequencies", "carry")
+MODELS = {}  # builders of the zoo that take `weights=`, by name
+
+WEIGHTS_DOC = """\
+        weights: `None`, the name of trained weights (see `zoo.list_weights`), or the
+            path of a file that `save_weights` wrote. By name the model has the
+            arguments with which these were trained, and no others that change it.
+"""
+
+
+def takes_weights(build):
+    """Give a builder the argument `weights`."""
+
+    @functools.wraps(build)
+    def builder(*args, weights=None, **kwargs):
+        if weights is None:
+            return build(*args, **kwargs)
+        if str(weights).endswith(ENDING):
+            return loaded(build(*args, **kwargs), Path(weights))
+        known = card(build.__name__, weights)
+        model = build(**arguments_of(build, known, named(build, *args, **kwargs)))
+        return loaded(model, file_of(known))
+
+    signature = inspect.signature(build)
+    own = inspect.Parameter("weights", inspect.Parameter.KEYWORD_ONLY, default=None)
+    parameters = sorted([*signature.parameters.values(), own], key=lambda p: p.kind)
+    builder.__signature__ = signature.replace(parameters=parameters)
+    before, returns, after = build.__doc__.partition("\n    Returns:")
+    builder.__doc__ = before.rstrip("\n") + "\n" + WEIGHTS_DOC + returns + after
+    MODELS[build.__name__] = builder
+    return builder
+
+
+def named(build, *args, **kwargs):
+    """Arguments of a call by their names."""
+    arguments = inspect.signature(build).bind_partial(*args, **kwargs).arguments
+    return {**arguments, **arguments.pop("kwargs", {})}
+
+
+def list_models():
+    """Names of the builders of the zoo that may begin with trained weights."""
+    return sorted(MODELS)
+
+
+def list_weights(model=None):
+    """Which weights there are.
+
+    Args:
+        model: Name of a builder in the zoo; all of them if it is `None`.
+
+    Returns:
+        List of names, for that model; or a dictionary of such lists.
+
+    Raises:
+        ValueError: If there is no such model.
+    """
+    if model is None:
+        named = {model: list_weights(model) for model in list_models()}
+        return {model: names for model, names in named.items() if names}
+    if model not in MODELS:
+        known = ", ".join(list_models())
+        raise ValueError(f"There is no model {model!r}: choose from {known}.")
+    files = (file for folder in folders() for file in folder.glob(f"{model}-*.json"))
+    return sorted({file.stem.removeprefix(f"{model}-") for file in files})
+
+
+def card(model, name):
+    """The card of trained weights.
+
+    Args:
+        model: Name of a builder in the zoo.
+        name: Name of its weights.
+
+    Returns:
+        A dictionary: `model`, `name`, `arguments` of the builder, `table` and `row` of
+        the paper, `inputs`, `protocol`, `seed`, `metrics` on the test set, `command`,
+        `epochs`, `examples`, `commit`, `backend`, `versions`, `device`, `seconds`,
+        `date`, `licence`, `check`, `sha256`, and `file`, the path. If that is not there
+        it is downloaded from `url`.
+
+    Raises:
+        ValueError: If there are no such weights.
+    """
+    names = list_weights(model)
+    for folder in folders():
+        file = folder / f"{model}-{name}.json"
+        if file.exists():
+            found = read_json(file)
+            return {**found, "file": str(folder / found["file"])}
+    there = " or ".join(map(repr, names)) if names else "None: there are none"
+    raise ValueError(
+        f"{model} has no weights {name!r}: choose {there}, or the path of a file "
+        f"*{ENDING}. The card {model}-{name}.json was looked for in "
+        f"{' and '.join(map(str, folders()))}."
+    )
+
+
+def folders():
+    own = os.environ.get(WEIGHTS_DIR)
+    return [*([Path(own)] if own else []), SHIPPED]
+
+
+def arguments_of(build, known, given):
+    """Arguments of a builder: those of the card, and those given that may differ."""
+    module = sys.modules[build.__module__]
+    arguments = {
+        name: getattr(module, value) if name == "table" else value
+        for name, value in known["arguments"].items()
+    }
+    for name, value in given.items():
+        if name in arguments and value != arguments[name]:
+            raise ValueError(
+                f"The weights {known['name']!r} of {known['model']} are of "
+                f"{name}={known['arguments'][name]!r}: leave {name} out."
+            )
+    return {**arguments, **given}
+
+
+def file_of(known):
+    """Path of the file of a card, downloaded if it must be, and verified."""
+    path = Path(known["file"])
+    if not path.exists() and "url" in known:
+        path = Path(
+            keras.utils.get_file(
+                path.name,
+                known["url"],
+                file_hash=known["sha256"],
+                cache_subdir="rladder_keras",
+            )
+        )
+    if not path.exists():
+        raise ValueError(f"{path} is missing: install the package anew.")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != known["sha256"]:
+        raise ValueError(
+            f"{path} is incomplete or was altered (its SHA-256 is not "
+            f"{known['sha256'][:12]}...): delete it and get it anew."
+        )
+    return path
+
+
+def loaded(model, path):
+    """The model with the weights of a file."""
+    if not path.exists():
+        raise ValueError(f"There is no file {path}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras leaves out what is not there
+            without_optimizer(model).load_weights(path)
+    except (ValueError, KeyError, OSError, UserWarning) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"{path} does not fit {model.name}, because it is of a model of another "
+            f"architecture, or damaged: build it with the arguments of the saved one. "
+            f"({first})"
+        ) from error
+    return model
+
+
+def without_optimizer(model):
+    """A model of the same layers, whose files hold their weights only."""
+    return keras.Model(model.input, model.output)
+
+
+def publish(model, build, name, about, folder=SHIPPED):
+    """Write the weights of a trained model, and their card.
+
+    Args:
+        model: The model.
+        build: `functools.partial` of a builder of the zoo that gives such a model.
+        name: Of the weights.
+        about: What else the card says.
+        folder: Where to.
+
+    Returns:
+        The path of the card.
+    """
+    builder = build.func.__name__
+    if builder not in MODELS:
+        raise ValueError(f"{builder} takes no weights: publish one of {list_models()}.")
+    arguments = {
+        name: value.__name__ if callable(value) else value
+        for name, value in named(build.func, *build.args, **build.keywords).items()
+        if name not in OF_TRAINING
+    }
+    bare = build.func(**arguments_of(build.func, {"arguments": arguments}, {}))
+    kept = [v for v in model.weights if not v.name.startswith("carried")]
+    for variable, value in zip(bare.weights, kept, strict=True):
+        variable.assign(value)
+    file = Path(folder) / f"{builder}-{name}{ENDING}"
+    temporary = file.with_name(f"writing-{file.name}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        without_optimizer(bare).save_weights(temporary)
+        content = temporary.read_bytes()
+    finally:
+        temporary.unlink(missing_ok=True)
+    write_whole(file, content)
+    known = {
+        "model": builder,
+        "name": name,
+        "file": file.name,
+        "arguments": arguments,
+        **about,
+        "licence": "Apache-2.0",
+        "check": check(bare),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    path = file.with_name(f"{builder}-{name}.json")
+    return write_whole(path, (json.dumps(known, indent=1) + "\n").encode())
+
+
+def check(model):
+    """Some of what a model gives for a certain input, to six digits."""
+    shape = [2 if n is None else n for n in model.input_shape[1:]]
+    x = (np.random.default_rng(0).random((1, *shape)) < 0.5).astype("float32")
+    outputs = model.predict(x, verbose=0).items()
+    return {k: [float(f"{v:.6g}") for v in np.ravel(y)[-5:]] for k, y in outputs}
