@@ -162,7 +162,7 @@ def about_weights(args, row, figures, progress):
     options = [
         word
         for name, value in sorted(identity.items())
-        if value not in (None, False)
+        if value is not None and value is not False
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
     return {
