@@ -53,6 +53,13 @@ class G1(_G1):
 
     Output shape:
         That of `h`.
+
+    Examples:
+        >>> v_top, h = np.zeros((2, 10)), np.zeros((2, 4, 4, 32))
+        >>> cell = G1()
+        >>> cell.build(v_top.shape, h.shape)
+        >>> ops.shape(cell(v_top, h))
+        (2, 4, 4, 32)
     """
 
     def make_A(self, v_top_shape, h_shape):
@@ -88,6 +95,13 @@ class ConvG1(_G1):
 
     Output shape:
         That of `h`.
+
+    Examples:
+        >>> v_top, h = np.zeros((2, 4, 4, 16)), np.zeros((2, 8, 8, 32))
+        >>> cell = ConvG1(4)
+        >>> cell.build(v_top.shape, h.shape)
+        >>> ops.shape(cell(v_top, h))
+        (2, 8, 8, 32)
     """
 
     def __init__(self, kernel_size, **kwargs):
@@ -206,6 +220,13 @@ class ConvG2(_UpsamplingCell):
 
     Output shape:
         `(batch, *grid_of_the_row's_input, filters)`.
+
+    Examples:
+        >>> cell = ConvG2(3)
+        >>> v_top, h = np.zeros((2, 22, 16)), np.zeros((2, 44, 32))
+        >>> cell.build(v_top.shape, h.shape, below_shape=(2, 88, 1))
+        >>> ops.shape(cell(v_top, h))
+        (2, 88, 32)
     """
 
     maps = 3
@@ -247,6 +268,13 @@ class ConvG3(_UpsamplingCell):
 
     Output shape:
         `(batch, *grid_of_the_row's_input, filters)`.
+
+    Examples:
+        >>> cell = ConvG3(6)
+        >>> v_top, h = np.zeros((2, 8, 8, 64)), np.zeros((2, 8, 8, 32))
+        >>> cell.build(v_top.shape, h.shape, below_shape=(2, 16, 16, 32))
+        >>> ops.shape(cell(v_top, h))
+        (2, 16, 16, 32)
     """
 
     def __init__(self, kernel_size, inner_kernel_size=1, **kwargs):
@@ -274,7 +302,14 @@ class ConvG3(_UpsamplingCell):
 
 @register
 class Identity(layers.Layer):
-    """The decoder "Identity" of Table 8: hands `h` down as it is."""
+    """The decoder "Identity" of Table 8: hands `h` down as it is.
+
+    Examples:
+        >>> cell, v_top, h = Identity(), np.zeros((2, 10)), np.zeros((2, 19))
+        >>> cell.build(v_top.shape, h.shape)
+        >>> ops.shape(cell(v_top, h))
+        (2, 19)
+    """
 
     def build(self, v_top_shape, h_shape, below_shape=None):
         pass

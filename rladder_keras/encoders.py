@@ -153,6 +153,14 @@ class ConvLSTMCell(_RecurrentEncoder):
     References:
         - Shi et al., Convolutional LSTM Network, 2015.
         - Ba et al., Layer Normalization, 2016.
+
+    Examples:
+        >>> cell = ConvLSTMCell(8, 3, strides=2)
+        >>> below, feedback = np.zeros((2, 16, 16, 1)), np.zeros((2, 16, 16, 8))
+        >>> cell.build([below.shape, feedback.shape])
+        >>> e, (h, c) = cell([below, feedback], cell.get_initial_state(2))
+        >>> ops.shape(e), ops.shape(c)
+        ((2, 8, 8, 8), (2, 8, 8, 8))
     """
 
     gates, states = 4, 2
@@ -192,6 +200,13 @@ class ConvGRUCell(_RecurrentEncoder):
     References:
         - Ballas et al., Delving Deeper into Convolutional Networks for Learning Video
           Representations, 2016.
+
+    Examples:
+        >>> cell = ConvGRUCell(8, 3)
+        >>> cell.build((2, 88, 1))
+        >>> e, (h,) = cell(np.zeros((2, 88, 1)), cell.get_initial_state(2))
+        >>> ops.shape(e)
+        (2, 88, 8)
     """
 
     gates, states = 3, 1
@@ -216,6 +231,13 @@ class LSTMCell(ConvLSTMCell):
     Call arguments:
         inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or a list with `d_l(t-1)`.
         states: `[h(t-1), c(t-1)]`, each `(batch, units)`.
+
+    Examples:
+        >>> cell = LSTMCell(16)
+        >>> cell.build((2, 4, 4, 32))
+        >>> e, (h, c) = cell(np.zeros((2, 4, 4, 32)), cell.get_initial_state(2))
+        >>> ops.shape(e), ops.shape(c)
+        ((2, 16), (2, 16))
     """
 
     def __init__(self, filters, **kwargs):
@@ -233,6 +255,13 @@ class GRUCell(ConvGRUCell):
     Call arguments:
         inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or a list with `d_l(t-1)`.
         states: `[h(t-1)]`, shape `(batch, units)`.
+
+    Examples:
+        >>> cell = GRUCell(16)
+        >>> cell.build((2, 32))
+        >>> e, (h,) = cell(np.zeros((2, 32)), cell.get_initial_state(2))
+        >>> ops.shape(e)
+        (2, 16)
     """
 
     def __init__(self, filters, **kwargs):
@@ -248,6 +277,14 @@ class StockCell(layers.Layer):
     Args:
         cell: `keras.layers.LSTMCell`, `GRUCell`, `SimpleRNNCell` or another cell with
             vector input, output and states.
+
+    Examples:
+        >>> cell = StockCell(keras.layers.GRUCell(16))
+        >>> below, feedback = np.zeros((2, 4, 4, 3)), np.zeros((2, 16))
+        >>> cell.build([below.shape, feedback.shape])
+        >>> e, (h,) = cell([below, feedback], cell.get_initial_state(2))
+        >>> ops.shape(e)
+        (2, 16)
     """
 
     accepts_feedback = True
@@ -300,6 +337,10 @@ class Conv(_Encoder):
     Call arguments:
         inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
             `d_l(t-1)`.
+
+    Examples:
+        >>> ops.shape(Conv(8, 3, strides=2)(np.zeros((2, 15, 15, 1))))
+        (2, 8, 8, 8)
     """
 
     def build(self, input_shape):
@@ -328,6 +369,10 @@ class Softmax(layers.Layer):
 
     Call arguments:
         inputs: `e_{l-1}(t)`, shape `(batch, ...)`; it is flattened.
+
+    Examples:
+        >>> ops.shape(Softmax(10)(np.zeros((2, 4, 4, 32))))
+        (2, 10)
     """
 
     def __init__(self, classes, normalization=None, **kwargs):

@@ -45,6 +45,19 @@ def export_step(model, path, format="onnx", batch_size=1):
         ValueError: If the backend cannot write the format.
         ImportError: If a package that is needed for it is not installed.
         FileExistsError: If there is something else at the path.
+
+    Examples:
+        >>> sequences = keras.Input((None, 6), name="frames")
+        >>> ladder = RecurrentLadder([Level(LSTMCell(8))], iterations=1)
+        >>> model = keras.Model(sequences, ladder(sequences)["top"])
+        >>> inputs, outputs = export_step(model, "step.onnx")  # doctest: +SKIP
+        >>> inputs, outputs  # doctest: +SKIP
+        (['frames', 'state_00', 'state_01', 'state_02'],
+         ['next_state_00', 'next_state_01', 'next_state_02', 'output'])
+        >>> export_step(model, "step.pb", format="protobuf")
+        Traceback (most recent call last):
+            ...
+        ValueError: format must be one of tf_saved_model, onnx, litert, torch, ...
     """
     check_format(format)
     path = Path(path)

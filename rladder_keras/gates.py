@@ -13,6 +13,10 @@ def gate(s, a, b):
 
     Returns:
         Tensor of the broadcast shape.
+
+    Examples:
+        >>> gate(0.25, 4.0, 8.0)
+        7.0
     """
     return s * a + (1 - s) * b
 
@@ -27,6 +31,11 @@ def f(u, w):
 
     Returns:
         Tensor of the shape of `u`.
+
+    Examples:
+        >>> u, w = ops.zeros((2, 8, 8, 16)), ops.ones((5, 16))
+        >>> ops.shape(f(u, w))
+        (2, 8, 8, 16)
     """
     w0, w1, w2, w3, w4 = (w[i] for i in range(5))
     return w0 * ops.sigmoid(w1 * u + w2) + w3 * u + w4

@@ -20,6 +20,10 @@ class Level(NamedTuple):
 
     A row without a decoder hands down what it receives from above; the top row hands
     down its own output.
+
+    Examples:
+        >>> Level(Conv(32, 3)).decoder is None
+        True
     """
 
     encoder: layers.Layer
@@ -63,6 +67,14 @@ class LadderCell(layers.Layer):
 
     References:
         - Premont-Schwarz et al., Recurrent Ladder Networks, 2017, Section 2.
+
+    Examples:
+        >>> levels = [Level(LSTMCell(8), G1()), Level(Softmax(10))]
+        >>> cell = LadderCell(levels, iterations=5)
+        >>> cell.build((2, 6))
+        >>> output, states = cell(np.zeros((2, 6)), cell.get_initial_state(2))
+        >>> ops.shape(output.top), ops.shape(output.bottom)
+        ((2, 10), (2, 8))
     """
 
     def __init__(self, levels, feedback="recurrent", iterations=None, **kwargs):
@@ -283,18 +295,17 @@ class RecurrentLadder(layers.RNN):
         `(batch, T, ...)`, and, if there is a decoder, `"bottom"`, the output of the
         lowest decoder cell, shape `(batch, T, ...)`.
 
-    Example:
-
-    >>> levels = [
-    ...     Level(ConvLSTMCell(8, 3), ConvG3(3)),
-    ...     Level(keras.layers.MaxPooling2D(2), ConvG3(4)),
-    ...     Level(Conv(16, 3), ConvG3(3)),
-    ...     Level(keras.layers.AveragePooling2D(2), G1()),
-    ...     Level(LSTMCell(10), G1()),
-    ... ]
-    >>> outputs = RecurrentLadder(levels)(np.zeros((2, 5, 8, 8, 1), "float32"))
-    >>> outputs["top"].shape, outputs["bottom"].shape
-    ((2, 5, 10), (2, 5, 8, 8, 8))
+    Examples:
+        >>> levels = [
+        ...     Level(ConvLSTMCell(8, 3), ConvG3(3)),
+        ...     Level(keras.layers.MaxPooling2D(2), ConvG3(4)),
+        ...     Level(Conv(16, 3), ConvG3(3)),
+        ...     Level(keras.layers.AveragePooling2D(2), G1()),
+        ...     Level(LSTMCell(10), G1()),
+        ... ]
+        >>> outputs = RecurrentLadder(levels)(np.zeros((2, 5, 8, 8, 1)))
+        >>> ops.shape(outputs["top"]), ops.shape(outputs["bottom"])
+        ((2, 5, 10), (2, 5, 8, 8, 8))
     """
 
     def __init__(

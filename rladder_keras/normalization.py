@@ -102,6 +102,20 @@ class BatchNormalization(layers.Layer):
 
     Output shape:
         That of the input.
+
+    Examples:
+        >>> norm = BatchNormalization()
+        >>> ops.shape(norm(np.zeros((4, 8, 8, 3)), training=True))
+        (4, 8, 8, 3)
+        >>> tuple(norm.moving_mean.shape)
+        (1, 3)
+
+        In a ladder each iteration has a row of moving statistics:
+
+        >>> row = Conv(3, kernel_size=3)
+        >>> outputs = RecurrentLadder([Level(row)])(np.zeros((2, 5, 8, 8, 1)))
+        >>> tuple(row.norm.moving_mean.shape)
+        (5, 3)
     """
 
     def __init__(self, momentum=0.9, epsilon=1e-3, **kwargs):

@@ -25,6 +25,16 @@ def step_model(model):
 
     Raises:
         ValueError: If there is not one ladder in the model.
+
+    Examples:
+        >>> sequences = keras.Input((None, 6))
+        >>> ladder = RecurrentLadder([Level(LSTMCell(8), G1())], iterations=1)
+        >>> model = keras.Model(sequences, ladder(sequences)["top"])
+        >>> step, state = step_model(model), initial_state(model, batch_size=2)
+        >>> for frame in np.zeros((5, 2, 6)):
+        ...     output, state = step.predict_on_batch([frame, state])
+        >>> ops.shape(output)
+        (2, 8)
     """
     ladder = the_ladder(model)
     sequences = layers.Identity()(tree.flatten(ladder.input)[0])
@@ -48,7 +58,17 @@ def step_model(model):
 
 
 def initial_state(model, batch_size):
-    """State before the first frame, for a `step_model`: a list of NumPy arrays."""
+    """State before the first frame, for a `step_model`: a list of NumPy arrays.
+
+    Examples:
+        The iteration's index, `h` and `c` of the LSTM, and the decoder's last output:
+
+        >>> sequences = keras.Input((None, 6))
+        >>> ladder = RecurrentLadder([Level(LSTMCell(8), G1())], iterations=1)
+        >>> model = keras.Model(sequences, ladder(sequences)["top"])
+        >>> [x.shape for x in initial_state(model, batch_size=2)]
+        [(1,), (2, 8), (2, 8), (2, 8)]
+    """
     state = the_ladder(model).cell.get_initial_state(batch_size)
     return [ops.convert_to_numpy(x) for x in tree.flatten(state)]
 

@@ -80,6 +80,13 @@ class TaggerCell(LadderCell):
 
     References:
         - Greff et al., Tagger: Deep Unsupervised Perceptual Grouping, 2016.
+
+    Examples:
+        >>> row = Level(ConvLSTMCell(8, 4, strides=2, normalization="batch"), ConvG1(3))
+        >>> ladder = RecurrentLadder(TaggerCell([row], groups=3, kernel_size=4))
+        >>> outputs = ladder(np.zeros((2, 5, 8, 8, 1)))
+        >>> ops.shape(outputs["groups"]), ops.shape(outputs["reconstructions"])
+        ((2, 5, 3, 8, 8), (2, 5, 3, 8, 8, 1))
     """
 
     def __init__(
@@ -252,6 +259,12 @@ class MixtureCost(layers.Layer):
 
     Output shape:
         `(batch, T)`: mean over the pixels, in nats, for each iteration.
+
+    Examples:
+        >>> x, mu = np.zeros((2, 1, 8, 8, 1)), np.zeros((2, 5, 3, 8, 8, 1))
+        >>> groups, variance = np.full((2, 5, 3, 8, 8), 1 / 3), np.ones((2, 5, 1))
+        >>> ops.shape(MixtureCost()(x, groups, mu, variance))
+        (2, 5)
     """
 
     def __init__(self, pixels="gaussian", **kwargs):

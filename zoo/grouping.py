@@ -35,6 +35,10 @@ class GroupClasses(layers.Layer):
 
     Output shape:
         `(batch, T, classes)`.
+
+    Examples:
+        >>> ops.shape(zoo.grouping.GroupClasses()(np.zeros((2, 5, 3, 11))))
+        (2, 5, 10)
     """
 
     def call(self, top):
@@ -202,6 +206,13 @@ class AMI(keras.metrics.Mean):
 
     References:
         - Vinh et al., Information Theoretic Measures for Clusterings Comparison, 2010.
+
+    Examples:
+        >>> truth = np.array([[[0, 0], [1, 1]]])
+        >>> groups = np.stack([truth == 1, truth == 0], axis=1)[:, None]
+        >>> ami = zoo.grouping.AMI(segments=2, iteration=0)
+        >>> round(float(ami(truth, groups.astype("float32"))), 3)
+        1.0
     """
 
     def __init__(self, segments, iteration=None, ahead=False, name=None, **kwargs):

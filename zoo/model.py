@@ -86,6 +86,14 @@ class ZooModel(keras.Model):
         Returns:
             What `predict` gives for this frame, without the axis of time, and the next
             state.
+
+        Examples:
+            >>> model = zoo.polyphonic_music_lstm(units=4)
+            >>> state = model.init_state(batch_size=1)
+            >>> for frame in np.eye(88)[:5]:
+            ...     outputs, state = model.step(frame[None], state)
+            >>> outputs["notes"].shape
+            (1, 88)
         """
         self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
         if not hasattr(self, "_step"):
@@ -119,6 +127,12 @@ class ZooModel(keras.Model):
 
         Raises:
             ValueError: If the context has no frame, or the model predicts none.
+
+        Examples:
+            >>> model = zoo.rladder([Level(ConvLSTMCell(4, 3), ConvG3(3))], (8, 8, 1))
+            >>> frames, outputs = model.rollout(np.zeros((2, 5, 8, 8, 1)), steps=3)
+            >>> frames.shape, outputs["frame"].shape
+            ((2, 8, 8, 8, 1), (2, 8, 8, 8, 1))
         """
         self.check_inputs(context)
         if context.shape[1] < 1:

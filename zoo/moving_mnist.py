@@ -70,6 +70,14 @@ def moving_mnist_rtagger(
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
+
+    Examples:
+        >>> def table(width):
+        ...     rows = zoo.moving_mnist.table_of_motion(width)
+        ...     return rows[:2]
+        >>> model = zoo.moving_mnist_rtagger(0.1, table=table, size=16, frames=4)
+        >>> model.output["groups"].shape
+        (None, None, 3, 16, 16)
     """
     film = keras.Input((None, size, size, 1), name="film")
     levels = table(width)

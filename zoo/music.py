@@ -58,6 +58,10 @@ def table_8(width=1.0):
 
     Args:
         width: Factor on the channels of all convolutions.
+
+    Examples:
+        >>> len(zoo.music.table_8())
+        8
     """
     c = partial(channels, width)
     # fmt: off
@@ -106,6 +110,13 @@ def polyphonic_music_rladder(
 
     Returns:
         Compiled model with the output `"notes"`.
+
+    Examples:
+        >>> def table(width):
+        ...     return zoo.music.table_8(width)[4:]
+        >>> model = zoo.polyphonic_music_rladder(0.1, table=table)
+        >>> model.output["notes"].shape
+        (None, None, 88)
     """
     readout = KeyReadout(channels(width, 32) if joint else None, name="readout")
     return music_model(
@@ -128,6 +139,10 @@ def polyphonic_music_lstm(
 
     Returns:
         Compiled model with the output `"notes"`.
+
+    Examples:
+        >>> zoo.polyphonic_music_lstm(units=4).output["notes"].shape
+        (None, None, 88)
     """
     levels = [Level(StockCell(layers.LSTMCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
@@ -151,6 +166,10 @@ def polyphonic_music_gru(
 
     Returns:
         Compiled model with the output `"notes"`.
+
+    Examples:
+        >>> zoo.polyphonic_music_gru(units=4).output["notes"].shape
+        (None, None, 88)
     """
     levels = [Level(StockCell(layers.GRUCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
@@ -174,6 +193,10 @@ def polyphonic_music_repeat(
 
     Returns:
         Compiled model with the output `"notes"`.
+
+    Examples:
+        >>> zoo.polyphonic_music_repeat().count_params()  # two for each key
+        176
     """
     return key_by_key(1.0, frequencies, carry, learning_rate, unroll)
 
@@ -423,6 +446,12 @@ def negative_log_likelihood(model, pieces):
 
     Returns:
         A number.
+
+    Examples:
+        >>> model = zoo.polyphonic_music_frequency(frequencies=np.full(88, 0.5))
+        >>> loss = zoo.music.negative_log_likelihood(model, [np.eye(88)])
+        >>> round(loss / np.log(2))  # bits: one for each key
+        88
     """
     total, data = 0.0, PianoRolls(pieces, joint=is_joint(model))
     for x, y, weight in (data[i] for i in range(len(data))):
@@ -452,6 +481,11 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
 
     Raises:
         ValueError: If the prompt is not as above.
+
+    Examples:
+        >>> model = zoo.polyphonic_music_lstm(units=4)
+        >>> zoo.music.generate(model, np.eye(88)[:4], steps=6, seed=0).shape
+        (10, 88)
     """
     prompt = np.asarray(prompt)
     model.check_inputs(prompt[None].astype(np.float32))

@@ -46,6 +46,10 @@ def table_5(width=1.0, literal=False):
         width: Factor on the channels of all convolutions.
         literal: Whether the inner convolutions of `ConvG3` have the printed filter size
             too, instead of 1x1: 3.99 million parameters at full width.
+
+    Examples:
+        >>> len(zoo.occluded_mnist.table_5())
+        16
     """
     c = partial(channels, width)
 
@@ -154,6 +158,12 @@ def occluded_mnist_rladder(
     Returns:
         Compiled model with the outputs `"class"` and `"frame"`, according to its tasks,
         and `"probe"`.
+
+    Examples:
+        >>> small = zoo.occluded_mnist.small_table
+        >>> model = zoo.occluded_mnist_rladder(0.1, table=small)
+        >>> model.output["class"].shape, model.output["frame"].shape
+        ((None, None, 10), (None, None, 32, 32, 1))
     """
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
     ladder = RecurrentLadder(table(width), feedback, FRAMES, unroll, name="ladder")
@@ -183,6 +193,11 @@ def occluded_mnist_hierarchical_rnn(
 
     Returns:
         Compiled model with the output `"class"`.
+
+    Examples:
+        >>> small = zoo.occluded_mnist.small_table
+        >>> zoo.occluded_mnist_hierarchical_rnn(0.1, table=small).output["class"].shape
+        (None, None, 10)
     """
     levels = [Level(row) for row, _ in table(width)]
     return classifier(levels, FRAMES, learning_rate, unroll)
@@ -202,6 +217,11 @@ def occluded_mnist_temporal_baseline(
 
     Returns:
         Compiled model with the output `"class"`.
+
+    Examples:
+        >>> small = zoo.occluded_mnist.small_table
+        >>> zoo.occluded_mnist_temporal_baseline(0.1, table=small).output["class"].shape
+        (None, None, 10)
     """
     return classifier(table_6(width, table), FRAMES, learning_rate, unroll)
 
@@ -223,6 +243,11 @@ def occluded_mnist_static_classifier(
 
     Returns:
         Compiled model with the output `"class"`.
+
+    Examples:
+        >>> small = zoo.occluded_mnist.small_table
+        >>> zoo.occluded_mnist_static_classifier(0.1, table=small).output["class"].shape
+        (None, None, 10)
     """
     return classifier(table_7(width, table), 1, learning_rate, unroll)
 

@@ -52,6 +52,11 @@ def next_rate(rate, errors):
     Returns:
         Half the rate, but not less than `LOWEST_RATE`, if the error rose, else the
         rate.
+
+    Examples:
+        >>> from zoo.protocol import next_rate
+        >>> next_rate(1e-3, [0.5, 0.6])
+        0.0005
     """
     rose = len(errors) > 1 and errors[-1] > errors[-2]
     return max(rate / 2, LOWEST_RATE) if rose else rate

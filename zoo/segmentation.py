@@ -52,14 +52,11 @@ def adjusted_mutual_information(
     Raises:
         ValueError: If an argument is not as above.
 
-    Example:
-
-    ```python
-    # masks: (B, T, H, W, K), predicted at frame t for frame t + 1
-    truth = y["groups"][:, 1:].reshape(-1, 64, 64)
-    predicted = masks[:, :-1].argmax(axis=-1).reshape(-1, 64, 64)
-    print(np.nanmean(adjusted_mutual_information(truth, predicted)))
-    ```
+    Examples:
+        >>> from zoo.segmentation import adjusted_mutual_information
+        >>> truth = np.array([[0, 0, 1, 1], [0, 0, 1, -1]])
+        >>> adjusted_mutual_information(truth, 1 - truth)
+        array([1., 1.])
     """
     if average_method not in AVERAGES:
         raise ValueError(
@@ -99,6 +96,12 @@ def adjusted_rand_index(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray
 
     Raises:
         ValueError: If an argument is not as above.
+
+    Examples:
+        >>> from zoo.segmentation import adjusted_rand_index
+        >>> truth = np.array([[0, 0, 1, 1], [0, 0, 1, -1]])
+        >>> adjusted_rand_index(truth, 1 - truth)
+        array([1., 1.])
     """
     counts = contingency(truth, prediction)
     n = counts.sum(axis=(1, 2))

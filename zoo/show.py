@@ -79,6 +79,10 @@ def sequence(
 
     Raises:
         ValueError: If a shape does not fit, or the suffix of the path is another one.
+
+    Examples:
+        >>> zoo.show.sequence("sequence.png", np.zeros((5, 32, 32, 1))).name
+        'sequence.png'
     """
     observed = _images("observed", observed)
     time = len(observed)
@@ -119,6 +123,11 @@ def dataset(path: str | os.PathLike, sequences: Sequences, n: int = 4) -> Path:
 
     Raises:
         ValueError: If the suffix of the path is another one.
+
+    Examples:
+        >>> train, valid, test = zoo.data.occluded_mnist("sklearn", 10, verbose=False)
+        >>> zoo.show.dataset("dataset.png", test.sequences(0), n=1).name
+        'dataset.png'
     """
     rows = []
     for frames, reconstruction in zip(
@@ -152,6 +161,10 @@ def piano_roll(
 
     Raises:
         ValueError: If a shape does not fit, or the suffix of the path is another one.
+
+    Examples:
+        >>> zoo.show.piano_roll("scale.png", np.eye(88)[:24], prompt=8).name
+        'scale.png'
     """
     roll = np.asarray(roll)
     if roll.ndim != 2 or roll.shape[1] != KEYS:
@@ -217,6 +230,12 @@ def groups(
 
     Raises:
         ValueError: If a shape does not fit, or the suffix of the path is another one.
+
+    Examples:
+        >>> pi, mu = np.full((1, 3, 2, 8, 8), 0.5), np.zeros((1, 3, 2, 8, 8, 1))
+        >>> outputs = {"groups": pi, "reconstructions": mu}
+        >>> zoo.show.groups(np.zeros((1, 8, 8, 1)), outputs, "groups.png").name
+        'groups.png'
     """
     images = _images("images", images)
     pi, mu = _explanations(outputs, len(images), images.shape[1:])
@@ -249,6 +268,12 @@ def video(
 
     Raises:
         ValueError: If a shape does not fit, or the suffix of the path is another one.
+
+    Examples:
+        >>> pi, mu = np.full((1, 3, 2, 8, 8), 0.5), np.zeros((1, 3, 2, 8, 8, 1))
+        >>> outputs = {"groups": pi, "reconstructions": mu}
+        >>> zoo.show.video(np.zeros((3, 8, 8, 1)), outputs, "film.gif").name
+        'film.gif'
     """
     film = _images("film", film)
     pi, mu = (x[0] for x in _explanations(outputs, 1, film.shape[1:]))

@@ -51,6 +51,10 @@ def table_9(width=1.0, recurrent=BatchLSTMCell):
     Args:
         width: Factor on the channels of all rows but the last three.
         recurrent: What stands for "ConvLSTM"; `Conv` in the original Tagger.
+
+    Examples:
+        >>> len(zoo.textured_mnist.table_9())
+        12
     """
     c = partial(channels, width)
     # fmt: off
@@ -126,6 +130,12 @@ def textured_mnist_rtagger(
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"`, `"cost"` and
         `"class"`.
+
+    Examples:
+        >>> small = zoo.textured_mnist.small_table_9
+        >>> model = zoo.textured_mnist_rtagger(0.1, table=small, size=32)
+        >>> model.output["groups"].shape, model.output["class"].shape
+        ((None, 3, 3, 32, 32), (None, 3, 10))
     """
     image = keras.Input((size, size, 1), name="image")
     noisy = layers.GaussianNoise(noise, name="noise")(image)
@@ -193,6 +203,10 @@ def textured_mnist_convnet(
 
     References:
         - Springenberg et al., Striving for Simplicity: The All Convolutional Net, 2015.
+
+    Examples:
+        >>> zoo.textured_mnist_convnet(0.1, size=32).output["class"].shape
+        (None, 1, 10)
     """
     image = x = keras.Input((size, size, 1), name="image")
     if noise:
@@ -231,6 +245,11 @@ def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwarg
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
+
+    Examples:
+        >>> model = zoo.textured_mnist.textured_mnist_kmeans(size=8, groups=2)
+        >>> model.output["groups"].shape, model.output["cost"].shape
+        ((None, 3, 2, 8, 8), (None, 3))
     """
     image = keras.Input((size, size, 1), name="image")
     outputs = PixelMeans(groups, iterations, name="means")(image)

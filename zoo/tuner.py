@@ -175,6 +175,10 @@ def hypermodel(name, **fixed):
     Raises:
         ValueError: If there is no such hypermodel.
         ImportError: If something is not installed that keras-tuner needs.
+
+    Examples:
+        >>> zoo.hypermodel("occluded_mnist_rladder", width=0.5).objective.name
+        'val_class_error'
     """
     if keras.backend.backend() == "tensorflow" and find_spec("tensorboard") is None:
         raise ImportError(

@@ -56,6 +56,11 @@ def rladder(
     Raises:
         ValueError: If the levels do not fit each other, the frames or the heads; which
             one does not is named.
+
+    Examples:
+        >>> levels = [Level(ConvLSTMCell(4, 3), ConvG3(3)), Level(Conv(8, 3))]
+        >>> zoo.rladder(levels, input_shape=(16, 16, 3)).output["frame"].shape
+        (None, None, 16, 16, 3)
     """
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     if not heads or not set(heads) <= set(HEADS):

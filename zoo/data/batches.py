@@ -75,13 +75,12 @@ class OccludedMNIST(EpochDataset):
     Raises:
         ValueError: If an argument is not as above.
 
-    Example:
-
-    ```python
-    digits = zoo.data.load_digits()
-    train = OccludedMNIST(*digits.train, fresh=True)
-    model.fit(train, epochs=10)
-    ```
+    Examples:
+        >>> from zoo.data.batches import OccludedMNIST
+        >>> digits = zoo.data.load_digits("sklearn")
+        >>> train = OccludedMNIST(*digits.train, batch_size=10, frames=7, fresh=True)
+        >>> train[0][0].shape
+        (10, 7, 32, 32, 1)
     """
 
     def __init__(
@@ -255,12 +254,11 @@ def occluded_mnist(
     Raises:
         ValueError: If an argument is not as above; see also `load_digits`.
 
-    Example:
-
-    ```python
-    train, valid, test = zoo.data.occluded_mnist()
-    model.fit(train, validation_data=valid, epochs=10)
-    ```
+    Examples:
+        >>> train, valid, test = zoo.data.occluded_mnist("sklearn", 10, verbose=False)
+        >>> frames, targets = train[0]
+        >>> frames.shape, targets["class"].shape, targets["probe"].shape
+        ((10, 5, 32, 32, 1), (10,), (10, 5, 32, 32, 1))
     """
     if not isinstance(digits, Digits):
         digits = load_digits(digits)

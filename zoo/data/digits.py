@@ -75,6 +75,11 @@ def load_digits(
         ValueError: If the file is damaged or does not hold such digits.
         ConnectionError: If MNIST is not here and cannot be downloaded.
         ImportError: If scikit-learn is needed and not installed.
+
+    Examples:
+        >>> digits = zoo.data.load_digits("sklearn")
+        >>> digits.train.images.shape[1:], digits.train.labels.dtype.name
+        ((14, 14), 'int32')
     """
     if isinstance(source, Digits):
         splits = (_resize(*check_digits(*split), side) for split in source[1:])

@@ -37,6 +37,12 @@ def read_midi(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, has no notes, or notes beyond the 88 keys.
+
+    Examples:
+        >>> from zoo.data.midi import read_midi, write_midi
+        >>> path = write_midi("scale.mid", np.eye(88), step=0.5)
+        >>> read_midi(path, step=0.25).shape
+        (176, 88)
     """
     if unit not in ("quarters", "seconds"):
         raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
@@ -121,6 +127,12 @@ def write_midi(
 
     Raises:
         ValueError: If the roll does not have that shape.
+
+    Examples:
+        >>> from zoo.data.midi import read_midi, write_midi
+        >>> path = write_midi("scale.mid", np.eye(88))
+        >>> read_midi(path).shape
+        (88, 88)
     """
     mido = import_mido()
     roll = np.asarray(roll)

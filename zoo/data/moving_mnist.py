@@ -295,12 +295,11 @@ def moving_mnist(
     Raises:
         ValueError: If an argument is not as above; see also `load_digits`.
 
-    Example:
-
-    ```python
-    train, valid, test = zoo.data.moving_mnist(size=32)
-    model.fit(train, validation_data=valid, epochs=10)
-    ```
+    Examples:
+        >>> sets = zoo.data.moving_mnist("sklearn", 4, size=32, frames=5, verbose=False)
+        >>> frames, targets = sets[0][0]
+        >>> frames.shape, targets["groups"].shape
+        ((4, 5, 32, 32, 1), (4, 5, 32, 32))
     """
     check_integer("size", size, SMALLEST)
     if evaluation_sequences is not None:

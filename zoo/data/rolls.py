@@ -47,6 +47,13 @@ class PianoRolls(EpochDataset):
 
     Raises:
         ValueError: If an argument is not as above.
+
+    Examples:
+        >>> from zoo.data.rolls import PianoRolls
+        >>> rolls = PianoRolls([np.eye(88), np.eye(88)], batch_size=2, window=25)
+        >>> x, y, weight = rolls[0]
+        >>> x.shape, y["notes"].shape, weight["notes"].shape
+        ((2, 25, 88), (2, 25, 88), (2, 25))
     """
 
     def __init__(
@@ -185,12 +192,14 @@ def piano_rolls(
     Returns:
         Training, validation and test set, each `PianoRolls`.
 
-    Example:
-
-    ```python
-    train, valid, test = zoo.data.piano_rolls("jsb")
-    model.fit(train, validation_data=valid, epochs=10)
-    ```
+    Examples:
+        >>> from zoo.data.music import Corpus
+        >>> scales = [np.eye(88)]
+        >>> corpus = Corpus("scales", train=scales, valid=scales, test=scales)
+        >>> train, valid, test = zoo.data.piano_rolls(corpus)
+        scales: training 1 (87), validation 1 (87), test 1 (87) pieces (...).
+        >>> train.frequencies.shape
+        (88,)
     """
     corpus = source if isinstance(source, Corpus) else load_corpus(source, **folder)
     train = corpus.train + corpus.valid if merge_validation else corpus.train

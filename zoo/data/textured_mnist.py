@@ -374,12 +374,13 @@ def textured_mnist(
         ValueError: If an argument is not as above; see also `load_digits` and
             `load_textures`.
 
-    Example:
-
-    ```python
-    train, valid, test = zoo.data.textured_mnist(size=32, labelled=1000)
-    x, y, weight = train[0]
-    ```
+    Examples:
+        >>> train, valid, test = zoo.data.textured_mnist(
+        ...     "sklearn", 4, size=24, textures="generated", verbose=False
+        ... )
+        >>> images, targets = train[0]
+        >>> images.shape, targets["groups"].shape, targets["class"].shape
+        ((4, 24, 24, 1), (4, 24, 24), (4,))
     """
     digits = load_digits(source, SIDE)
     if not isinstance(textures, Textures):

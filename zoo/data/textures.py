@@ -76,12 +76,10 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
         ValueError: If an image is damaged, too small or without any contrast, or if
             there are fewer than two.
 
-    Example:
-
-    ```python
-    textures = zoo.data.load_textures("~/wallpapers", size=32)
-    print(textures.name, textures.train.shape)
-    ```
+    Examples:
+        >>> textures = zoo.data.load_textures("generated", size=24)
+        >>> len(textures.train)
+        20
     """
     check_integer("size", size, SMALLEST)
     if source in ("auto", "brodatz"):

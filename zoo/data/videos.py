@@ -117,6 +117,12 @@ def from_arrays(
 
     Raises:
         ValueError: If an argument is not as above.
+
+    Examples:
+        >>> videos = np.zeros((20, 12, 8, 8, 1))
+        >>> train, valid = zoo.data.from_arrays(videos, frames=10, batch_size=4)
+        >>> train.frame_shape, train[0][0].shape, valid.num_sequences
+        ((8, 8, 1), (4, 10, 8, 8, 1), 2)
     """
     videos = list(videos)
     check_integer("seed", seed, 0)
@@ -158,6 +164,15 @@ def from_folder(path, size, *, colour=False, labels=None, **kwargs):
 
     Raises:
         ValueError: If there are no videos, or a file cannot be read; it is named.
+
+    Examples:
+        >>> from PIL import Image
+        >>> first, *others = (Image.new("L", (64, 48), 20 * i) for i in range(12))
+        >>> for name in ("a.gif", "b.gif"):
+        ...     first.save(name, save_all=True, append_images=others)
+        >>> train, valid = zoo.data.from_folder(".", (24, 32), frames=10, batch_size=1)
+        >>> train[0][0].shape
+        (1, 10, 24, 32, 1)
     """
     path = Path(path)
     if not path.is_dir():
