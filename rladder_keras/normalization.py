@@ -113,7 +113,7 @@ class BatchNormalization(layers.Layer):
         In a ladder each iteration has a row of moving statistics:
 
         >>> row = Conv(3, kernel_size=3)
-        >>> outputs = RecurrentLadder([Level(row)])(np.zeros((2, 5, 8, 8, 1)))
+        >>> outputs = RecurrentLadder([Level(row)])(keras.Input((5, 8, 8, 1)))
         >>> tuple(row.norm.moving_mean.shape)
         (5, 3)
     """

@@ -84,9 +84,9 @@ class TaggerCell(LadderCell):
     Examples:
         >>> row = Level(ConvLSTMCell(8, 4, strides=2, normalization="batch"), ConvG1(3))
         >>> ladder = RecurrentLadder(TaggerCell([row], groups=3, kernel_size=4))
-        >>> outputs = ladder(np.zeros((2, 5, 8, 8, 1)))
-        >>> ops.shape(outputs["groups"]), ops.shape(outputs["reconstructions"])
-        ((2, 5, 3, 8, 8), (2, 5, 3, 8, 8, 1))
+        >>> outputs = ladder(keras.Input((5, 8, 8, 1)))
+        >>> outputs["groups"].shape, outputs["reconstructions"].shape
+        ((None, 5, 3, 8, 8), (None, 5, 3, 8, 8, 1))
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """All checks of the project: `python tests/run.py [tensorflow] [jax] [torch]`.
 
-Lint, and the test suite once for each backend, each in a process of its own, side by
-side.
+Lint, the site of the documentation, and the test suite once for each backend, each in
+a process of its own, side by side.
 """
 
 import os
@@ -44,6 +44,7 @@ def main():
         Check("lint", "ruff", "check", "."),
         Check("format", "ruff", "format", "--check", "."),
         Check("results", "zoo.report", "--check"),
+        Check("documentation", "mkdocs", "build", "-q", "--strict", **NO_NOTICE),
     ]
     checks += [
         # Threads of a second BLAS waiting for work cost more than they give here.
@@ -54,6 +55,7 @@ def main():
 
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+NO_NOTICE = {"NO_MKDOCS_2_WARNING": "1"}  # that another program follows MkDocs
 
 if __name__ == "__main__":
     main()

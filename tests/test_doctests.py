@@ -18,7 +18,7 @@ MODULES = [
     for path in sorted((ROOT / package).rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8")
 ]
-# What the examples take as imported; `docs/api.md` says so.
+# What the examples take as imported; `docs/api/ladder.md` says so.
 NAMES = {
     "keras": keras,
     "np": np,
