@@ -2,6 +2,7 @@
 
 from zoo.data.batches import occluded_mnist
 from zoo.data.digits import load_digits
+from zoo.data.gaussian_chain import gaussian_chain
 from zoo.data.moving_mnist import moving_mnist
 from zoo.data.music import load_corpus
 from zoo.data.rolls import piano_rolls
@@ -12,6 +13,7 @@ from zoo.data.videos import from_arrays, from_folder
 __all__ = [
     "from_arrays",
     "from_folder",
+    "gaussian_chain",
     "load_corpus",
     "load_digits",
     "load_textures",
