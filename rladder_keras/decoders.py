@@ -25,6 +25,10 @@ register = keras.saving.register_keras_serializable("rladder_keras")
 class _G1(layers.Layer):
     """The equations that G1 and ConvG1 share; `A` is a matrix or a convolution."""
 
+    def __init__(self, *, normalization="batch", **kwargs):
+        super().__init__(**kwargs)
+        self.normalization = check_normalization(normalization)
+
     def build(self, v_top_shape, h_shape, below_shape=None):
         self.h_shape = tuple(h_shape)
         self.A = self.make_A(v_top_shape, h_shape)
@@ -32,9 +36,20 @@ class _G1(layers.Layer):
         # Starts as an even mixture of h and u: s = sigmoid(u), f(u, w) = u.
         self.w_s = self.add_weight(shape, by_rows(1, 1, 0, 0, 0), name="w_s")
         self.w = self.add_weight(shape, by_rows(0, 1, 0, 1, 0), name="w")
+        self.b = None  # batch normalisation has an offset of its own
+        if self.normalization != "batch":
+            self.b = self.add_weight((self.A.filters,), "zeros", name="b")
+
+    def mixed(self, u, h):
+        """`y` from `N(A v_top)` and `h` of the same shape."""
+        u = u if self.b is None else u + self.b
+        return gate(f(u, self.w_s), h, f(u, self.w))
 
     def compute_output_shape(self, v_top_shape, h_shape, below_shape=None):
         return tuple(h_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "normalization": self.normalization}
 
 
 @register
@@ -46,6 +61,9 @@ class G1(_G1):
         y = s h + (1 - s) f(u, w)
 
     `b` of the paper is left to the offset of the batch normalisation.
+
+    Args:
+        normalization: `"batch"`, `"layer"` or `None`; without `"batch"` there is a `b`.
 
     Call arguments:
         v_top: Shape `(batch, ...)`.
@@ -64,14 +82,15 @@ class G1(_G1):
 
     def make_A(self, v_top_shape, h_shape):
         units = math.prod(h_shape[1:])
-        A = Linear(units, normalization="batch", dtype=self.dtype_policy, name="A")
+        A = Linear(
+            units, normalization=self.normalization, dtype=self.dtype_policy, name="A"
+        )
         A.build(v_top_shape)
         return A
 
     def call(self, v_top, h):
         u = self.A(v_top)
-        s = f(u, self.w_s)
-        y = gate(s, ops.reshape(h, ops.shape(u)), f(u, self.w))
+        y = self.mixed(u, ops.reshape(h, ops.shape(u)))
         return ops.reshape(y, (-1, *self.h_shape[1:]))
 
 
@@ -88,6 +107,7 @@ class ConvG1(_G1):
 
     Args:
         kernel_size: Integer or tuple.
+        normalization: As in `G1`.
 
     Call arguments:
         v_top: Shape `(batch, *coarser_or_same_grid, channels)` or `(batch, channels)`.
@@ -116,7 +136,7 @@ class ConvG1(_G1):
             self.kernel_size,
             strides=strides,
             transpose=max(strides) > 1,
-            normalization="batch",
+            normalization=self.normalization,
             dtype=self.dtype_policy,
             name="A",
         )
@@ -135,9 +155,7 @@ class ConvG1(_G1):
         if len(v_top.shape) == 2:
             ones = (1,) * len(grid)
             v_top = unpool(ops.reshape(v_top, (-1, *ones, v_top.shape[-1])), grid)
-        u = crop(self.A(v_top), grid)
-        s = f(u, self.w_s)
-        return gate(s, h, f(u, self.w))
+        return self.mixed(crop(self.A(v_top), grid), h)
 
     def get_config(self):
         return {**super().get_config(), "kernel_size": self.kernel_size}

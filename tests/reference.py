@@ -255,21 +255,21 @@ def f(u, w):
     return w[0] * sigmoid(w[1] * u + w[2]) + w[3] * u + w[4]
 
 
-def g1(w, v_top, h, iteration):
+def g1(w, v_top, h, iteration, normalization="batch"):
     """A.1, with a matrix."""
-    u = normalised(w, "A", v_top, "batch", iteration)
+    u = normalised(w, "A", v_top, normalization, iteration) + w.get("b", 0)
     y = gate(f(u, w["w_s"]), h.reshape(len(h), -1), f(u, w["w"]))
     return y.reshape(h.shape)
 
 
-def conv_g1(w, v_top, h, iteration, strides=1):
+def conv_g1(w, v_top, h, iteration, strides=1, normalization="batch"):
     """A.1, with a convolution; `strides` lead from the grid of `h` to `v_top`'s."""
     grid = h.shape[1:-1]
     if v_top.ndim == 2:
         v_top = copy_to_grid(v_top, grid)
     transpose = max(per_axis(strides, len(grid))) > 1
-    u = normalised(w, "A", v_top, "batch", iteration, strides, transpose)
-    u = crop(u, grid)
+    u = normalised(w, "A", v_top, normalization, iteration, strides, transpose)
+    u = crop(u, grid) + w.get("b", 0)
     return gate(f(u, w["w_s"]), h, f(u, w["w"]))
 
 
@@ -451,13 +451,14 @@ class Row:
         if self.below == "Identity":
             return identity(v_top, h)
         if self.below == "G1":
-            return g1(self.w_d, v_top, h, iteration)
+            return g1(self.w_d, v_top, h, iteration, self.decoder.normalization)
         if self.below == "ConvG1":
             strides = 1
             if v_top.ndim > 2:
                 pairs = zip(h.shape[1:-1], v_top.shape[1:-1], strict=True)
                 strides = tuple(-(-a // b) for a, b in pairs)
-            return conv_g1(self.w_d, v_top, h, iteration, strides)
+            norm = self.decoder.normalization
+            return conv_g1(self.w_d, v_top, h, iteration, strides, norm)
         cell = {"ConvG2": conv_g2, "ConvG3": conv_g3}[self.below]
         grid, norm = e_below.shape[1:-1], self.decoder.normalization
         return cell(self.w_d, v_top, h, iteration, self.strides, grid, norm)

@@ -75,6 +75,18 @@ def test_conv_g1_from_any_grid_above(run, rng, v_top, h, kernel, strides):
     assert tuple(cell.w.shape) == (5, h[-1])
 
 
+@pytest.mark.parametrize("normalization", ["layer", None])
+def test_g1_and_conv_g1_without_batch_normalisation_have_a_b(run, rng, normalization):
+    kwargs = {"normalization": normalization}
+    cell = compare(run, rng, G1(**kwargs), reference.g1, (4, 3), (4, 5), **kwargs)
+    assert G1.from_config(cell.get_config()).normalization == normalization
+    coarse, fine = (3, 2, 2, 2), (3, 4, 4, 3)
+    cell = ConvG1(4, **kwargs)
+    compare(run, rng, cell, reference.conv_g1, coarse, fine, strides=2, **kwargs)
+    assert ConvG1.from_config(cell.get_config()).normalization == normalization
+    assert tuple(cell.b.shape) == (3,)
+
+
 @pytest.mark.parametrize(("cell", "h"), [(G1(), (3, 4)), (ConvG1(3), (3, 4, 4))])
 def test_g1_starts_as_an_even_mixture_of_h_and_u(run, rng, cell, h):
     """`s = sigmoid(u)` and `f(u, w) = u`."""

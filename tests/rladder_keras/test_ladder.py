@@ -537,7 +537,7 @@ CELL = {"normalization": "batch", "forget_bias": 0.5, "recurrent_gain": 0.7}
 CASES = {
     "BatchNormalization": ({"momentum": 0.8, "epsilon": 0.01}, [VECTOR]),
     "Conv": ({"filters": 3, "kernel_size": (3, 1), "strides": (2, 1)}, [FEATURES]),
-    "ConvG1": ({"kernel_size": (3, 2)}, UP),
+    "ConvG1": ({"kernel_size": (3, 2), "normalization": "layer"}, UP),
     "ConvG2": ({"kernel_size": (3, 2), "normalization": "batch"}, UP),
     "ConvG3": (
         {"kernel_size": 4, "inner_kernel_size": 3, "normalization": "batch"},
@@ -548,7 +548,7 @@ CASES = {
         {"filters": 2, "kernel_size": (3, 2), "strides": (2, 1), **CELL},
         [FEATURES],
     ),
-    "G1": ({}, UP),
+    "G1": ({"normalization": None}, UP),
     "GRUCell": ({"filters": 2, **CELL}, [VECTOR]),
     "Identity": ({}, UP),
     "LSTMCell": ({"filters": 2, **CELL}, [VECTOR]),
