@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from zoo import (
     data,
+    gaussian_chain,
     moving_mnist,
     music,
     occluded_mnist,
@@ -493,10 +494,95 @@ SECTION_4_3 = Experiment(
 )
 
 
+# Appendices B and C: Gaussian chains
+
+
+def chain_options(sequences, add):
+    add(
+        "--sequences",
+        type=partial(integer, 1),
+        help=f"samples in an epoch, and to evaluate; default: {sequences}",
+    )
+    add("--rate", type=positive, default=0.01, help="learning rate of the first epoch")
+
+
+def chain_data(chain, steps, sequences, args, row):
+    sequences = args.sequences or sequences
+    sets = data.gaussian_chain(
+        chain,
+        args.batch_size,
+        steps=steps,
+        sequences=sequences,
+        evaluation=sequences,
+        seed=args.seed,
+    )
+    return with_training_set_only(sets)
+
+
+def chain_build(rows, chain, output, args, row, train):
+    return partial(
+        rows[row],
+        width=args.width,
+        chain=chain,
+        output=output,
+        learning_rate=args.rate,
+        unroll=unroll(args),
+    )
+
+
+def chain_figures(args, model, test):
+    values = model.evaluate(test, verbose=0, return_dict=True)
+    return {
+        "excess mean squared error (%)": gaussian_chain.excess(model, test),
+        "mean squared error": values[f"{model.output_names[0]}_mse"],
+    }
+
+
+def chain_smaller(args):
+    if args.rate != 0.01:
+        yield f"rate {args.rate:g}"
+    yield from common_smaller(args, EXPERIMENTS[args.table])
+
+
+def appendix(rows, chain, steps, output, sequences, batch_size):
+    return Experiment(
+        rows=rows,
+        options=partial(chain_options, sequences),
+        data=partial(chain_data, chain, steps, sequences),
+        build=partial(chain_build, rows, chain, output),
+        schedule=protocol.CHAINS,
+        steer=lambda row: f"{output}_mse",
+        figures=chain_figures,
+        batch_size=lambda args: batch_size,
+        smaller=chain_smaller,
+        phases=1,
+    )
+
+
+APPENDIX_B = appendix(
+    gaussian_chain.APPENDIX_B,
+    gaussian_chain.CHAIN_B,
+    steps=1,
+    output="x",
+    sequences=10000,
+    batch_size=100,
+)
+APPENDIX_C = appendix(
+    gaussian_chain.APPENDIX_C,
+    gaussian_chain.CHAIN_C,
+    steps=gaussian_chain.STEPS,
+    output="next",
+    sequences=20000,
+    batch_size=200,
+)
+
+
 EXPERIMENTS = {
     "table-1": TABLE_1,
     "table-2": TABLE_2,
     "table-3": TABLE_3,
     "table-4": TABLE_4,
     "section-4.3": SECTION_4_3,
+    "appendix-b": APPENDIX_B,
+    "appendix-c": APPENDIX_C,
 }

@@ -88,6 +88,13 @@ D3 = Schedule(
     patience=0,
     repeated=len,
 )
+CHAINS = Schedule(  # of the learned ladders of Appendices B and C
+    first_rate=None,
+    next_rate=lambda rate, errors: 0.7 * rate,
+    settled=lambda rates: len(rates) >= 12,
+    patience=0,
+    repeated=len,
+)
 
 
 def finished(schedule, errors, rates, epochs=None):

@@ -21,6 +21,8 @@ TITLES = {
     "table-3": "Table 3: polyphonic music, negative log-likelihood (nats per step)",
     "table-4": "Table 4: textured MNIST",
     "section-4.3": "Section 4.3: Moving MNIST",
+    "appendix-b": "Appendix B: denoising, learned against exact",
+    "appendix-c": "Appendix C: next-step prediction, learned against exact",
 }
 HEAD = """# Results
 

@@ -1,11 +1,14 @@
 """Appendices B and C: messages in a ladder against exact answers, and learned ones."""
 
+import csv
+
 import keras
 import numpy as np
 import pytest
 from keras import tree
 
 from rladder_keras import RecurrentLadder
+from zoo import reproduce
 from zoo.data.gaussian_chain import (
     Chain,
     contraction,
@@ -15,7 +18,14 @@ from zoo.data.gaussian_chain import (
     sample,
     state_space,
 )
-from zoo.gaussian_chain import messages
+from zoo.experiments import EXPERIMENTS
+from zoo.gaussian_chain import (
+    excess,
+    gaussian_chain_exact,
+    gaussian_chain_messages,
+    gaussian_chain_rladder,
+    messages,
+)
 
 B = Chain((0.7, 1.3, 2.0), (1.4, -0.6), noise=0.5, mean=1.5)
 C = Chain((0.4, 0.3, 0.2), (0.9, 1.2), past=(0.3, 0.7, 0.9))
@@ -269,3 +279,90 @@ def test_data_are_the_same_again_and_sets_differ():
     assert not (valid[1][0] == test[1][0]).any()
     valid.epoch = 1
     np.testing.assert_array_equal(valid[1][0], others[2])
+
+
+# Learned against exact
+
+
+SMALL_B = LINE._replace(mean=0.0)
+
+
+@pytest.mark.parametrize(("chain", "output"), [(SMALL_B, "x"), (C, "next")])
+def test_the_exact_row_is_the_optimum_and_messages_come_near_it(chain, output):
+    """In Appendix B; in C they stop at what the last means tell."""
+    steps = 1 if output == "x" else 6
+    *_, test = gaussian_chain(chain, 20, steps=steps, evaluation=40)
+    exact = gaussian_chain_exact(chain=chain, output=output, steps=steps)
+    assert excess(exact, test) < 1e-6
+    once, often = (
+        excess(gaussian_chain_messages(chain=chain, output=output, iterations=n), test)
+        for n in (1, 40)
+    )
+    assert once > often
+    if output == "x":
+        assert often < 1e-6
+    else:
+        seen = np.concatenate([test[i][0] for i in range(2)])[..., 0]
+        best, frozen = (kalman(chain, seen, f) for f in (False, True))
+        difference = np.mean((best.predictions - frozen.predictions) ** 2)
+        optimum = best.prediction_covariances.mean()
+        assert often == pytest.approx(100 * difference / optimum, rel=1e-3)
+
+
+def test_the_excess_is_that_of_the_measured_errors():
+    """Up to the noise of the measurement, for a model that is far from the optimum."""
+    *_, test = gaussian_chain(C, 1000, steps=4, evaluation=20000)
+    right, wrong = (
+        gaussian_chain_exact(chain=chain, output="next", steps=4)
+        for chain in (C, C._replace(past=(0.0, 0.2, 0.9)))
+    )
+    optimum, error = (
+        model.evaluate(test, verbose=0, return_dict=True)["next_mse"]
+        for model in (right, wrong)
+    )
+    measured = 100 * (error / optimum - 1)
+    assert excess(wrong, test) == pytest.approx(measured, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("chain", "output", "kwargs"),
+    [
+        (SMALL_B, "x", {"iterations": 2}),
+        (SMALL_B, "x", {"iterations": 2, "feedback": "none"}),
+        (C, "next", {}),
+        (C, "next", {"iterations": 2, "decoder": False}),
+    ],
+)
+def test_ladders_learn_something(chain, output, kwargs):
+    train, valid, _ = gaussian_chain(
+        chain, 50, steps=1 if output == "x" else 4, sequences=1000, evaluation=500
+    )
+    model = gaussian_chain_rladder(chain=chain, output=output, **kwargs)
+    before = model.evaluate(valid, verbose=0, return_dict=True)[f"{output}_mse"]
+    model.fit(train, epochs=1, verbose=0)
+    after = model.evaluate(valid, verbose=0, return_dict=True)[f"{output}_mse"]
+    assert after < 0.98 * before
+    assert excess(model, valid) > 0
+
+
+@pytest.mark.parametrize("table", ["appendix-b", "appendix-c"])
+def test_rows_are_reproduced(tmp_path, table):
+    command = (
+        f"{table} --epochs 1 --sequences 20 --batch-size 10 --verbose 0 "
+        f"--out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
+    )
+    row = list(EXPERIMENTS[table].rows)[4]
+    args = reproduce.arguments([*command.split(), "--row", row])
+    _, progress = reproduce.reproduce(args, row)
+    assert progress["done"]
+    with open(tmp_path / "runs") as file:
+        lines = list(csv.DictReader(file))
+    metrics = ["excess mean squared error (%)", "mean squared error"]
+    assert [line["metric"] for line in lines] == metrics
+    assert lines[0]["size"] == "reduced: 1 epochs of 20 sequences, batches of 10"
+
+
+def test_sequences_of_another_shape_are_refused():
+    model = gaussian_chain_messages(chain=C, output="next")
+    with pytest.raises(ValueError, match=r"must have \(batch, T, 1, 1\)"):
+        model.predict(np.zeros((3, 4, 2, 1), "float32"))
