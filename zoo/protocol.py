@@ -90,8 +90,8 @@ D3 = Schedule(
 )
 CHAINS = Schedule(  # of the learned ladders of Appendices B and C
     first_rate=None,
-    next_rate=lambda rate, errors: 0.7 * rate,
-    settled=lambda rates: len(rates) >= 12,
+    next_rate=lambda rate, errors: 0.8 * rate,
+    settled=lambda rates: len(rates) >= 16,
     patience=0,
     repeated=len,
 )
