@@ -10,6 +10,7 @@ from keras import layers, ops, tree
 from rladder_keras.normalization import BatchStatistics
 
 FEEDBACK = ("recurrent", "all", "none")
+SKIPS = ("diagonal", "recurrent")
 # Unrolled, TensorFlow compiles Table 5 for 4 s per iteration and then is as fast as the
 # backend's loop; JAX, whose loops convolve slowly on CPUs, is seven times as fast.
 LONGEST_UNROLLED = 20
@@ -53,6 +54,11 @@ class LadderCell(layers.Layer):
         feedback: Which encoder rows receive their decoder's last output `d_l(t-1)`:
             `"recurrent"` ones, `"all"` that can (`Conv` rows too), or `"none"`.
         iterations: Rows of moving batch statistics (see `rladder_keras.normalization`).
+        skip: Skip connections of Fig. 9c, which the paper leaves out: any of
+            `"diagonal"`, from the decoder of the row below, `d_{l-1}(t-1)`, to the
+            encoder rows that may receive feedback, and `"recurrent"`, from `d_l(t-1)`
+            to the decoder of the same row. They join, as more channels, `e_{l-1}(t)`
+            and `d_{l+1}(t)`, where these lie on the same grid.
 
     Call arguments:
         x: The input of this iteration, shape `(batch, ...)`.
@@ -77,8 +83,12 @@ class LadderCell(layers.Layer):
         ((2, 10), (2, 8))
     """
 
-    def __init__(self, levels, feedback="recurrent", iterations=None, **kwargs):
+    def __init__(
+        self, levels, feedback="recurrent", iterations=None, skip=(), **kwargs
+    ):
         super().__init__(**kwargs)
+        if isinstance(skip, str) or not set(skip) <= set(SKIPS):
+            raise ValueError(f"skip must be a tuple of some of {SKIPS}, not {skip!r}.")
         if feedback not in FEEDBACK:
             raise ValueError(f"feedback must be one of {FEEDBACK}, not {feedback!r}.")
         if not levels:
@@ -89,6 +99,7 @@ class LadderCell(layers.Layer):
         self.encoders = [level.encoder for level in levels]
         self.decoders = [level.decoder for level in levels]
         self.feedback = feedback
+        self.skip = tuple(sorted(skip))
         self.iterations = iterations
         self.statistics = BatchStatistics(iterations or 1)
 
@@ -160,8 +171,12 @@ class LadderCell(layers.Layer):
                 raise ValueError(
                     "It belongs to another ladder already: make new levels for each."
                 )
+            if self.receives_diagonal(l):
+                below = joined_shape(below, self.d_shapes[l - 1])
             feedback = self.receives_feedback(l)
             self.encoders[l].build([below, self.d_shapes[l]] if feedback else below)
+            if self.receives_itself(l):
+                shapes = joined_shape(v_top, self.d_shapes[l]), *shapes[1:]
             if self.decoders[l] is not None:
                 self.decoders[l].build(*shapes)
 
@@ -182,18 +197,36 @@ class LadderCell(layers.Layer):
 
     def receives_feedback(self, l):
         """Whether encoder row `l` has `d_l(t-1)` among its inputs."""
-        encoder = self.encoders[l]
-        if self.decoders[l] is None or not getattr(encoder, "accepts_feedback", False):
+        if self.feedback == "none" or self.decoders[l] is None:
             return False
+        return self.may_receive(l)
+
+    def may_receive(self, l):
+        """Whether encoder row `l` is one that connections from decoders lead to."""
+        encoder = self.encoders[l]
         recurrent = hasattr(encoder, "state_size")
-        return self.feedback == "all" or (self.feedback == "recurrent" and recurrent)
+        accepts = getattr(encoder, "accepts_feedback", False)
+        return accepts and (recurrent or self.feedback == "all")
+
+    def receives_diagonal(self, l):
+        """Whether encoder row `l` has `d_{l-1}(t-1)` among its inputs."""
+        if "diagonal" not in self.skip or l == 0 or not self.may_receive(l):
+            return False
+        return on_one_grid(self.e_shapes[l - 1], self.d_shapes[l - 1])
+
+    def receives_itself(self, l):
+        """Whether decoder row `l` has `d_l(t-1)` among its inputs."""
+        if "recurrent" not in self.skip or self.decoders[l] is None:
+            return False
+        v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
+        return on_one_grid(v_top, self.d_shapes[l])
 
     def call(self, x, states):
         t, s, d, *mask = states
         valid = mask[0][:, 0] if mask else None
         with self.statistics.iteration(t, valid) as statistics:
             e, s = self.encode(x, s, d)
-            d = self.decode(e)
+            d = self.decode(e, d)
             moments = statistics.collect()
         bottom = next((d_l for d_l in d if not isinstance(d_l, list)), ())
         output = LadderOutput(e[-1], bottom, moments)
@@ -206,6 +239,8 @@ class LadderCell(layers.Layer):
         """Equations 1 and 2. The `d` that comes in is the last iteration's."""
         e, s_new = [], []
         for l, encoder in enumerate(self.encoders):
+            if self.receives_diagonal(l):
+                x = ops.concatenate([x, d[l - 1]], axis=-1)
             inputs = [x, d[l]] if self.receives_feedback(l) else x
             if hasattr(encoder, "state_size"):
                 x, s_l = encoder(inputs, s[l])
@@ -215,14 +250,16 @@ class LadderCell(layers.Layer):
             s_new.append(s_l)
         return e, s_new
 
-    def decode(self, e):
-        """Equation 3, from the top level down."""
-        v_top, d = e[-1], []
-        for decoder, h in zip(reversed(self.decoders), reversed(e), strict=True):
+    def decode(self, e, d):
+        """Equation 3, from the top level down. The `d` is the last iteration's."""
+        v_top, d_new = e[-1], []
+        for l, decoder in reversed(list(enumerate(self.decoders))):
+            if self.receives_itself(l):
+                v_top = ops.concatenate([v_top, d[l]], axis=-1)
             if decoder is not None:
-                v_top = decoder(v_top, h)
-            d.insert(0, [] if decoder is None else v_top)
-        return d
+                v_top = decoder(v_top, e[l])
+            d_new.insert(0, [] if decoder is None else v_top)
+        return d_new
 
     def get_initial_state(self, batch_size=None):
         """`t = 0`, and zeros for every `s_l(0)` and `d_l(0)`."""
@@ -249,6 +286,7 @@ class LadderCell(layers.Layer):
             "levels": [[serialize(layer) for layer in level] for level in self.levels],
             "feedback": self.feedback,
             "iterations": self.iterations,
+            "skip": list(self.skip),
         }
 
     @classmethod
@@ -278,6 +316,7 @@ class RecurrentLadder(layers.RNN):
         carry: Number of rows in a batch, for truncated back-propagation through time:
             in training a batch then starts in the state that the batch before it ended
             in, and no gradient goes back there. At inference the start is zeros.
+        skip: Skip connections that the paper leaves out, see `LadderCell`.
         dtype: Policy of the ladder and of all its levels, if given.
 
     Call arguments:
@@ -315,6 +354,7 @@ class RecurrentLadder(layers.RNN):
         iterations=None,
         unroll="auto",
         carry=None,
+        skip=(),
         **kwargs,
     ):
         for name in set(kwargs) - {
@@ -326,13 +366,15 @@ class RecurrentLadder(layers.RNN):
             raise ValueError(f"RecurrentLadder has no argument {name!r}.")
         cell = levels
         if isinstance(levels, (list, tuple)):
-            cell = LadderCell(levels, feedback, iterations, **policy_of(kwargs))
+            cell = LadderCell(levels, feedback, iterations, skip, **policy_of(kwargs))
             if kwargs.get("dtype") is not None:
                 for layer in (layer for level in cell.levels for layer in level):
                     if layer is not None:
                         layer.dtype_policy = kwargs["dtype"]
-        elif feedback != "recurrent" or iterations is not None:
-            raise ValueError("give feedback and iterations to the cell, not beside it.")
+        elif feedback != "recurrent" or iterations is not None or skip:
+            raise ValueError(
+                "give feedback, iterations and skip to the cell, not beside it."
+            )
         if unroll not in (True, False, "auto"):
             raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
         # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
@@ -512,6 +554,16 @@ def where(valid, state):
     """The state where `valid`, of shape `(batch,)`, is 1, and zeros where it is 0."""
     valid = ops.reshape(valid, (-1, *(1 for _ in state.shape[1:])))
     return ops.where(valid > 0, state, ops.zeros_like(state))
+
+
+def on_one_grid(a, b):
+    """Whether tensors of two shapes (`None`: there is none) differ in channels only."""
+    return b is not None and tuple(a[1:-1]) == tuple(b[1:-1])
+
+
+def joined_shape(a, b):
+    """Shape of two tensors on one grid, their channels one behind the other."""
+    return (*a[:-1], a[-1] + b[-1])
 
 
 def serialize(layer):

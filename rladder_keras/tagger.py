@@ -68,6 +68,7 @@ class TaggerCell(LadderCell):
         feedback: See `LadderCell`.
         iterations: See `LadderCell`.
         seed: Integer, of the first `pi`.
+        **kwargs: `skip`, see `LadderCell`.
 
     Call arguments:
         x: The image, noisy if it is to be denoised, shape `(batch, *grid, channels)`.
@@ -163,7 +164,7 @@ class TaggerCell(LadderCell):
             )
         with self.statistics.iteration(t) as statistics:
             e, s = self.encode(self.evidence(x, *explanation), s, d)
-            d = self.decode(e)
+            d = self.decode(e, d)
             bottom = next(d_l for d_l in d if not isinstance(d_l, list))
             mu = self.read(bottom, self.read_mu, self.norm_read_mu)
             pi = self.read(bottom, self.read_pi, self.norm_read_pi)

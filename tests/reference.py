@@ -406,8 +406,9 @@ class Row:
         self.w_e = weights_of(encoder) if encoder.weights else {}
         self.w_d = weights_of(decoder) if decoder and decoder.weights else {}
         self.recurrent = self.kind in RECURRENT
-        takes = self.recurrent or (feedback == "all" and self.kind == "Conv")
-        self.feedback = bool(decoder) and feedback != "none" and takes
+        self.takes = self.recurrent or (feedback == "all" and self.kind == "Conv")
+        self.feedback = bool(decoder) and feedback != "none" and self.takes
+        self.diagonal = self.itself = False  # the skip connections of Fig. 9c
 
     def start(self, e_shape):
         """Shape of the output, `s_l(0)` and `d_l(0)`, for an input of `e_shape`."""
@@ -443,6 +444,16 @@ class Row:
             return softmax_row(self.w_e, e, iteration, self.encoder.normalization), s
         mode = "max" if self.kind.startswith("Max") else "average"
         return pool(e, self.encoder.pool_size, mode), s
+
+    def find_skips(self, skip, below, v_top, d):
+        """Which skip connections there are, from shapes of tensors that they join.
+
+        `below` is the row below, with the shapes of its `e` and `d`; `None`: no row.
+        """
+        if "diagonal" in skip and below and below[0].decoder and self.takes:
+            self.diagonal = below[1][1:-1] == below[2][1:-1]
+        if "recurrent" in skip and self.decoder:
+            self.itself = v_top[1:-1] == d[1:-1]
 
     def decode(self, v_top, h, e_below, iteration):
         """`d_l(t) = g_l(e_l(t), d_{l+1}(t))`."""
@@ -486,17 +497,26 @@ def ladder(layer, x, training=False):
         shape, s_0, d_0 = row.start(shape)
         s.append(s_0)
         d.append(d_0)
+        row.e_shape = shape
+    v_top = shape
+    for n, row in reversed(list(enumerate(rows))):
+        below = (rows[n - 1], rows[n - 1].e_shape, d[n - 1].shape) if n else None
+        row.find_skips(cell.skip, below, v_top, d[n].shape)
+        v_top = d[n].shape if row.decoder else v_top
     top, bottom, moments = [], [], {}
     for t in range(x.shape[1]):
         iteration = Iteration(TRAINING if training else t)
         e = [x[:, t]]
         for n, row in enumerate(rows):
             inside = iteration.inside(f"encoder {n + 1}")
-            e_l, s[n] = row.encode(e[n], d[n], s[n], inside)
+            below = np.concatenate([e[n], d[n - 1]], -1) if row.diagonal else e[n]
+            e_l, s[n] = row.encode(below, d[n], s[n], inside)
             e.append(e_l)
         v_top = e[-1]
         for n, row in reversed(list(enumerate(rows))):
             inside = iteration.inside(f"decoder {n + 1}")
+            if row.itself:
+                v_top = np.concatenate([v_top, d[n]], -1)
             d[n] = v_top = row.decode(v_top, e[n + 1], e[n], inside)
         top.append(e[-1])
         bottom.append(v_top)

@@ -244,6 +244,7 @@ def gaussian_chain_rladder(
     iterations=1,
     feedback="recurrent",
     decoder=True,
+    skip=(),
     learning_rate=0.01,
     unroll="auto",
 ):
@@ -259,6 +260,8 @@ def gaussian_chain_rladder(
             connections.
         decoder: Whether there are decoders; without them the output is read from the
             highest row.
+        skip: Skip connections that the paper leaves out, see
+            `rladder_keras.LadderCell`.
         learning_rate: Of Adam.
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -267,7 +270,7 @@ def gaussian_chain_rladder(
     """
     rows = rows_of_vectors if chain.sites == 1 else rows_of_sites
     levels = rows(channels(width, units), chain.levels, decoder)
-    seen, outputs = iterated(chain, levels, iterations, feedback, unroll)
+    seen, outputs = iterated(chain, levels, iterations, feedback, unroll, skip)
     d = outputs["bottom"] if decoder else outputs["top"]
     if chain.sites == 1:
         d = layers.Reshape((-1, 1, d.shape[-1]))(d)
@@ -322,11 +325,11 @@ def gaussian_chain_exact(*, chain, output, steps=1, learning_rate=0.01, unroll="
     return compiled(seen, {output: y}, learning_rate)
 
 
-def iterated(chain, levels, iterations, feedback, unroll):
+def iterated(chain, levels, iterations, feedback, unroll, skip=()):
     """The input, and what a ladder gives after the last iteration of each time step."""
     seen = keras.Input((None, chain.sites, 1), name="seen")
     x = ops.repeat(seen, iterations, axis=1) if iterations > 1 else seen
-    ladder = RecurrentLadder(levels, feedback, 1, unroll, name="ladder")
+    ladder = RecurrentLadder(levels, feedback, 1, unroll, skip=skip, name="ladder")
     outputs = {k: d[:, iterations - 1 :: iterations] for k, d in ladder(x).items()}
     return seen, outputs
 
@@ -400,6 +403,7 @@ def exact(steps, width=1.0, **kwargs):
     return gaussian_chain_exact(steps=steps, **kwargs)
 
 
+SKIPS = ("diagonal", "recurrent")
 RLADDER = gaussian_chain_rladder
 APPENDIX_B = {
     "exact posterior": partial(exact, 1),
@@ -417,6 +421,9 @@ APPENDIX_C = {
     "hand-derived messages, 20 iterations": partial(by_hand, 20),
     "RLadder, 1 iteration": RLADDER,
     "RLadder, 2 iterations": partial(RLADDER, iterations=2),
+    "RLadder with both skips of Fig. 9c": partial(RLADDER, skip=SKIPS),
+    "RLadder with diagonal skips": partial(RLADDER, skip=SKIPS[:1]),
+    "RLadder with a recurrent decoder": partial(RLADDER, skip=SKIPS[1:]),
     "RLadder w/o feedback": partial(RLADDER, feedback="none"),
     "RLadder w/o decoder": partial(RLADDER, decoder=False),
 }

@@ -116,6 +116,9 @@ def built(levels, frame=IMAGE, steps=3, **kwargs):
     return reference.randomise(ladder)
 
 
+BOTH = ("diagonal", "recurrent")
+
+
 def assert_like_twin(ladder, outputs, expected, atol=ATOL):
     assert set(outputs) == set(expected) - {"moments"}
     for name in outputs:
@@ -174,6 +177,41 @@ def test_whole_ladder_against_its_twin(run, table, frame, feedback, unroll, trai
         for name, value in expected.items()
         if name != "moments"
     }
+
+
+def vectors():
+    """The kinds of rows of the Gaussian chains."""
+    return [
+        Level(GRUCell(2, normalization=None), G1(normalization=None)),
+        Level(LSTMCell(3), G1(normalization="layer")),
+        Level(GRUCell(2), G1()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "frame", "feedback", "unroll", "skip", "joined"),
+    [
+        (vectors, (2,), "recurrent", True, BOTH, ([1, 2], [0, 1, 2])),
+        (vectors, (2,), "none", False, ("diagonal",), ([1, 2], [])),
+        (images, IMAGE, "all", True, BOTH, ([1, 4], [0, 1, 4])),
+        (images, IMAGE, "recurrent", False, ("recurrent",), ([], [0, 1, 4])),
+        (batch_normalised, UNEVEN, "all", False, BOTH, ([1, 2, 3], [0, 3])),
+        (gaps, UNEVEN, "recurrent", True, BOTH, ([2, 3], [])),
+    ],
+)
+def test_skip_connections_against_the_twin(
+    run, table, frame, feedback, unroll, skip, joined
+):
+    """Rows where two grids differ, such as those of a pool, have none."""
+    ladder = built(table(), frame, feedback=feedback, unroll=unroll, skip=skip)
+    rows = range(len(ladder.cell.encoders))
+    assert joined == (
+        [l for l in rows if ladder.cell.receives_diagonal(l)],
+        [l for l in rows if ladder.cell.receives_itself(l)],
+    )
+    x = frames(frame)
+    expected = reference.ladder(ladder, x)
+    assert_like_twin(ladder, run(ladder, x), expected)
 
 
 def test_a_top_row_without_a_decoder_is_one_with_identity(run):
@@ -553,7 +591,7 @@ CASES = {
     "Identity": ({}, UP),
     "LSTMCell": ({"filters": 2, **CELL}, [VECTOR]),
     "LadderCell": (
-        {"levels": statistics, "feedback": "all", "iterations": 2},
+        {"levels": statistics, "feedback": "all", "iterations": 2, "skip": list(BOTH)},
         [(2, *IMAGE)],
     ),
     "RecurrentLadder": (
@@ -563,6 +601,7 @@ CASES = {
             "iterations": 2,
             "unroll": False,
             "carry": 2,
+            "skip": ["diagonal"],
         },
         [(2, 3, *IMAGE)],
     ),
@@ -583,6 +622,7 @@ CASES = {
             "feedback": "all",
             "iterations": 2,
             "seed": 3,
+            "skip": ["recurrent"],
         },
         [(2, *IMAGE)],
     ),
@@ -878,6 +918,8 @@ def test_a_row_that_does_not_fit_is_named(levels, row, names):
     [
         ({"feedback": "some"}, "'recurrent', 'all', 'none'.*not 'some'"),
         ({"feedback": True}, "feedback must be one of"),
+        ({"skip": "diagonal"}, "skip must be a tuple of some of .*not 'diagonal'"),
+        ({"skip": ("up",)}, "skip must be a tuple of some of"),
         ({"unroll": "yes"}, "unroll must be True, False or 'auto', not 'yes'"),
     ],
 )
