@@ -37,6 +37,10 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     narrow_tagger = partial(zoo.textured_mnist_rtagger, 0.1)
     monkeypatch.setattr(zoo.data, "textured_mnist", textures)
     monkeypatch.setattr(zoo, "textured_mnist_rtagger", narrow_tagger)
+    chains = partial(
+        zoo.data.gaussian_chain, batch_size=10, sequences=20, evaluation=20
+    )
+    monkeypatch.setattr(zoo.data, "gaussian_chain", chains)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
     baseline = partial(zoo.occluded_mnist_temporal_baseline, 0.1, table=small_table)
     monkeypatch.setattr(zoo, "occluded_mnist_temporal_baseline", baseline)

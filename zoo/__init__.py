@@ -1,7 +1,7 @@
 """The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
 
 from rladder_keras import __version__
-from zoo import data, music, show
+from zoo import data, gaussian_chain, music, show
 from zoo.mean_teacher import MeanTeacher
 from zoo.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger
 from zoo.music import (
@@ -29,6 +29,7 @@ __all__ = [
     "MeanTeacher",
     "__version__",
     "data",
+    "gaussian_chain",
     "hypermodel",
     "list_models",
     "list_weights",
