@@ -496,6 +496,8 @@ SECTION_4_3 = Experiment(
 
 # Appendices B and C: Gaussian chains
 
+CHAIN_RATE = 0.01
+
 
 def chain_options(sequences, add):
     add(
@@ -503,7 +505,12 @@ def chain_options(sequences, add):
         type=partial(integer, 1),
         help=f"samples in an epoch, and to evaluate; default: {sequences}",
     )
-    add("--rate", type=positive, default=0.01, help="learning rate of the first epoch")
+    add(
+        "--rate",
+        type=positive,
+        default=CHAIN_RATE,
+        help="learning rate of the first epoch",
+    )
 
 
 def chain_data(chain, steps, sequences, args, row):
@@ -539,9 +546,12 @@ def chain_figures(args, model, test):
 
 
 def chain_smaller(args):
-    if args.rate != 0.01:
-        yield f"rate {args.rate:g}"
     yield from common_smaller(args, EXPERIMENTS[args.table])
+
+
+def chain_tuned(args):
+    if args.rate != CHAIN_RATE:
+        yield f"learning rate {args.rate:g}"
 
 
 def appendix(rows, chain, steps, output, sequences, batch_size):
@@ -555,6 +565,7 @@ def appendix(rows, chain, steps, output, sequences, batch_size):
         figures=chain_figures,
         batch_size=lambda args: batch_size,
         smaller=chain_smaller,
+        tuned=chain_tuned,
         phases=1,
     )
 
