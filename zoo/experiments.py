@@ -561,7 +561,7 @@ def appendix(rows, chain, steps, output, sequences, batch_size):
         data=partial(chain_data, chain, steps, sequences),
         build=partial(chain_build, rows, chain, output),
         schedule=protocol.CHAINS,
-        steer=lambda row: f"{output}_mse",
+        steer=lambda args, row: f"{output}_mse",
         figures=chain_figures,
         batch_size=lambda args: batch_size,
         smaller=chain_smaller,
