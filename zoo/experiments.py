@@ -16,7 +16,7 @@ from zoo import (
 )
 from zoo.arguments import integer, positive
 from zoo.data.music import FILES
-from zoo.mean_teacher import CONSISTENCY, RAMP
+from zoo.mean_teacher import CONSISTENCY, RAMP, MeanTeacher
 
 
 class Experiment(NamedTuple):
@@ -199,12 +199,7 @@ def table_2_build(args, row, train):
     build = table_1_build(args, row, train)
     if args.column != TEACHER:
         return build
-    return partial(
-        occluded_mnist.occluded_mnist_mean_teacher,
-        build,
-        consistency=args.consistency,
-        ramp=args.ramp,
-    )
+    return lambda: MeanTeacher(build(), consistency=args.consistency, ramp=args.ramp)
 
 
 def table_2_steer(args, row):

@@ -115,6 +115,9 @@ class MeanTeacher(keras.Model):
         self.built = True
         if student.compiled:
             self.compile_from_config(student.get_compile_config())
+        if hasattr(student, "example"):  # of a builder of the zoo
+            targets, outputs = student.example()
+            make_variables(self, targets, {"student": outputs, "teacher": outputs})
 
     @property
     def output_names(self):
@@ -176,14 +179,6 @@ class MeanTeacher(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
-
-    def make_variables(self, **targets):
-        """See `ZooModel.make_variables`: for students that are one."""
-        outputs = {
-            k: ops.zeros((1, 2, *x.shape[2:])) for k, x in self.student.output.items()
-        }
-        both = {"student": outputs, "teacher": outputs}
-        return make_variables(self, {**outputs, **targets}, both)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -69,7 +69,9 @@ class ZooModel(keras.Model):
             The model.
         """
         outputs = {k: ops.zeros((1, 2, *x.shape[2:])) for k, x in self.output.items()}
-        return make_variables(self, {**outputs, **targets}, outputs)
+        # A function, because Keras would turn dictionaries into others.
+        self.example = lambda: ({**outputs, **targets}, outputs)
+        return make_variables(self, *self.example())
 
     def init_state(self, batch_size=1):
         """State before the first frame: see `step`."""

@@ -28,7 +28,6 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
 )
-from zoo.mean_teacher import MeanTeacher
 from zoo.videos import bottom, compiled, frame_loss, pixels
 from zoo.weights import takes_weights
 
@@ -275,20 +274,6 @@ TABLE_2 = {
         "RLadder",
     )
 }
-
-
-def occluded_mnist_mean_teacher(build, **kwargs):
-    """A model of Table 2 as student of a Mean Teacher, the last column.
-
-    Args:
-        build: Function without arguments that gives the student.
-        **kwargs: Of `zoo.MeanTeacher`.
-
-    Returns:
-        Compiled `zoo.MeanTeacher`.
-    """
-    model = MeanTeacher(build(), **kwargs)
-    return model.make_variables(**{"class": ops.zeros((1,))})
 
 
 def classifier(levels, iterations, learning_rate, unroll):
