@@ -1,7 +1,8 @@
 """What the site is built with: files of the repository as pages, and headings.
 
 A page that reads `{{ README.md }}` is that file. Its links into `docs/` are made
-relative to it, others lead to pages of the same name.
+relative to it, those to notebooks lead to the repository, others to pages of the same
+name.
 """
 
 import re
@@ -17,12 +18,13 @@ OTHERS = re.compile(
 )
 
 
-def on_page_markdown(markdown, **kwargs):
+def on_page_markdown(markdown, config, **kwargs):
     included = re.fullmatch(r"\{\{ (\S+) \}\}", markdown.strip())
     if not included:
         return markdown
     text = (ROOT / included[1]).read_text(encoding="utf-8")
-    return text.replace("](docs/", "](")
+    notebooks = f"{config.repo_url}/blob/main/notebooks/"
+    return text.replace("](docs/", "](").replace("](notebooks/", f"]({notebooks}")
 
 
 class KerasHeadings(griffe.Extension):

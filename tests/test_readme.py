@@ -23,7 +23,11 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     few = partial(
         zoo.data.occluded_mnist, "sklearn", 10, sequences=20, evaluation_sequences=10
     )
-    narrow = partial(zoo.occluded_mnist_rladder, 0.1, table=small_table)
+    ladder = zoo.occluded_mnist_rladder
+
+    def narrow(weights=None):
+        return ladder(weights=weights) if weights else ladder(0.1, table=small_table)
+
     rng = np.random.default_rng(0)
     pieces = [(rng.random((20, 88)) < 0.05).astype("uint8") for _ in range(3)]
     corpus = Corpus("noise", *((piece,) for piece in pieces))
