@@ -567,7 +567,7 @@ def test_a_weights_file_restores_every_weight(tmp_path, table):
         np.testing.assert_array_equal(reference.numpy_of(a), reference.numpy_of(b))
 
 
-NO_CONFIG = {"f", "gate", "initial_state", "Level", "step_model"}
+NO_CONFIG = {"export_step", "f", "gate", "initial_state", "Level", "step_model"}
 FEATURES, VECTOR = (2, 5, 4, 2), (3, 4)
 UP = [(2, 3, 2, 3), (2, 3, 2, 2), (2, 5, 4, 1)]  # v_top, h and the row's input
 CELL = {"normalization": "batch", "forget_bias": 0.5, "recurrent_gain": 0.7}
