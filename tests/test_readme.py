@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo.data.music import Corpus
 from zoo.data.rolls import piano_rolls
-from zoo.data.tfds import Config, OccludedMNISTBuilder
+from zoo.data.tfds import OccludedMNISTBuilder
 from zoo.occluded_mnist import small_table
 
 ROOT = Path(__file__).parent.parent
@@ -49,12 +49,8 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     baseline = partial(zoo.occluded_mnist_temporal_baseline, 0.1, table=small_table)
     monkeypatch.setattr(zoo, "occluded_mnist_temporal_baseline", baseline)
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path))
-    config = Config(
-        name="sklearn",
-        source="sklearn",
-        arguments={"frames": 2, "sequences": 20, "evaluation_sequences": 1},
-    )
-    monkeypatch.setattr(OccludedMNISTBuilder, "BUILDER_CONFIGS", [config])
+    little = {"frames": 2, "sequences": 20, "evaluation_sequences": 1}
+    monkeypatch.setattr(OccludedMNISTBuilder, "ARGUMENTS", little)
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
     np.save(tmp_path / "videos.npy", rng.random((20, 12, 8, 8, 1)))
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
