@@ -210,8 +210,8 @@ def publish(model, build, name, about, folder=SHIPPED):
     }
     bare = build.func(**arguments_of(build.func, {"arguments": arguments}, {}))
     kept = [v for v in model.weights if not v.name.startswith("carried")]
-    for variable, value in zip(bare.weights, kept, strict=True):
-        variable.assign(value)
+    # Copies: JAX may free an array once one of the two models has used it.
+    bare.set_weights([np.array(keras.ops.convert_to_numpy(v)) for v in kept])
     file = Path(folder) / f"{builder}-{name}{ENDING}"
     temporary = file.with_name(f"writing-{file.name}")
     file.parent.mkdir(parents=True, exist_ok=True)
