@@ -84,8 +84,8 @@ def render(path, readme):
         f"|---|{'---:|' * len(WORKS)}---:|",
     ]
     for row in rows:
-        cells = [table.rounded(row[work]) for work in WORKS]
-        cells.append(table.share(row["gflops"], row["matmul_gflops"]))
+        cells = [table.rounded(row.get(work, "")) for work in WORKS]
+        cells.append(table.share(row.get("gflops", ""), row.get("matmul_gflops", "")))
         lines.append(f"| {row['backend']} | {' | '.join(cells)} |")
     begin, end = table.MUSIC
     table.write(readme, before + "\n".join([begin, *lines, end]) + after)
