@@ -16,7 +16,7 @@ from zoo import (
 )
 from zoo.arguments import integer, positive
 from zoo.data.music import FILES
-from zoo.mean_teacher import CONSISTENCY, RAMP, MeanTeacher
+from zoo.mean_teacher import CONSISTENCY, NOISE, RAMP, MeanTeacher
 
 
 class Experiment(NamedTuple):
@@ -186,6 +186,7 @@ def table_2_options(add):
     add("--share", type=positive, default=0.5, help="labelled part of a batch")
     add("--consistency", type=positive, default=CONSISTENCY, help="its weight")
     add("--ramp", type=partial(integer, 0), default=RAMP, help="steps of the ramp")
+    add("--noise", type=positive, default=NOISE, help="on the frames, in training")
 
 
 def table_2_data(args, row):
@@ -199,7 +200,8 @@ def table_2_build(args, row, train):
     build = table_1_build(args, row, train)
     if args.column != TEACHER:
         return build
-    return lambda: MeanTeacher(build(), consistency=args.consistency, ramp=args.ramp)
+    options = {"consistency": args.consistency, "ramp": args.ramp, "noise": args.noise}
+    return lambda: MeanTeacher(build(), **options)
 
 
 def table_2_steer(args, row):
@@ -229,6 +231,8 @@ def table_2_smaller(args):
         yield f"consistency {args.consistency:g}"
     if args.ramp != RAMP:
         yield f"ramp of {args.ramp} steps"
+    if args.noise != NOISE:
+        yield f"noise {args.noise:g}"
     yield from table_1_smaller(args)
 
 

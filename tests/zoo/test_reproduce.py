@@ -180,15 +180,17 @@ def few_labels(tmp_path, column, *more, out="run", row="Optimal"):
 
 
 def test_few_labels_are_reproduced_in_all_columns(tmp_path):
-    for i, column in enumerate(("1k labelled", "1k + 59k, MT")):
-        few_labels(tmp_path, column, "--phases", "1", out=f"{i}")
+    short = ("--phases", "1", "--noise", "0.05", "--consistency", "7")
+    few_labels(tmp_path, "1k labelled", *short, out="few")
+    model, _ = few_labels(tmp_path, "1k + 59k, MT", *short, out="teacher")
+    assert (model.ramp, model.consistency, model.noise.stddev) == (3, 7, 0.05)
     with open(tmp_path / "runs") as file:
         lines = list(csv.DictReader(file))
     names = ["1k labelled", "1k + 59k", "1k + 59k, MT", "1k + 59k, MT, student"]
     assert [line["metric"] for line in lines] == [f"error (%), {n}" for n in names]
     # A model without a task for unlabelled samples is the same with and without them.
     assert lines[0]["value"] == lines[1]["value"]
-    assert lines[0]["size"].startswith("reduced: 50 labels, ramp of 3 steps, small")
+    assert lines[0]["size"].startswith("reduced: 50 labels, consistency 7, ramp of 3")
 
 
 def test_few_labels_make_data_of_their_column():
