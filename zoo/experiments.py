@@ -122,7 +122,7 @@ def table_1_data(args, row, **labels):
 
 def table_1_build(args, row, train):
     build = partial(
-        occluded_mnist.TABLE_1[row],
+        TABLE_1.rows[row],
         args.width,
         table=LADDERS[args.ladder],
         unroll=unroll(args),
@@ -159,7 +159,7 @@ def table_1_smaller(args):
 
 
 TABLE_1 = Experiment(
-    rows=occluded_mnist.TABLE_1,
+    rows=occluded_mnist.TABLE_1 | occluded_mnist.WITH_SKIPS,
     options=table_1_options,
     data=table_1_data,
     build=table_1_build,

@@ -36,7 +36,7 @@ from keras import layers, ops
 from rladder_keras import G1, ConvG1, ConvGRUCell, GRUCell, Level, RecurrentLadder, gate
 from zoo.data.gaussian_chain import Chain, kalman
 from zoo.model import ZooModel
-from zoo.occluded_mnist import channels
+from zoo.occluded_mnist import FIG_9C, channels
 
 # Strong noise and strong coupling along 24 sites: the best denoiser looks far to both
 # sides, further than an iteration of the ladder reaches.
@@ -403,7 +403,6 @@ def exact(steps, width=1.0, **kwargs):
     return gaussian_chain_exact(steps=steps, **kwargs)
 
 
-SKIPS = ("diagonal", "recurrent")
 RLADDER = gaussian_chain_rladder
 APPENDIX_B = {
     "exact posterior": partial(exact, 1),
@@ -421,9 +420,7 @@ APPENDIX_C = {
     "hand-derived messages, 20 iterations": partial(by_hand, 20),
     "RLadder, 1 iteration": RLADDER,
     "RLadder, 2 iterations": partial(RLADDER, iterations=2),
-    "RLadder with both skips of Fig. 9c": partial(RLADDER, skip=SKIPS),
-    "RLadder with diagonal skips": partial(RLADDER, skip=SKIPS[:1]),
-    "RLadder with a recurrent decoder": partial(RLADDER, skip=SKIPS[1:]),
+    **{row: partial(RLADDER, skip=skip) for row, skip in FIG_9C.items()},
     "RLadder w/o feedback": partial(RLADDER, feedback="none"),
     "RLadder w/o decoder": partial(RLADDER, decoder=False),
 }

@@ -134,6 +134,7 @@ def occluded_mnist_rladder(
     classification=True,
     prediction=True,
     frame_weight=FRAME_WEIGHT,
+    skip=(),
     learning_rate=1e-3,
     unroll="auto",
 ):
@@ -151,6 +152,8 @@ def occluded_mnist_rladder(
         prediction: Whether the next frame is among the tasks.
         frame_weight: Weight of the squared error, summed over the pixels of a frame,
             against the cross-entropy of the class.
+        skip: Skip connections that the paper leaves out, see
+            `rladder_keras.LadderCell`.
         learning_rate: Of Adam (Appendix D.1).
         unroll: See `rladder_keras.RecurrentLadder`.
 
@@ -165,7 +168,9 @@ def occluded_mnist_rladder(
         ((None, None, 10), (None, None, 32, 32, 1))
     """
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
-    ladder = RecurrentLadder(table(width), feedback, FRAMES, unroll, name="ladder")
+    ladder = RecurrentLadder(
+        table(width), feedback, FRAMES, unroll, skip=skip, name="ladder"
+    )
     ends = ladder(frames)
     d, outputs = bottom(ends), {}
     if classification:
@@ -265,6 +270,16 @@ TABLE_1 = {
     "RLadder": occluded_mnist_rladder,
 }
 
+# The connections that the paper leaves out: "it would be interesting to see if adding
+# those skip connections help" (Appendix C).
+FIG_9C = {
+    "RLadder with diagonal skips": ("diagonal",),
+    "RLadder with a recurrent decoder": ("recurrent",),
+    "RLadder with both skips of Fig. 9c": ("diagonal", "recurrent"),
+}
+WITH_SKIPS = {
+    row: partial(occluded_mnist_rladder, skip=skip) for row, skip in FIG_9C.items()
+}
 
 TABLE_2 = {
     row: TABLE_1[row]

@@ -81,6 +81,10 @@ def test_table_is_the_papers(table, text):
     assert list(printed(table(), decoders=table is om.table_5)) == rows
 
 
+BOTH = "RLadder with both skips of Fig. 9c"
+ROWS = om.TABLE_1 | {BOTH: om.WITH_SKIPS[BOTH]}
+
+
 def trainable(model):
     return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
@@ -104,6 +108,17 @@ def test_full_width_has_as_many_weights_as_counted_by_hand(row, count):
     assert trainable(om.TABLE_1[row]()) == count
 
 
+def test_skips_are_more_channels_where_grids_are_equal():
+    rows = [om.WITH_SKIPS[row](table=om.small_table) for row in om.FIG_9C]
+    plain = trainable(om.occluded_mnist_rladder(table=om.small_table))
+    diagonal, recurrent, both = (trainable(row) - plain for row in rows)
+    # To ConvLSTM 16 from 32, to LSTM 16 from the pooled map of 4 x 4 x 32.
+    assert diagonal == 4 * 16 * 9 * 32 + 4 * 16 * 16 * 32
+    # Into ConvG3 of 16 (5 x 5), of 32 and 16 (3 x 3), and G1 of 16.
+    assert recurrent == 16**2 * 25 + 9 * (32**2 + 16**2) + 16**2
+    assert both == diagonal + recurrent
+
+
 def test_the_letter_of_convg3_doubles_the_decoder():
     model = om.occluded_mnist_rladder(table=partial(om.table_5, literal=True))
     # In each ConvG3 of n channels and kernel k three more inner kernels of k x k - 1.
@@ -123,11 +138,11 @@ def test_a_table_without_decoders_cannot_predict_frames():
         om.occluded_mnist_rladder(0.1, table=lambda width: om.table_6(width))
 
 
-@pytest.mark.parametrize("row", om.TABLE_1)
+@pytest.mark.parametrize("row", ROWS)
 def test_every_row_trains_saves_and_loads(row, tmp_path):
     """One step of each model of Table 1 at a small size, and its file."""
     keras.utils.set_random_seed(0)
-    model = om.TABLE_1[row](0.1, table=om.small_table)
+    model = ROWS[row](0.1, table=om.small_table)
     static = row.startswith("Optimal")
     frames = np.random.default_rng(0).random((4, 1 if static else 3, 32, 32, 1))
     frames = frames.astype("float32")
