@@ -249,4 +249,5 @@ def layer_normalization(x, gain, groups=1, epsilon=1e-3):
     x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
     x = x - ops.mean(x, axis=axes, keepdims=True)
     variance = ops.mean(ops.square(x), axis=axes, keepdims=True)
+    gain = ops.cast(gain, x.dtype)
     return ops.cast(x * (ops.rsqrt(variance + epsilon) * gain), dtype)

@@ -141,6 +141,21 @@ def test_conv_g3_with_the_inner_kernel_of_the_papers_letter(run, rng):
     assert reference.weights_of(cell)["W_s_D_E/kernel"].shape == (3, 3, 3, 9)
 
 
+@pytest.mark.parametrize("cls", [ConvG1, *UPSAMPLING])
+def test_cells_with_layer_normalisation_in_mixed_precision(run, rng, cls):
+    v_top, h = draws(rng, (2, 4, 3), (2, 4, 3))
+    full, mixed = (
+        cls(3, normalization="layer", dtype=dtype)
+        for dtype in ("float32", "mixed_bfloat16")
+    )
+    for cell in (full, mixed):
+        cell.build(v_top.shape, h.shape, h.shape)
+    mixed.set_weights(full.get_weights())
+    y = run(mixed, v_top, h)
+    assert y.dtype.name == "bfloat16"
+    np.testing.assert_allclose(y.astype("float32"), run(full, v_top, h), atol=0.1)
+
+
 @pytest.mark.parametrize("cls", list(UPSAMPLING))
 @pytest.mark.parametrize("v_top", [(None, 5), (None, 4, 2)])
 def test_upsampling_cells_refuse_what_is_no_feature_map(cls, v_top):
