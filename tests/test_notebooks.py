@@ -39,6 +39,7 @@ def code_of(path):
         (r"balls\(1_000\)", "balls(24)"),
         (r"(Conv|ConvLSTMCell)\((16|24), ", r"\1(2, "),
         (r"steps=48", "steps=24"),
+        (r"(sequences|evaluation)=\d+_\d+", r"\1=200"),
     ):
         code = re.sub(long, short, code)
     return code
