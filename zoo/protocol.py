@@ -153,15 +153,7 @@ def train(
     progress = checkpoint.progress(folder)
     model = fresh_model(build, seed)
     if progress is None:
-        progress = {
-            "phase": 1,
-            "rates": [],  # of the epochs of phase 1
-            "errors": [],  # on validation, after each epoch of phase 1
-            "epoch": 0,  # epochs of this phase that are over
-            "sequences": 0,  # trained on in this phase
-            "seconds": 0.0,
-            "done": False,
-        }
+        progress = begun()
     else:
         checkpoint.load(folder, model)
         # A phase 1 that was over may be asked to go on for more epochs.
@@ -225,6 +217,19 @@ def train(
         if time_budget is not None and spent + epoch_seconds > time_budget:
             break
     return model, progress
+
+
+def begun():
+    """The progress of a run before its first epoch."""
+    return {
+        "phase": 1,
+        "rates": [],  # of the epochs of phase 1
+        "errors": [],  # on validation, after each epoch of phase 1
+        "epoch": 0,  # epochs of this phase that are over
+        "sequences": 0,  # trained on in this phase
+        "seconds": 0.0,
+        "done": False,
+    }
 
 
 def fresh_model(build, seed):

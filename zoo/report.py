@@ -13,6 +13,8 @@ from pathlib import Path
 
 from zoo.experiments import EXPERIMENTS
 from zoo.files import write_whole
+from zoo.occluded_mnist import FIG_9C
+from zoo.reproduce import DIVERGED
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
@@ -24,13 +26,25 @@ TITLES = {
     "appendix-b": "Appendix B: denoising, learned against exact",
     "appendix-c": "Appendix C: next-step prediction, learned against exact",
 }
+# Rows of the tables that differ from those of Fig. 9c in the skip connections only.
+WITHOUT_SKIPS = {
+    "appendix-c": ("RLadder, 1 iteration", ["excess mean squared error (%)"]),
+    "table-1": ("RLadder", ["classification error (%)", "prediction error (1e-5)"]),
+}
 HEAD = """# Results
 
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 `python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
 the paper. Mean ± standard deviation over seeds, with the number of seeds; every seed
-that was run is in it, and on another backend it counts as another one. A cell is empty
-where a row has no such figure.
+that was run is in it, and on another backend it counts as another one; a run that
+diverged has no figure and is counted. A cell is empty where a row has no such figure.
+"""
+SKIPS = """## The open question of Appendix C
+
+"It would be interesting to see if adding those skip connections help": the dotted
+arrows of Fig. 9c, in runs that differ from those without in nothing else, compared seed
+by seed. A connection helps where it is better with every seed; a run that diverged is
+not.
 """
 
 
@@ -58,7 +72,8 @@ def read(path):
 
 def render(paper, runs):
     """The text of RESULTS.md."""
-    return "\n".join([HEAD, *(section(t, paper, runs) for t in TITLES)]).rstrip() + "\n"
+    sections = [section(table, paper, runs) for table in TITLES]
+    return "\n".join([HEAD, *sections, skip_connections(runs)]).rstrip() + "\n"
 
 
 def section(table, paper, runs):
@@ -98,7 +113,7 @@ def section(table, paper, runs):
 
 def unique(name, lines):
     """Values of a column, each once, in the order of their first appearance."""
-    return list(dict.fromkeys(line[name] for line in lines))
+    return [v for v in dict.fromkeys(line[name] for line in lines) if v != DIVERGED]
 
 
 def ours(runs, printed, table, row, metric):
@@ -127,14 +142,47 @@ def latest(runs, row, metric):
 
 def figure(runs, row, metric):
     """Mean and standard deviation over the seeds of runs of one size."""
-    values = list(latest(runs, row, metric).values())
+    finished = latest(runs, row, metric)
+    values = list(finished.values())
+    diverged = latest(runs, row, DIVERGED).keys() - finished.keys()
+    lost = f"{len(diverged)} diverged" if diverged else ""
     if not values:
-        return "not run"
+        return lost or "not run"
     mean, n = statistics.mean(values), len(values)
     digits = 2 if mean < 100 else 1
-    if n == 1:
-        return f"{mean:.{digits}f} (1 seed)"
-    return f"{mean:.{digits}f} ± {statistics.stdev(values):.{digits}f} ({n} seeds)"
+    seeds = ", ".join(x for x in (f"{n} seed{'s' if n > 1 else ''}", lost) if x)
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if n > 1 else ""
+    return f"{mean:.{digits}f}{spread} ({seeds})"
+
+
+def skip_connections(runs):
+    """The question of Appendix C, answered by runs that differ in nothing else."""
+    lines, answers = [], []
+    for table, (without, metrics) in WITHOUT_SKIPS.items():
+        of_table = [line for line in runs if line["table"] == table]
+        asked = [line for line in of_table if line["row"] in FIG_9C]
+        for size in unique("size", asked):
+            of_size = [line for line in of_table if line["size"] == size]
+            where = f"{TITLES[table].split(':')[0]}, {size}"
+            for row in unique("row", [line for line in asked if line["size"] == size]):
+                for metric in metrics:
+                    cells, answer = compared(of_size, row, without, metric)
+                    lines.append([where, row, metric, *cells])
+                    answers.append(f"- {where}, {metric}: {row} {answer}.")
+    header = ["", "row", "metric", "without skips", "with them", "better seeds"]
+    return "\n".join([SKIPS, grid(header, lines), *answers, ""])
+
+
+def compared(runs, row, without, metric):
+    """A row beside the same without skip connections, seed by seed, and a verdict."""
+    base, skips = latest(runs, without, metric), latest(runs, row, metric)
+    lost = latest(runs, row, DIVERGED).keys() & base.keys() - skips.keys()
+    both = base.keys() & skips.keys()
+    better, n = sum(skips[k] < base[k] for k in both), len(both | lost)
+    verdict = {0: "does not help", n: "helps"}.get(better, "is no clear gain")
+    found = f"lower in {better} of {n} seed{'s' if n > 1 else ''}"
+    figures = figure(runs, without, metric), figure(runs, row, metric)
+    return [*figures, f"{better} of {n}"], f"{verdict} ({found})"
 
 
 def seconds(runs, row):

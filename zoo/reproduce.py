@@ -31,6 +31,7 @@ from zoo.heap import keep_freed_memory
 # Arguments that say how a run is done, and not which run it is.
 HOW = ("unroll", "out", "resume", "time_budget", "runs", "verbose", "publish")
 RUNS = Path(__file__).parent / "results" / "runs.csv"
+DIVERGED = "diverged in epoch"  # a metric of runs that have no other
 COLUMNS = (
     "table,row,seed,metric,value,size,epochs,examples,"
     "commit,backend,versions,device,seconds,date"
@@ -122,19 +123,23 @@ def reproduce(args, row):
         flush=True,
     )
     build = experiment.build(args, row, train)
-    model, progress = protocol.train(
-        build,
-        (train, valid),
-        merged,
-        experiment.steer(args, row),
-        folder,
-        seed=args.seed,
-        schedule=experiment.schedule,
-        epochs=args.epochs,
-        phases=args.phases,
-        time_budget=args.time_budget,
-        verbose=args.verbose,
-    )
+    try:
+        model, progress = protocol.train(
+            build,
+            (train, valid),
+            merged,
+            experiment.steer(args, row),
+            folder,
+            seed=args.seed,
+            schedule=experiment.schedule,
+            epochs=args.epochs,
+            phases=args.phases,
+            time_budget=args.time_budget,
+            verbose=args.verbose,
+        )
+    except FloatingPointError:
+        record_divergence(args, row, folder)
+        raise
     if not progress["done"]:
         print("stopped within the time budget; go on with --resume", flush=True)
         return model, progress
@@ -209,8 +214,16 @@ def record(args, row, figures, progress):
         print(f"{row}, seed {args.seed}: {line['metric']} {line['value']}", flush=True)
 
 
+def record_divergence(args, row, folder):
+    """Append, once, that a run ended without figures: bad seeds are not to be lost."""
+    progress = checkpoint.progress(folder) or protocol.begun()
+    if recorded(folder) != DIVERGED:
+        record(args, row, {DIVERGED: progress["epoch"] + 1}, progress)
+        write_whole(folder / "recorded.json", json.dumps(DIVERGED).encode())
+
+
 def recorded(folder):
-    """After how many epochs the figures of this run were recorded last."""
+    """After how many epochs the figures of this run were recorded last, if at all."""
     file = folder / "recorded.json"
     return read_json(file) if file.exists() else None
 

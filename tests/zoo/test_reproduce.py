@@ -336,6 +336,20 @@ def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
         reproduce.main(command(tmp_path, row="RLader"))
 
 
+def test_a_run_that_diverged_is_recorded_once(tmp_path):
+    command = (
+        "appendix-b --rate 1e30 --sequences 400 --batch-size 200 --seed 3 --verbose 0 "
+        f"--out {tmp_path / 'run'} --runs {tmp_path / 'runs.csv'}"
+    )
+    args = [*command.split(), "--row", "RLadder, 1 iteration"]
+    for more in ([], ["--resume"]):
+        with pytest.raises(SystemExit, match="Lower the learning rate"):
+            reproduce.main([*args, *more])
+    (lost,) = report.read(tmp_path / "runs.csv")
+    assert (lost["metric"], lost["value"]) == (reproduce.DIVERGED, "1")
+    assert (lost["seed"], lost["row"], lost["epochs"]) == ("3", args[-1], "0")
+
+
 def small_model(units=3):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
     model.compile("adam", "mse")
@@ -372,47 +386,3 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     checkpoint.save(tmp_path, small_model(), {})
     with pytest.raises(ValueError, match="not of this model"):
         checkpoint.load(tmp_path, small_model(units=4))
-
-
-def line(seed, value, size="full", row="RLadder", backend="jax"):
-    return {
-        **dict.fromkeys(reproduce.COLUMNS, ""),
-        "table": "table-1",
-        "row": row,
-        "metric": "classification error (%)",
-        "seed": seed,
-        "value": value,
-        "size": size,
-        "backend": backend,
-        "seconds": "60",
-    }
-
-
-def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
-    paper = report.read(report.RESULTS / "paper.csv")
-    text = report.render(
-        paper, [line("0", "1.0"), line("1", "2.0"), line("0", "30", "reduced: tiny")]
-    )
-    full, reduced = text.split("### Reduced: tiny")
-    reduced = reduced.split("## Table")[0]
-    assert "| 0.74 ± 0.09 | 1.50 ± 0.71 (2 seeds) |" in full
-    assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
-    assert "not run" in full
-    # The task without classes has no such error, whether it was run or not.
-    assert "| RLadder w/o classification task |  | not run |" in reduced
-
-
-def test_a_seed_that_was_run_again_counts_once():
-    runs = [line("0", "1.0"), line("0", "3.0")]
-    name = "classification error (%)"
-    assert report.figure(runs, "RLadder", name) == "3.00 (1 seed)"
-    elsewhere = [*runs, line("0", "5.0", backend="torch")]
-    assert report.figure(elsewhere, "RLadder", name) == "4.00 ± 1.41 (2 seeds)"
-
-
-def test_a_stale_report_is_found(tmp_path):
-    out = tmp_path / "RESULTS.md"
-    with pytest.raises(SystemExit, match="stale"):
-        report.main(["--check", "--out", str(out)])
-    report.main(["--out", str(out)])
-    report.main(["--check", "--out", str(out)])

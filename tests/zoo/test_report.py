@@ -1,0 +1,85 @@
+"""RESULTS.md, from runs and the paper's figures."""
+
+import pytest
+
+from zoo import report, reproduce
+
+
+def line(seed, value, size="full", row="RLadder", backend="jax"):
+    return {
+        **dict.fromkeys(reproduce.COLUMNS, ""),
+        "table": "table-1",
+        "row": row,
+        "metric": "classification error (%)",
+        "seed": seed,
+        "value": value,
+        "size": size,
+        "backend": backend,
+        "seconds": "60",
+    }
+
+
+def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
+    paper = report.read(report.RESULTS / "paper.csv")
+    text = report.render(
+        paper, [line("0", "1.0"), line("1", "2.0"), line("0", "30", "reduced: tiny")]
+    )
+    full, reduced = text.split("### Reduced: tiny")
+    reduced = reduced.split("## Table")[0]
+    assert "| 0.74 ± 0.09 | 1.50 ± 0.71 (2 seeds) |" in full
+    assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
+    assert "not run" in full
+    # The task without classes has no such error, whether it was run or not.
+    assert "| RLadder w/o classification task |  | not run |" in reduced
+
+
+def test_a_seed_that_was_run_again_counts_once():
+    runs = [line("0", "1.0"), line("0", "3.0")]
+    name = "classification error (%)"
+    assert report.figure(runs, "RLadder", name) == "3.00 (1 seed)"
+    elsewhere = [*runs, line("0", "5.0", backend="torch")]
+    assert report.figure(elsewhere, "RLadder", name) == "4.00 ± 1.41 (2 seeds)"
+
+
+def test_a_stale_report_is_found(tmp_path):
+    out = tmp_path / "RESULTS.md"
+    with pytest.raises(SystemExit, match="stale"):
+        report.main(["--check", "--out", str(out)])
+    report.main(["--out", str(out)])
+    report.main(["--check", "--out", str(out)])
+
+
+def lost(*args, **kwargs):
+    return {**line(*args, **kwargs), "metric": reproduce.DIVERGED}
+
+
+def test_a_run_that_diverged_is_counted():
+    name = "classification error (%)"
+    runs = [line("0", "1.0"), lost("1", "4")]
+    assert report.figure(runs, "RLadder", name) == "1.00 (1 seed, 1 diverged)"
+    assert report.figure(runs[1:], "RLadder", name) == "1 diverged"
+    again = [*runs, line("1", "2.0")]
+    assert report.figure(again, "RLadder", name) == "1.50 ± 0.71 (2 seeds)"
+    assert "diverged in" not in report.render([], runs)
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        (("2.0", "1.0"), "helps (lower in 2 of 2 seeds)"),
+        (("2.0", "5.0"), "is no clear gain (lower in 1 of 2 seeds)"),
+        (("4.0", "5.0"), "does not help (lower in 0 of 2 seeds)"),
+        (("2.0", None), "is no clear gain (lower in 1 of 2 seeds)"),
+        (("2.0", ""), "helps (lower in 1 of 1 seed)"),
+    ],
+)
+def test_the_question_of_the_skip_connections_is_answered_by_seeds(values, answer):
+    row = "RLadder with diagonal skips"
+    runs = [line("0", "3.0"), line("1", "4.0")]
+    for seed, value in enumerate(values):
+        if value is None:
+            runs.append(lost(str(seed), "1", row=row))
+        elif value:
+            runs.append(line(str(seed), value, row=row))
+    text = report.skip_connections(runs)
+    assert f"Table 1, full, classification error (%): {row} {answer}." in text
