@@ -58,7 +58,8 @@ class LadderCell(layers.Layer):
             `"diagonal"`, from the decoder of the row below, `d_{l-1}(t-1)`, to the
             encoder rows that may receive feedback, and `"recurrent"`, from `d_l(t-1)`
             to the decoder of the same row. They join, as more channels, `e_{l-1}(t)`
-            and `d_{l+1}(t)`, where these lie on the same grid.
+            and `d_{l+1}(t)`, where these lie on the same grid. The recurrent ones have
+            a gain for each channel that starts at 0.
 
     Call arguments:
         x: The input of this iteration, shape `(batch, ...)`.
@@ -100,6 +101,7 @@ class LadderCell(layers.Layer):
         self.decoders = [level.decoder for level in levels]
         self.feedback = feedback
         self.skip = tuple(sorted(skip))
+        self.gains = {}  # of `d_l(t-1)` in decoder row l
         self.iterations = iterations
         self.statistics = BatchStatistics(iterations or 1)
 
@@ -177,6 +179,8 @@ class LadderCell(layers.Layer):
             self.encoders[l].build([below, self.d_shapes[l]] if feedback else below)
             if self.receives_itself(l):
                 shapes = joined_shape(v_top, self.d_shapes[l]), *shapes[1:]
+                channels = self.d_shapes[l][-1:]
+                self.gains[l] = self.add_weight(channels, "zeros", name=f"gain_{l}")
             if self.decoders[l] is not None:
                 self.decoders[l].build(*shapes)
 
@@ -255,7 +259,8 @@ class LadderCell(layers.Layer):
         v_top, d_new = e[-1], []
         for l, decoder in reversed(list(enumerate(self.decoders))):
             if self.receives_itself(l):
-                v_top = ops.concatenate([v_top, d[l]], axis=-1)
+                own = d[l] * ops.cast(self.gains[l], d[l].dtype)
+                v_top = ops.concatenate([v_top, own], axis=-1)
             if decoder is not None:
                 v_top = decoder(v_top, e[l])
             d_new.insert(0, [] if decoder is None else v_top)

@@ -516,7 +516,8 @@ def ladder(layer, x, training=False):
         for n, row in reversed(list(enumerate(rows))):
             inside = iteration.inside(f"decoder {n + 1}")
             if row.itself:
-                v_top = np.concatenate([v_top, d[n]], -1)
+                own = d[n] * numpy_of(cell.gains[n])
+                v_top = np.concatenate([v_top, own], -1)
             d[n] = v_top = row.decode(v_top, e[n + 1], e[n], inside)
         top.append(e[-1])
         bottom.append(v_top)

@@ -214,6 +214,27 @@ def test_skip_connections_against_the_twin(
     assert_like_twin(ladder, run(ladder, x), expected)
 
 
+def test_a_recurrent_decoder_begins_without_itself(run):
+    """What it gave last counts for nothing until the gains are learned."""
+    ladder = RecurrentLadder(images(), feedback="none", skip=("recurrent",))
+    ladder.build((None, 1, *IMAGE))
+    shapes = [tuple(gain.shape) for gain in ladder.cell.gains.values()]
+    assert sorted(ladder.cell.gains) == [0, 1, 4]
+    assert shapes == [ladder.cell.d_shapes[l][-1:] for l in ladder.cell.gains]
+    x = frames(IMAGE, steps=1)
+    t, s, d = ladder.cell.get_initial_state(len(x))
+    states = [t, s, d], [t, s, keras.tree.map_structure(ops.ones_like, d)]
+
+    def bottoms():
+        return [run(ladder, x, state)["bottom"] for state in states]
+
+    np.testing.assert_array_equal(*bottoms())
+    for gain in ladder.cell.gains.values():
+        gain.assign(np.ones(gain.shape))
+    before, after = bottoms()
+    assert np.abs(after - before).max() > 1e-3
+
+
 def test_a_top_row_without_a_decoder_is_one_with_identity(run):
     def table(decoder):
         return [Level(ConvLSTMCell(2, 3), ConvG3(3)), Level(Conv(2, 3), decoder)]

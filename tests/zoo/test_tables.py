@@ -114,8 +114,9 @@ def test_skips_are_more_channels_where_grids_are_equal():
     diagonal, recurrent, both = (trainable(row) - plain for row in rows)
     # To ConvLSTM 16 from 32, to LSTM 16 from the pooled map of 4 x 4 x 32.
     assert diagonal == 4 * 16 * 9 * 32 + 4 * 16 * 16 * 32
-    # Into ConvG3 of 16 (5 x 5), of 32 and 16 (3 x 3), and G1 of 16.
-    assert recurrent == 16**2 * 25 + 9 * (32**2 + 16**2) + 16**2
+    # Into ConvG3 of 16 (5 x 5), of 32 and 16 (3 x 3), and G1 of 16, with gains.
+    kernels = 16**2 * 25 + 9 * (32**2 + 16**2) + 16**2
+    assert recurrent == kernels + 16 + 32 + 16 + 16
     assert both == diagonal + recurrent
 
 
