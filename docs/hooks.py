@@ -1,8 +1,8 @@
 """What the site is built with: files of the repository as pages, and headings.
 
 A page that reads `{{ README.md }}` is that file. Its links into `docs/` are made
-relative to it, those to notebooks lead to the repository, others to pages of the same
-name.
+relative to it, those to notebooks and benchmarks lead to the repository, others to pages
+of the same name.
 """
 
 import re
@@ -23,8 +23,9 @@ def on_page_markdown(markdown, config, **kwargs):
     if not included:
         return markdown
     text = (ROOT / included[1]).read_text(encoding="utf-8")
-    notebooks = f"{config.repo_url}/blob/main/notebooks/"
-    return text.replace("](docs/", "](").replace("](notebooks/", f"]({notebooks}")
+    text = text.replace("](docs/", "](")
+    here = f"]({config.repo_url}/blob/main/"
+    return re.sub(r"\]\((?=(notebooks|benchmarks)/)", here, text)
 
 
 class KerasHeadings(griffe.Extension):
