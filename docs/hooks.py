@@ -1,8 +1,8 @@
 """What the site is built with: files of the repository as pages, and headings.
 
 A page that reads `{{ README.md }}` is that file. Its links into `docs/` are made
-relative to it, those to notebooks and benchmarks lead to the repository, others to pages
-of the same name.
+relative to it, those to notebooks and benchmarks lead to the repository, others to
+pages of the same name.
 """
 
 import re
