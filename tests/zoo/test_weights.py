@@ -56,20 +56,23 @@ def test_a_name_brings_the_arguments_and_the_weights(published):
     assert weights.card("occluded_mnist_rladder", "tiny")["seed"] == 3
 
 
-def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize("joint", [{}, {"joint": True}])
+def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
     """A state that goes on between batches, and the initial bias."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     frequencies = np.full(88, 0.05)
     build = partial(
-        zoo.polyphonic_music_rladder, 0.07, frequencies=frequencies, carry=4
+        zoo.polyphonic_music_rladder, 0.07, frequencies=frequencies, carry=4, **joint
     )
     model = build(unroll=False)
-    weights.publish(model, build, "jsb", {}, tmp_path)
-    assert weights.card("polyphonic_music_rladder", "jsb")["arguments"] == {
-        "width": 0.07
+    weights.publish(model, build, "tiny", {}, tmp_path)
+    assert weights.card("polyphonic_music_rladder", "tiny")["arguments"] == {
+        "width": 0.07,
+        **joint,
     }
-    found = zoo.polyphonic_music_rladder(weights="jsb", unroll=False)
+    found = zoo.polyphonic_music_rladder(weights="tiny", unroll=False)
     rolls = (np.random.default_rng(0).random((1, 3, 88)) < 0.1).astype("float32")
+    rolls = {"roll": rolls, "next": rolls} if joint else rolls
     values, expected = (m.predict(rolls, verbose=0)["notes"] for m in (found, model))
     np.testing.assert_allclose(values, expected, atol=1e-5)
 
