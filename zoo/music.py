@@ -512,7 +512,6 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
 def draw(readout, d, rng, joint):
     """One step of music, shape `(88,)`, from what the ladder says of it."""
     step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
-
     d = ops.convert_to_tensor(d)
 
     def probabilities():
@@ -520,8 +519,13 @@ def draw(readout, d, rng, joint):
         logits = ops.cast(readout(d, *following[: int(joint)]), "float32")
         return ops.convert_to_numpy(ops.sigmoid(logits))[0, 0]
 
+    struck = np.flatnonzero(chance < probabilities())
     if not joint:
-        return chance < probabilities()
-    for key in range(KEYS):
-        step[key] = chance[key] < probabilities()[key]
+        step[struck] = 1
+    while joint and len(struck):
+        # A key depends on those below: the lowest one struck stays, and those above it
+        # are asked once more.
+        step[struck[0]] = 1
+        later = np.flatnonzero(chance < probabilities())
+        struck = later[later > struck[0]]
     return step
