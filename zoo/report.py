@@ -82,7 +82,7 @@ def section(table, paper, runs):
     printed = {(line["row"], line["metric"]): line for line in paper}
     rows = list(dict.fromkeys([*(row for row, _ in printed), *EXPERIMENTS[table].rows]))
     full = [line for line in runs if line["size"] == "full"]
-    metrics = unique("metric", [*paper, *full])
+    metrics = metrics_of([*paper, *full])
     lines = []
     for row in rows:
         cells = []
@@ -97,7 +97,7 @@ def section(table, paper, runs):
     parts.append(grid(["", *header], lines))
     for size in sorted(set(unique("size", runs)) - {"full"}):
         of_size = [line for line in runs if line["size"] == size]
-        metrics = unique("metric", [*paper, *of_size])
+        metrics = metrics_of([*paper, *of_size])
         parts.append(f"### {size[0].upper()}{size[1:]}\n")
         remark = "Not comparable with the paper's figures"
         if size.startswith("tuned"):
@@ -113,7 +113,12 @@ def section(table, paper, runs):
 
 def unique(name, lines):
     """Values of a column, each once, in the order of their first appearance."""
-    return [v for v in dict.fromkeys(line[name] for line in lines) if v != DIVERGED]
+    return list(dict.fromkeys(line[name] for line in lines))
+
+
+def metrics_of(lines):
+    """Names of the figures; that a run diverged is none."""
+    return unique("metric", [line for line in lines if line["metric"] != DIVERGED])
 
 
 def ours(runs, printed, table, row, metric):
