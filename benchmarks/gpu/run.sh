@@ -4,7 +4,6 @@
 # OUT gets the checkpoint and, once the run is over, its figures in OUT/runs.csv. The
 # run stops by itself before SECONDS_LEFT are over; the same command then goes on.
 set -euo pipefail
-started=$SECONDS
 pack=$(realpath -s "$(dirname "$0")/../../..")
 out=$(realpath -m "$1")
 shift
@@ -17,7 +16,7 @@ export KERAS_BACKEND="${KERAS_BACKEND:-torch}"
 options=(--out "$out/run" --runs "$out/runs.csv")
 if [ -e "$out/run/run.json" ]; then options+=(--resume); fi
 if [ -n "${SECONDS_LEFT:-}" ]; then
-  options+=(--time-budget "$((SECONDS_LEFT - SECONDS + started))")
+  options+=(--time-budget "$((SECONDS_LEFT - SECONDS))")
 fi
 cd "$pack/code"
 exec python3 -m zoo.reproduce "$@" "${options[@]}"

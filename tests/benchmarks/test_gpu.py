@@ -12,6 +12,7 @@ import pytest
 from benchmarks.gpu import merge
 from zoo import report
 
+BACKEND = keras.backend.backend()
 ROOT = Path(__file__).parent.parent.parent
 RUN = "code/benchmarks/gpu/run.sh out appendix-b --row 'RLadder, 1 iteration'"
 SHORT = " --sequences 200 --batch-size 100 --epochs 2 --verbose 0"
@@ -19,7 +20,7 @@ SHORT = " --sequences 200 --batch-size 100 --epochs 2 --verbose 0"
 
 def elsewhere(folder, seconds):
     """The command of the README in a packed folder; the wheels are there already."""
-    environment = {"SECONDS_LEFT": str(seconds), "KERAS_BACKEND": backend()}
+    environment = {"SECONDS_LEFT": str(seconds), "KERAS_BACKEND": BACKEND}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         shlex.split(RUN + SHORT),
@@ -32,11 +33,7 @@ def elsewhere(folder, seconds):
     return done.stdout
 
 
-def backend():
-    return keras.backend.backend()
-
-
-@pytest.mark.skipif(backend() != "jax", reason="starts processes, on one backend")
+@pytest.mark.skipif(BACKEND != "jax", reason="starts processes, on one backend")
 def test_a_run_elsewhere_goes_on_and_comes_home(tmp_path, capsys):
     (tmp_path / "code").symlink_to(ROOT)
     (tmp_path / "site").mkdir()
