@@ -225,7 +225,7 @@ class LadderCell(layers.Layer):
         v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
         return on_one_grid(v_top, self.d_shapes[l])
 
-    def call(self, x, states):
+    def call(self, x, states, training=None):  # for Keras, which hands it on
         t, s, d, *mask = states
         valid = mask[0][:, 0] if mask else None
         with self.statistics.iteration(t, valid) as statistics:
@@ -322,6 +322,9 @@ class RecurrentLadder(layers.RNN):
             in training a batch then starts in the state that the batch before it ended
             in, and no gradient goes back there. At inference the start is zeros.
         skip: Skip connections that the paper leaves out, see `LadderCell`.
+        remat: Whether to keep only the states between the iterations for the gradient
+            and to compute what lies within an iteration a second time: less memory for
+            more time, by `keras.remat`. The loop is then unrolled.
         dtype: Policy of the ladder and of all its levels, if given.
 
     Call arguments:
@@ -360,6 +363,7 @@ class RecurrentLadder(layers.RNN):
         unroll="auto",
         carry=None,
         skip=(),
+        remat=False,
         **kwargs,
     ):
         for name in set(kwargs) - {
@@ -382,9 +386,12 @@ class RecurrentLadder(layers.RNN):
             )
         if unroll not in (True, False, "auto"):
             raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
+        if remat and not unroll:
+            raise ValueError("remat=True unrolls the loop: leave unroll out.")
         # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
         super().__init__(cell, return_sequences=True, unroll=False, **kwargs)
         self.unroll_setting = unroll
+        self.remat = remat
         self.carry = carry
         self.carried = []
 
@@ -422,8 +429,8 @@ class RecurrentLadder(layers.RNN):
         sequences_mask=None,
         training=False,
     ):
-        dtype = keras.backend.standardize_dtype(sequences.dtype)
-        if not keras.backend.is_float_dtype(dtype):
+        if not is_float(sequences):
+            dtype = keras.backend.standardize_dtype(sequences.dtype)
             raise ValueError(
                 "RecurrentLadder takes sequences of floats, but the input is of type "
                 f"{dtype}: cast it to float32, divide 8-bit images by 255."
@@ -444,12 +451,13 @@ class RecurrentLadder(layers.RNN):
             state = [*state, ops.cast(mask, "float32")]
         if self.unrolls(sequences.shape[1]):
             steps = []
+            cell = recomputed(self.cell) if self.remat and training else self.cell
             for x in ops.unstack(sequences, axis=1):
-                outputs, state = self.cell(x, state)
+                outputs, state = cell(x, state)
                 steps.append(outputs)
             outputs = tree.map_structure(lambda *o: ops.stack(o, axis=1), *steps)
         else:
-            _, outputs, state = self.inner_loop(sequences, state, mask=None)
+            _, outputs, state = self.inner_loop(sequences, state, None, training)
         if carries:
             # A mask is the last of it, and not carried.
             for variable, x in zip(self.carried, tree.flatten(state), strict=False):
@@ -473,8 +481,8 @@ class RecurrentLadder(layers.RNN):
 
     def unrolls(self, steps):
         """Whether a sequence of this length (`None`: unknown) is unrolled."""
-        if self.unroll_setting != "auto":
-            return self.unroll_setting
+        if self.unroll_setting != "auto" or self.remat:
+            return self.remat or self.unroll_setting
         if steps is None:
             return False
         # On torch both are Python loops, but `inner_loop` runs the first step twice.
@@ -498,6 +506,7 @@ class RecurrentLadder(layers.RNN):
             "levels": serialize(self.cell),
             "unroll": self.unroll_setting,
             "carry": self.carry,
+            "remat": self.remat,
         }
 
     @classmethod
@@ -505,6 +514,34 @@ class RecurrentLadder(layers.RNN):
         config = dict(config)
         levels = keras.saving.deserialize_keras_object(config.pop("levels"))
         return cls(levels, **config)
+
+
+def recomputed(cell):
+    """The cell in training; for the gradient its inside is computed a second time."""
+
+    def step(x, state):
+        arguments = tree.flatten((x, state))
+        floats = [i for i, a in enumerate(arguments) if is_float(a)]
+        outputs = []
+
+        # TensorFlow takes flat arguments only, and torch computes the second time where
+        # Keras does not know any more that this is training.
+        def flat(*tensors):
+            given = arguments.copy()
+            for i, tensor in zip(floats, tensors, strict=True):
+                given[i] = tensor
+            given = tree.pack_sequence_as((x, state), given)
+            outputs[:] = cell(*given, training=True)
+            return tuple(tree.flatten(outputs))
+
+        tensors = keras.remat(flat)(*(arguments[i] for i in floats))
+        return tree.pack_sequence_as(outputs, tensors)
+
+    return step
+
+
+def is_float(x):
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
 
 
 def as_level(l, row):

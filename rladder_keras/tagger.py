@@ -156,7 +156,7 @@ class TaggerCell(LadderCell):
             spread = keras.initializers.Constant((v - 1 / v) / 2)
             self.spread = self.add_weight((), spread, name="spread")
 
-    def call(self, x, states):
+    def call(self, x, states, training=None):  # for Keras, which hands it on
         t, s, d, explanation, *mask = states
         if mask:
             raise ValueError(

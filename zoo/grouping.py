@@ -136,17 +136,17 @@ class GroupingModel(ZooModel):
         return np.sum(pi * mu, axis=1)
 
 
-def explained(cell, seen, target, unroll, shown=slice(None)):
+def explained(cell, seen, target, shown=slice(None), **loop):
     """The outputs that all these models have, and `e_L` of each group.
 
     Args:
         cell: A `TaggerCell`.
         seen: Frames that the ladder gets, `(batch, T, H, W, C)`.
         target: Frames to explain, of the same shape or with a single one.
-        unroll: See `rladder_keras.RecurrentLadder`.
         shown: Which of the explanations are to be of the target.
+        **loop: `unroll` and `remat`, see `rladder_keras.RecurrentLadder`.
     """
-    ladder = RecurrentLadder(cell, unroll=unroll, name="ladder")(seen)
+    ladder = RecurrentLadder(cell, **loop, name="ladder")(seen)
     names = ("groups", "reconstructions", "variance")
     mixture = [ladder[name][:, shown] for name in names if name in ladder]
     outputs = {name: layers.Identity(name=name)(ladder[name]) for name in names[:2]}

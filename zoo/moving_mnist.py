@@ -51,6 +51,7 @@ def moving_mnist_rtagger(
     learning_rate=1e-3,
     feedback="recurrent",
     unroll="auto",
+    remat=False,
 ):
     """The RTagger that predicts frames.
 
@@ -67,6 +68,7 @@ def moving_mnist_rtagger(
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         unroll: See `rladder_keras.RecurrentLadder`.
+        remat: See there: less memory for more time.
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
@@ -91,7 +93,9 @@ def moving_mnist_rtagger(
         feedback=feedback,
         iterations=frames,
     )
-    outputs, _ = explained(cell, film, film[:, 1:], unroll, slice(None, -1))
+    outputs, _ = explained(
+        cell, film, film[:, 1:], slice(None, -1), unroll=unroll, remat=remat
+    )
     model = GroupingModel(film, outputs)
     model.compile(
         keras.optimizers.Adam(learning_rate),

@@ -110,6 +110,7 @@ def textured_mnist_rtagger(
     learning_rate=4e-4,
     feedback="recurrent",
     unroll="auto",
+    remat=False,
 ):
     """The RTagger of Table 9: groups by iterative inference in a recurrent ladder.
 
@@ -126,6 +127,7 @@ def textured_mnist_rtagger(
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         unroll: See `rladder_keras.RecurrentLadder`.
+        remat: See there: less memory for more time.
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"`, `"cost"` and
@@ -150,7 +152,7 @@ def textured_mnist_rtagger(
         feedback=feedback,
         iterations=iterations,
     )
-    outputs, top = explained(cell, frames, image[:, None], unroll)
+    outputs, top = explained(cell, frames, image[:, None], unroll=unroll, remat=remat)
     outputs["class"] = GroupClasses(name="class")(top)
     model = GroupingModel(image, outputs)
     steps = range(iterations)

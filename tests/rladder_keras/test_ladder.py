@@ -421,7 +421,7 @@ def twins_slope(ladder, x, y, directions, epsilon=1e-3):
     return (ends[0] - ends[1]) / (2 * epsilon)
 
 
-def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops(rng):
+def test_fit_gives_the_same_losses_weights_and_statistics_in_all_loops(rng):
     """The first step has the twin's loss, gradient and statistics; two more follow."""
     x = frames(IMAGE, steps=2, batch=4)
     y = {
@@ -429,9 +429,9 @@ def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops(rng):
         "bottom": frames((4, 4, 2), steps=2, batch=4, seed=2),
     }
     losses, weights = [], []
-    for unroll in (True, False):
+    for loop in ({"unroll": True}, {"unroll": False}, {"remat": True}):
         table = [Level(ConvLSTMCell(2, 3), ConvG1(3))]  # tracing takes its time
-        ladder = built(table, steps=2, unroll=unroll)
+        ladder = built(table, steps=2, **loop)
         inputs = keras.Input((2, *IMAGE))
         model = keras.Model(inputs, ladder(inputs))
         model.compile(keras.optimizers.SGD(0.1), loss="mean_squared_error")
@@ -456,9 +456,25 @@ def test_fit_gives_the_same_losses_weights_and_statistics_in_both_loops(rng):
         losses.append(history)
         weights.append([reference.numpy_of(w) for w in ladder.weights])
     assert losses[0][-1] < losses[0][0]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=ATOL)
+    for other in (1, 2):
+        np.testing.assert_allclose(losses[0], losses[other], rtol=1e-5)
+        for a, b in zip(weights[0], weights[other], strict=True):
+            np.testing.assert_allclose(a, b, atol=ATOL)
+
+
+def test_batch_statistics_are_the_same_where_iterations_are_computed_twice():
+    x = frames(IMAGE, steps=2, batch=4)
+    weights = []
+    for remat in (False, True):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((2, *IMAGE))
+        ladder = RecurrentLadder(batch_normalised(), remat=remat)
+        model = keras.Model(inputs, ladder(inputs)["bottom"])
+        model.compile(keras.optimizers.SGD(0.1), loss="mean_squared_error")
+        model.train_on_batch(x, np.zeros((4, *model.output_shape[1:]), "float32"))
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=ATOL)
 
 
 def test_sequences_of_a_length_unknown_when_the_model_is_made():
@@ -620,8 +636,9 @@ CASES = {
             "levels": statistics,
             "feedback": "all",
             "iterations": 2,
-            "unroll": False,
+            "unroll": True,
             "carry": 2,
+            "remat": True,
             "skip": ["diagonal"],
         },
         [(2, 3, *IMAGE)],
@@ -942,6 +959,7 @@ def test_a_row_that_does_not_fit_is_named(levels, row, names):
         ({"skip": "diagonal"}, "skip must be a tuple of some of .*not 'diagonal'"),
         ({"skip": ("up",)}, "skip must be a tuple of some of"),
         ({"unroll": "yes"}, "unroll must be True, False or 'auto', not 'yes'"),
+        ({"unroll": False, "remat": True}, "leave unroll out"),
     ],
 )
 def test_unknown_options_are_refused(kwargs, words):
