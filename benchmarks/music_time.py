@@ -50,9 +50,10 @@ def measure(args, backend):
     return row
 
 
-def save(path, rows):
-    """Write the csv file whole; rows of other backends stay."""
-    rows = list({row["backend"]: row for row in [*table.read(path), *rows]}.values())
+def save(path, rows, key=("backend",)):
+    """Write the csv file whole; of rows with the same key the latest stays."""
+    merged = [*table.read(path), *rows]
+    rows = list({tuple(str(row[k]) for k in key): row for row in merged}.values())
     file = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(file, names, restval="", lineterminator="\n")

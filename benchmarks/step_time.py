@@ -41,12 +41,15 @@ class Child:
         rates: GFLOP/s of matrix products, before and after each turn.
     """
 
-    def __init__(self, alive, args, work, backend, loop="", width=1, macs=0, cpu=False):
+    def __init__(
+        self, alive, args, work, backend, loop="", width=1, macs=0, cpu=False, **more
+    ):
         self.left = self.budget = args.budget
         self.stopped, self.turns, self.rates, self.memory_mb = "", [], [], None
         self.name = f"{work} {backend} {loop} {width:g}"
         command = [sys.executable, "-m", "benchmarks.step_time", "--child", work]
         command += f"--batch {args.batch} --width {width} --macs {macs}".split()
+        command += [f"--{name}={value}" for name, value in more.items()]
         env = dict(
             os.environ,
             KERAS_BACKEND=backend,
@@ -209,6 +212,8 @@ def arguments(argv):
         add(private, help=argparse.SUPPRESS)
     for private in ("--width", "--macs"):
         add(private, type=float, help=argparse.SUPPRESS)
+    for private in ("--groups", "--iterations", "--size", "--remat"):
+        add(private, type=int, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 

@@ -142,6 +142,31 @@ def music_lstm_stream(args):
     return step, music_facts(model, 1)
 
 
+def rtagger(args):
+    """A step of `zoo.moving_mnist_rtagger`."""
+    import numpy as np
+
+    import zoo
+
+    model = zoo.moving_mnist_rtagger(
+        args.width,
+        size=args.size,
+        frames=args.iterations,
+        groups=args.groups,
+        remat=bool(args.remat),
+    )
+    rng = np.random.default_rng(0)
+    shape = (args.batch, args.iterations, args.size, args.size)
+    x = rng.random((*shape, 1), dtype="float32")
+    y = {"groups": rng.integers(2, size=shape, dtype="int32")}
+    return lambda: model.train_on_batch(x, y), {"memory_mb": memory_mb()}
+
+
+def memory_mb():
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def stock_lstm(*shape, **stateful):
     import keras
 
@@ -238,6 +263,7 @@ def answer(args):
     keras.utils.set_random_seed(0)
     works = (ladder, torch_ladder, conv_lstm, data, music_rladder, music_lstm)
     works += (music_flops, music_rladder_stream, music_rladder_again, music_lstm_stream)
+    works += (rtagger,)
     works = {work.__name__: work for work in works}
     start = time.perf_counter()
     step, facts = works[args.child](args)
@@ -253,5 +279,5 @@ def answer(args):
         elif command == "matmul\n":
             reply = matmul_gflops()
         elif command == "memory\n":
-            reply = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            reply = memory_mb()
         print(json.dumps(reply), file=replies, flush=True)

@@ -1,0 +1,137 @@
+"""What groups, iterations and pixels cost: training steps of an RTagger.
+
+    python -m benchmarks.grouping_time --readme README.md
+
+One setting is varied at a time. Each is a process of its own, and they compute in
+turns, see `benchmarks/step_time.py`. Cost should grow as the number of groups,
+iterations and pixels does, or less.
+"""
+
+import argparse
+import contextlib
+from statistics import median
+
+from benchmarks import music_time, table
+from benchmarks.step_time import ROOT, Child, commit, described
+
+# Groups, iterations, side of the frames, whether iterations are computed twice.
+BASE = (3, 5, 32, 0)
+SETTINGS = (
+    BASE,
+    *((k, *BASE[1:]) for k in (1, 6)),
+    *((BASE[0], t, *BASE[2:]) for t in (10, 20)),
+    *((*BASE[:2], size, 0) for size in (16, 64)),
+    *((BASE[0], t, BASE[2], 1) for t in (5, 10, 20)),
+)
+MARKERS = "<!-- grouping-benchmark:begin -->", "<!-- grouping-benchmark:end -->"
+NAMES = ("groups", "iterations", "size", "remat")
+HEAD = "backend, groups, iterations, side, recomputed, work, time, memory, images/s"
+HEAD += ", memory MB"
+LEGEND = """\
+Work (groups x iterations x pixels), time and memory are in units of the first line's.
+Memory is what the process takes beyond that of the framework and the model."""
+
+
+def measure(args, backend):
+    """A row of results for each setting."""
+    with contextlib.ExitStack() as alive:
+        works = {}
+        for setting in SETTINGS:
+            more = dict(zip(NAMES, setting, strict=True))
+            work = Child(alive, args, "rtagger", backend, width=args.width, **more)
+            works[setting] = work
+        for i in range(args.rounds):
+            for process in list(works.values())[:: (-1) ** i]:
+                process.turn(args.steps, args.rounds)
+    for setting, process in works.items():
+        row = {"backend": backend, **dict(zip(NAMES, setting, strict=True))}
+        row.update(described(args, process.facts), width=args.width)
+        if process.turns:
+            row["step_ms"] = 1e3 * median(process.turns)
+            row["memory_mb"] = process.memory_mb - process.facts["memory_mb"]
+        yield row
+
+
+def render(path, readme):
+    """Write the table of the csv file into the README."""
+    before, after = table.parts(readme, MARKERS)
+    rows = table.read(path)
+    if not rows:
+        raise SystemExit(f"{path} has no results: run the measurement first.")
+    device, cores, batch, date, commit, _ = (
+        ", ".join(sorted({row[k] for row in rows})) for k in music_time.FACTS
+    )
+    versions = sorted({v for row in rows for v in row["versions"].split(", ")})
+    (width,) = {row["width"] for row in rows}
+    names = HEAD.split(", ")
+    lines = [
+        f"A training step of `moving_mnist_rtagger` at width {width} on {batch} films "
+        f"on {device} ({cores} cores), measured {date} at commit {commit} with "
+        f"{', '.join(versions)}:",
+        "",
+        f"| {' | '.join(names)} |",
+        f"|{'---|' * 5}{'---:|' * (len(names) - 5)}",
+        *(f"| {' | '.join(cells(row, rows))} |" for row in rows),
+        "",
+        LEGEND,
+    ]
+    begin, end = MARKERS
+    table.write(readme, before + "\n".join([begin, *lines, end]) + after)
+
+
+def cells(row, rows):
+    """A line of the table."""
+    first = next(other for other in rows if other["backend"] == row["backend"])
+    facts = [
+        *(row[name] for name in ("backend", *NAMES[:3])),
+        "yes" if row["remat"] == "1" else "no",
+        f"{work(row) / work(first):.2g}",
+    ]
+    if not row["step_ms"]:
+        return [*facts, "", "", "failed", ""]
+    step, memory = (float(row[name]) for name in ("step_ms", "memory_mb"))
+    return [
+        *facts,
+        f"{step / float(first['step_ms']):.2f}",
+        f"{memory / float(first['memory_mb']):.2f}",
+        table.rounded(1e3 * int(row["batch"]) * int(row["iterations"]) / step),
+        table.rounded(memory),
+    ]
+
+
+def work(row):
+    """Pixels of all groups in all iterations."""
+    return int(row["groups"]) * int(row["iterations"]) * int(row["size"]) ** 2
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--backends", nargs="+", default=["tensorflow", "torch"])
+    add("--width", type=float, default=0.5)
+    add("--batch", type=int, default=4, help="films")
+    add("--steps", type=int, default=3, help="steps in a turn")
+    add("--rounds", type=int, default=3, help="turns of each process")
+    add("--budget", type=float, default=240, help="seconds for each process")
+    add("--out", default=str(ROOT / "benchmarks" / "grouping.csv"))
+    add("--readme", help="write the table here (with --render: README.md)")
+    add("--render", action="store_true", help="measure nothing, only write the table")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = arguments(argv)
+    readme = args.readme or (args.render and str(ROOT / "README.md"))
+    if readme:
+        table.parts(readme, MARKERS)
+    if not args.render:
+        args.commit = commit()
+        for backend in args.backends:
+            rows = list(measure(args, backend))
+            music_time.save(args.out, rows, ("backend", *NAMES))
+    if readme:
+        render(args.out, readme)
+
+
+if __name__ == "__main__":
+    main()
