@@ -175,12 +175,13 @@ class TaggerCell(LadderCell):
         if self.pixels == "gaussian":
             variance = ops.broadcast_to(self.variance(), (ops.shape(x)[0], 1))
         output = TaggerOutput(groups, self.squash(mu), variance, top, moments)
-        return output, [t + 1, s, d, [mu, pi]]
+        explanation = [ops.cast(value, self.compute_dtype) for value in (mu, pi)]
+        return output, [t + 1, s, d, explanation]
 
     def evidence(self, x, mu, pi):
         """`e_0` of each group, the groups folded into the batch."""
-        x = ops.cast(x, "float32")[:, None]
-        pi = over_groups(pi)
+        x, mu, pi = (ops.cast(value, "float32") for value in (x, mu, pi))
+        x, pi = x[:, None], over_groups(pi)
         if self.pixels == "gaussian":
             derivative = pi * (x - mu)  # its factor 1 / variance is left out
             variance = self.noise**2 + ops.square(self.variance())
@@ -214,8 +215,9 @@ class TaggerCell(LadderCell):
         rows = None if batch_size is None else batch_size * self.groups
         t, s, d = super().get_initial_state(rows)
         shape = (batch_size, self.groups, *self.x_shape[1:])
-        mu = ops.full(shape, self.start, "float32")
+        mu = ops.full(shape, self.start, self.compute_dtype)
         pi = keras.random.normal((*shape[:-1], 1), dtype="float32", seed=self.random)
+        pi = ops.cast(pi, self.compute_dtype)
         return [t, s, d, [mu, pi]]
 
     def compute_output_shape(self, x_shape, states_shape=None):

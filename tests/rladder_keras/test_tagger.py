@@ -182,6 +182,22 @@ def test_unrolled_is_scanned_and_a_model_is_saved_and_loaded(tmp_path):
         )
 
 
+@pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scanned"])
+def test_mixed_precision_is_close_to_float32(policy, unroll):
+    x = images()
+    layer = ladder(unroll=unroll)
+    expected = layer(x, initial_state=start(3, 2, layer))
+    policy("mixed_bfloat16")
+    mixed = ladder(unroll=unroll)
+    found = mixed(x, initial_state=start(3, 2, mixed))
+    for name in ("groups", "reconstructions", "variance"):
+        assert keras.backend.standardize_dtype(found[name].dtype) == "float32"
+        a, b = (ops.convert_to_numpy(y[name]) for y in (found, expected))
+        assert np.abs(a - b).mean() < 0.03
+    model = keras.Sequential([keras.Input((3, 8, 8, 1)), ladder(unroll=unroll)])
+    assert np.isfinite(model.predict(x, verbose=0)["groups"]).all()
+
+
 def test_training_lowers_the_cost():
     keras.utils.set_random_seed(0)
     x = keras.Input((3, 8, 8, 1))
