@@ -84,15 +84,21 @@ def main(argv=None):
     """Run the command line; bad arguments and bad data end with one sentence."""
     args = arguments(argv)
     keep_freed_memory()
+    diverged = []
     try:
         rows = EXPERIMENTS[args.table].rows
         for row in rows if args.row == "all" else [args.row]:
             if row not in rows:
                 known = ", ".join(repr(row) for row in rows)
                 raise ValueError(f"{args.table} has no row {row!r}; its rows: {known}.")
-            reproduce(args, row)
-    except (ValueError, OSError, FloatingPointError) as error:
+            try:
+                reproduce(args, row)
+            except FloatingPointError as error:  # other rows may do better
+                diverged.append(f"{row}: {error}")
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    if diverged:
+        sys.exit("error: " + "\n".join(diverged))
 
 
 def reproduce(args, row):

@@ -350,6 +350,20 @@ def test_a_run_that_diverged_is_recorded_once(tmp_path):
     assert (lost["seed"], lost["row"], lost["epochs"]) == ("3", args[-1], "0")
 
 
+def test_the_other_rows_of_all_go_on_where_one_diverges(tmp_path, monkeypatch):
+    table = EXPERIMENTS["appendix-b"]
+    rows = {row: table.rows[row] for row in ("RLadder, 1 iteration", "exact posterior")}
+    monkeypatch.setitem(EXPERIMENTS, "appendix-b", table._replace(rows=rows))
+    command = (
+        "appendix-b --rate 1e30 --sequences 400 --batch-size 200 --verbose 0 --row all "
+        f"--out {tmp_path / 'runs'} --runs {tmp_path / 'runs.csv'}"
+    )
+    with pytest.raises(SystemExit, match="RLadder, 1 iteration: the loss of epoch 1"):
+        reproduce.main(command.split())
+    recorded = report.read(tmp_path / "runs.csv")
+    assert set(rows) == {line["row"] for line in recorded}
+
+
 def small_model(units=3):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
     model.compile("adam", "mse")
