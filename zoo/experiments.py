@@ -227,12 +227,13 @@ def table_2_smaller(args):
         yield f"{args.labelled} labels"
     if args.share != 0.5:
         yield f"{args.share:g} of a batch labelled"
-    if args.consistency != CONSISTENCY:
-        yield f"consistency {args.consistency:g}"
-    if args.ramp != RAMP:
-        yield f"ramp of {args.ramp} steps"
-    if args.noise != NOISE:
-        yield f"noise {args.noise:g}"
+    if args.column == TEACHER:
+        if args.consistency != CONSISTENCY:
+            yield f"consistency {args.consistency:g}"
+        if args.ramp != RAMP:
+            yield f"ramp of {args.ramp} steps"
+        if args.noise != NOISE:
+            yield f"noise {args.noise:g}"
     yield from table_1_smaller(args)
 
 

@@ -14,7 +14,7 @@ from zoo.data.epochs import check_integer
 from zoo.model import ZooModel, first_batch, make_variables
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
-NOISE = 0.15
+NOISE = 0.005
 CONSISTENCY = 100.0
 RAMP = 5000
 
