@@ -142,8 +142,8 @@ class ConvLSTMCell(_RecurrentEncoder):
         strides: Integer or tuple. The convolution of the state is never strided.
         normalization: `"layer"` (RLadder), `"batch"` (RTagger) or `None`.
         forget_bias: Initial bias of the forget gate.
-        recurrent_gain: Initial gain of the layer normalisation of the state's and the
-            feedback's convolution. Those of the input start at 1.
+        recurrent_gain: Initial gain of the normalisation of the state's and the
+            feedback's convolution. That of the input's starts at 1.
 
     Call arguments:
         inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and

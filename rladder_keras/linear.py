@@ -25,7 +25,7 @@ class Linear(layers.Layer):
         normalization: `"layer"` (with a gain for each channel), `"batch"` or `None`.
         groups: Groups of channels that layer normalisation treats separately, where
             one convolution does the work of several.
-        gain: Initial value of the layer normalisation's gain.
+        gain: Initial value of the normalisation's gain.
 
     Input shape:
         `(batch, *grid, channels)`.
@@ -57,7 +57,9 @@ class Linear(layers.Layer):
         self.gain = gain
         self.norm = None
         if normalization == "batch":
-            self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
+            self.norm = BatchNormalization(
+                initial_gain=gain, dtype=self.dtype_policy, name="norm"
+            )
 
     def build(self, input_shape):
         channels = input_shape[-1]

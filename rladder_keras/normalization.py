@@ -96,6 +96,7 @@ class BatchNormalization(layers.Layer):
     Args:
         momentum: Weight of the past in the moving statistics.
         epsilon: Added to the variance.
+        initial_gain: Value of the gain before training.
 
     Input shape:
         `(batch, ..., channels)`.
@@ -118,16 +119,18 @@ class BatchNormalization(layers.Layer):
         (5, 3)
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-3, **kwargs):
+    def __init__(self, momentum=0.9, epsilon=1e-3, initial_gain=1.0, **kwargs):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
+        self.initial_gain = initial_gain
 
     def build(self, input_shape):
         channels = input_shape[-1]
         recurrence = _recurrence.get()
         self.iterations = recurrence.iterations if recurrence else 1
-        self.gain = self.add_weight((channels,), "ones", name="gain")
+        gain = keras.initializers.Constant(self.initial_gain)
+        self.gain = self.add_weight((channels,), gain, name="gain")
         self.offset = self.add_weight((channels,), "zeros", name="offset")
         self.moving_mean, self.moving_variance = (
             self.add_weight(
@@ -198,6 +201,7 @@ class BatchNormalization(layers.Layer):
             **super().get_config(),
             "momentum": self.momentum,
             "epsilon": self.epsilon,
+            "initial_gain": self.initial_gain,
         }
 
 

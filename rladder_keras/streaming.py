@@ -41,7 +41,7 @@ def step_model(model):
     below = keras.Model(model.input, sequences)
     ends = tree.flatten([model.input, ladder.output])
     # Keras takes no tensor that is an input and an output.
-    tops = tree.map_structure(layers.Identity(), model.output)
+    tops = tree.map_structure(lambda x: layers.Identity(dtype=x.dtype)(x), model.output)
     above = keras.Model(ends, tops)
     frame = tree.map_structure(
         lambda x: keras.Input(x.shape[2:], dtype=x.dtype, name=x.name), model.input

@@ -62,7 +62,8 @@ class TaggerCell(LadderCell):
         pixels: `"gaussian"`, with one learned variance, or `"binary"`.
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped: what the likelihood takes into account.
-        start: The constant `mu` of the first iteration.
+        start: The constant `mu` of the first iteration, for binary pixels before its
+            sigmoid.
         variance: `sigma^2` before training; the default is Tagger's. As long as it is
             large, groups that differ are hardly better than ones that do not.
         feedback: See `LadderCell`.
@@ -108,13 +109,13 @@ class TaggerCell(LadderCell):
         super().__init__(levels, feedback, iterations, **kwargs)
         if pixels not in PIXELS:
             raise ValueError(f"pixels must be one of {PIXELS}, not {pixels!r}.")
-        if not isinstance(groups, int) or groups < 1:
+        if not isinstance(groups, int | np.integer) or groups < 1:
             raise ValueError(f"groups must be an integer, at least 1, not {groups!r}.")
         if not 0 < noise < (0.5 if pixels == "binary" else np.inf):
             raise ValueError(
                 f"noise must be above 0, for binary pixels below 0.5, not {noise!r}."
             )
-        self.groups = groups
+        self.groups = int(groups)
         self.kernel_size = kernel_size
         self.pixels = pixels
         self.noise = noise

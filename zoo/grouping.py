@@ -18,6 +18,7 @@ import numpy as np
 from keras import layers, ops
 
 from rladder_keras import MixtureCost, RecurrentLadder
+from zoo.data.epochs import check_integer
 from zoo.model import ZooModel
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -69,8 +70,10 @@ class PixelMeans(layers.Layer):
         distance of a pixel from its mean.
     """
 
-    def __init__(self, groups, iterations, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, groups, iterations, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        check_integer("groups", groups, 1)
+        check_integer("iterations", iterations, 1)
         self.groups = groups
         self.iterations = iterations
 
@@ -149,9 +152,15 @@ def explained(cell, seen, target, shown=slice(None), **loop):
     ladder = RecurrentLadder(cell, **loop, name="ladder")(seen)
     names = ("groups", "reconstructions", "variance")
     mixture = [ladder[name][:, shown] for name in names if name in ladder]
-    outputs = {name: layers.Identity(name=name)(ladder[name]) for name in names[:2]}
-    outputs["cost"] = MixtureCost(cell.pixels, name="cost")(target, *mixture)
+    outputs = {name: full_precision(name)(ladder[name]) for name in names[:2]}
+    cost = MixtureCost(cell.pixels, dtype="float32", name="cost")
+    outputs["cost"] = cost(target, *mixture)
     return outputs, ladder["top"]
+
+
+def full_precision(name):
+    """A layer that names an output; Keras would round it under mixed precision."""
+    return layers.Identity(dtype="float32", name=name)
 
 
 @register
@@ -162,7 +171,7 @@ def own_cost(_, cost):
 
 @register
 class CostAt(keras.metrics.Mean):
-    """Mean of the cost at one iteration, from 0."""
+    """Mean of the cost at one iteration, from 0; -1 is the last one."""
 
     def __init__(self, iteration, name=None, **kwargs):
         super().__init__(name=name or f"{iteration + 1}", **kwargs)
@@ -177,7 +186,10 @@ class CostAt(keras.metrics.Mean):
 
 @register
 class ClassErrorAt(keras.metrics.Mean):
-    """Share of the samples whose class is wrong at one iteration, from 0."""
+    """Share of the labelled samples whose class is wrong at one iteration, from 0.
+
+    Where none is labelled it is 0.
+    """
 
     def __init__(self, iteration, name=None, **kwargs):
         super().__init__(name=name or f"error_{iteration + 1}", **kwargs)

@@ -11,7 +11,7 @@ import keras
 from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
-from zoo.model import ZooModel, first_batch, make_variables
+from zoo.model import ZooModel, first_batch, in_order, make_variables
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -126,7 +126,8 @@ class MeanTeacher(keras.Model):
     # The two models
 
     def call(self, inputs, training=None):
-        self.catch_up()
+        if not without_values(inputs):
+            self.catch_up()
         noise = partial(self.noise, training=training)
         if training:
             self.steps.assign_add(1)
@@ -238,7 +239,7 @@ class MeanTeacher(keras.Model):
 
     def fit(self, x=None, *args, **kwargs):
         self.check_inputs(x)
-        history = super().fit(x, *args, **kwargs)
+        history = super().fit(x, *args, **in_order(x, kwargs))
         self.catch_up()
         return history
 
@@ -275,6 +276,11 @@ class MeanTeacher(keras.Model):
     def from_config(cls, config):
         student = keras.saving.deserialize_keras_object(config["student"])
         return cls(**{**config, "student": student})
+
+
+def without_values(inputs):
+    """Whether Keras only wants to know shapes, of torch, from tensors of these."""
+    return any(getattr(x, "is_meta", False) for x in tree.flatten(inputs))
 
 
 def check_student(student, output):

@@ -164,8 +164,13 @@ class ZooModel(keras.Model):
         check_frames(x, self.input_shape)
 
     def fit(self, x=None, *args, **kwargs):
+        """As of Keras, but data sets of the zoo keep the order of their batches.
+
+        They are drawn at random already, and a state that is carried from batch to
+        batch must find the piece that it left.
+        """
         self.check_inputs(first_batch(x))
-        return super().fit(x, *args, **kwargs)
+        return super().fit(x, *args, **in_order(x, kwargs))
 
     def evaluate(self, x=None, *args, **kwargs):
         self.check_inputs(first_batch(x))
@@ -183,6 +188,11 @@ def make_variables(model, targets, outputs):
     model.compute_metrics(None, targets, outputs)
     model.reset_metrics()
     return model
+
+
+def in_order(x, kwargs):
+    """Arguments of `fit`, which are not to shuffle the batches of an `EpochDataset`."""
+    return {"shuffle": False, **kwargs} if isinstance(x, EpochDataset) else kwargs
 
 
 def first_batch(x):
@@ -207,10 +217,14 @@ def check_frames(x, shape):
     """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass."""
     if not isinstance(x, np.ndarray) or x.size == 0:
         return
-    if len(x.shape) != len(shape) or x.shape[2:] != tuple(shape[2:]):
+    wanted = [n or name for n, name in zip(shape, ("batch", "T"), strict=False)]
+    wanted += shape[2:]
+    if len(x.shape) != len(shape) or any(
+        n not in (found, None) for n, found in zip(shape, x.shape, strict=True)
+    ):
         raise ValueError(
-            f"the frames have shape {x.shape}, and must have (batch, T, "
-            f"{', '.join(map(str, shape[2:]))})."
+            f"the frames have shape {x.shape}, and must have "
+            f"({', '.join(map(str, wanted))})."
         )
     low, high = np.min(x), np.max(x)
     if not np.isfinite([low, high]).all():

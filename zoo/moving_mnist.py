@@ -11,12 +11,13 @@ from functools import partial
 import keras
 
 from rladder_keras import Conv, ConvG1, ConvLSTMCell, Level, TaggerCell
+from zoo.data.epochs import check_integer
 from zoo.grouping import AMI, CostAt, GroupingModel, explained, own_cost
 from zoo.occluded_mnist import channels
 from zoo.weights import takes_weights
 
 FRAMES = 20
-BatchLSTMCell = partial(ConvLSTMCell, normalization="batch")
+BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
 
 
 def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
@@ -46,6 +47,7 @@ def moving_mnist_rtagger(
     size=64,
     frames=FRAMES,
     groups=3,
+    digits=2,
     pixels="binary",
     noise=0.1,
     learning_rate=1e-3,
@@ -61,6 +63,7 @@ def moving_mnist_rtagger(
         size: Side of the frames.
         frames: How many there are in a sequence.
         groups: Number of groups, K.
+        digits: Number of digits in a film, for the metric.
         pixels: `"binary"` or `"gaussian"`.
         noise: What the likelihood takes into account, see `rladder_keras.TaggerCell`.
             The frames get none.
@@ -81,6 +84,8 @@ def moving_mnist_rtagger(
         >>> model.output["groups"].shape
         (None, None, 3, 16, 16)
     """
+    check_integer("frames", frames, 2)
+    check_integer("digits", digits, 1)
     film = keras.Input((None, size, size, 1), name="film")
     levels = table(width)
     cell = TaggerCell(
@@ -101,8 +106,8 @@ def moving_mnist_rtagger(
         keras.optimizers.Adam(learning_rate),
         loss={"cost": own_cost},
         metrics={
-            "groups": [AMI(2, ahead=True)],
-            "cost": [CostAt(frames - 2, name="last")],
+            "groups": [AMI(digits, ahead=True)],
+            "cost": [CostAt(-1, name="last")],
         },
     )
     return model

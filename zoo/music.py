@@ -263,7 +263,14 @@ def music_model(levels, readout, feedback, frequencies, carry, learning_rate, un
         inputs, logits = {"roll": roll, "next": following}, readout(d, following)
     odds = np.full(KEYS, SILENCE)
     if frequencies is not None:
-        odds = np.log(frequencies) - np.log1p(-np.asarray(frequencies))
+        f = np.asarray(frequencies)
+        if f.shape != (KEYS,) or not ((f > 0) & (f < 1)).all():
+            raise ValueError(
+                f"`frequencies` must be {KEYS} numbers above 0 and below 1, such as "
+                "`train.frequencies` of `zoo.data.piano_rolls`, which lifts those of "
+                "keys that never sound."
+            )
+        odds = np.log(f) - np.log1p(-f)
     readout.bias.assign(odds)
     notes = layers.Activation("sigmoid", dtype="float32", name="notes")(logits)
     model = MusicModel(inputs, {"notes": notes})
@@ -356,9 +363,18 @@ class MusicModel(ZooModel):
 
     def check_inputs(self, x):
         """Refuse arrays that are no piano rolls; other inputs pass."""
-        if isinstance(x, dict):
-            for roll in x.values():
-                self.check_inputs(roll)
+        if isinstance(x, np.ndarray) and is_joint(self):
+            raise ValueError(
+                "this model gives the joint distribution of the notes of a step, and "
+                "takes a dictionary with 'roll' and, the notes to be predicted, "
+                "'next', see `joint=True` of `zoo.data.piano_rolls`; to compose step "
+                "by step use `zoo.music.generate`."
+            )
+        for roll in x.values() if isinstance(x, dict) else [x]:
+            self.check_roll(roll)
+
+    @staticmethod
+    def check_roll(x):
         if not isinstance(x, np.ndarray) or x.size == 0:
             return
         if x.ndim != 3 or x.shape[-1] != KEYS:
@@ -488,7 +504,7 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
         (10, 88)
     """
     prompt = np.asarray(prompt)
-    model.check_inputs(prompt[None].astype(np.float32))
+    model.check_roll(prompt[None].astype(np.float32))
     if len(prompt) < 1 or (prompt < 0).any():
         raise ValueError("the prompt must have at least one step, and no padding.")
     rng = np.random.default_rng(seed)

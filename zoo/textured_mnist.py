@@ -29,6 +29,7 @@ from zoo.grouping import (
     GroupingModel,
     PixelMeans,
     explained,
+    full_precision,
     own_cost,
 )
 from zoo.model import ZooModel
@@ -38,7 +39,7 @@ from zoo.weights import takes_weights
 
 CLASSES = 10
 CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
-BatchLSTMCell = partial(ConvLSTMCell, normalization="batch")
+BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
 
 
 def table_9(width=1.0, recurrent=BatchLSTMCell):
@@ -153,7 +154,7 @@ def textured_mnist_rtagger(
         iterations=iterations,
     )
     outputs, top = explained(cell, frames, image[:, None], unroll=unroll, remat=remat)
-    outputs["class"] = GroupClasses(name="class")(top)
+    outputs["class"] = GroupClasses(dtype="float32", name="class")(top)
     model = GroupingModel(image, outputs)
     steps = range(iterations)
     model.compile(
@@ -226,7 +227,9 @@ def textured_mnist_convnet(
         x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Softmax(dtype="float32")(x)
-    model = ZooModel(image, {"class": layers.Reshape((1, CLASSES), name="class")(x)})
+    model = ZooModel(
+        image, {"class": layers.Reshape((1, CLASSES), dtype="float32", name="class")(x)}
+    )
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={"class": LastClass()},
@@ -255,7 +258,7 @@ def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwarg
     """
     image = keras.Input((size, size, 1), name="image")
     outputs = PixelMeans(groups, iterations, name="means")(image)
-    outputs = {name: layers.Identity(name=name)(x) for name, x in outputs.items()}
+    outputs = {name: full_precision(name)(x) for name, x in outputs.items()}
     model = GroupingModel(image, outputs)
     steps = range(iterations)
     model.compile(

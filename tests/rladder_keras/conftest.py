@@ -54,11 +54,3 @@ def rng():
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
-
-
-@pytest.fixture
-def policy():
-    """Sets the dtype policy of what is made after it, for the length of one test."""
-    before = keras.config.dtype_policy()
-    yield keras.config.set_dtype_policy
-    keras.config.set_dtype_policy(before)

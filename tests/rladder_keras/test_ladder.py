@@ -610,7 +610,10 @@ UP = [(2, 3, 2, 3), (2, 3, 2, 2), (2, 5, 4, 1)]  # v_top, h and the row's input
 CELL = {"normalization": "batch", "forget_bias": 0.5, "recurrent_gain": 0.7}
 # class: (all arguments, by values that are no defaults; shapes to build for)
 CASES = {
-    "BatchNormalization": ({"momentum": 0.8, "epsilon": 0.01}, [VECTOR]),
+    "BatchNormalization": (
+        {"momentum": 0.8, "epsilon": 0.01, "initial_gain": 0.5},
+        [VECTOR],
+    ),
     "Conv": ({"filters": 3, "kernel_size": (3, 1), "strides": (2, 1)}, [FEATURES]),
     "ConvG1": ({"kernel_size": (3, 2), "normalization": "layer"}, UP),
     "ConvG2": ({"kernel_size": (3, 2), "normalization": "batch"}, UP),

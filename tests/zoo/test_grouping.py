@@ -176,11 +176,33 @@ def test_films():
         "reconstructions": (3, 4, 3, 16, 16, 1),
         "cost": (3, 3),
     }
+    shorter = model.evaluate(
+        x[:, :3], {"groups": y["groups"][:, :3]}, verbose=0, return_dict=True
+    )
+    costs = model.predict(x[:, :3], verbose=0)["cost"]
+    assert shorter["cost_last"] == pytest.approx(costs[:, -1].mean(), rel=1e-4)
     frames, free = model.rollout(x[:, :2], 3)
     mean = free["groups"][..., None] * free["reconstructions"]
     np.testing.assert_allclose(frames[:, 2:], mean.sum(axis=2)[:, 1:4], atol=1e-6)
     assert set(free) == {"groups", "reconstructions"}
     assert len(model.predict(frames, verbose=0)["cost"][0]) == 4
+
+
+def test_films_of_more_digits():
+    model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=2, digits=3)
+    (ami,) = model.get_compile_config()["metrics"]["groups"]
+    assert ami["config"]["segments"] == 3
+    for wrong, word in (({"frames": 1}, "frames"), ({"digits": 0}, "digits")):
+        with pytest.raises(ValueError, match=word):
+            moving_mnist.moving_mnist_rtagger(0.1, size=16, **wrong)
+
+
+def test_outputs_keep_their_precision(policy):
+    policy("mixed_bfloat16")
+    model = textured_mnist.textured_mnist_rtagger(0.1, **STILL)
+    convnet = textured_mnist.textured_mnist_convnet(0.1, size=32)
+    for output in [*model.output.values(), *convnet.output.values()]:
+        assert output.dtype == "float32"
 
 
 def test_targets_that_are_missing_are_named():
@@ -215,6 +237,8 @@ def test_kmeans_is_that_of_scikit_learn():
         np.testing.assert_allclose(means, expected.cluster_centers_, atol=1e-5)
         cost = expected.inertia_ / 36 / 2
         np.testing.assert_allclose(found["cost"][i, -1], cost, rtol=1e-4)
+    config = model.get_layer("means").get_config()
+    assert grouping.PixelMeans.from_config(config).get_config() == config
     y = {"groups": (x[..., 0] > 0.5).astype("int32")}
     values = model.evaluate(x, y, verbose=0, return_dict=True)
     assert values["groups_ami_30"] > 0.4

@@ -235,6 +235,25 @@ def test_file_has_both(tmp_path, student):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_a_loaded_ladder_goes_on_learning(tmp_path):
+    """Keras then makes losses and metrics from shapes alone."""
+    keras.utils.set_random_seed(0)
+
+    def table(width):
+        rows = zoo.occluded_mnist.small_table(0.1)
+        return [rows[0], *rows[6:]]
+
+    frames = np.random.default_rng(0).random((2, 3, 32, 32, 1), dtype="float32")
+    y = {"class": np.array([1, 2]), "frame": frames, "probe": frames}
+    model = zoo.MeanTeacher(zoo.occluded_mnist_rladder(table=table), noise=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for m in (model, loaded):
+        m.fit(frames, y, epochs=2, shuffle=False, verbose=0)
+    for a, b in zip(arrays(model), arrays(loaded), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 def test_a_students_teacher_is_compiled_like_any_model():
     """A functional model of the user's, not compiled, several outputs, own names."""
     x, y = points()

@@ -235,6 +235,36 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     assert not roll[len(read) :].any()
 
 
+def test_a_joint_model_says_what_it_takes():
+    model = zoo.polyphonic_music_rladder(0.07, joint=True)
+    roll = np.zeros((1, 4, 88), "float32")
+    state = model.init_state()
+    for call in (
+        lambda: model.predict(roll),
+        lambda: model.step(roll[:, 0], state),
+        lambda: model.rollout(roll, 2),
+    ):
+        with pytest.raises(ValueError, match="'next'.*zoo.music.generate"):
+            call()
+
+
+def test_frequencies_of_0_or_of_other_keys_are_refused():
+    for frequencies in (np.zeros(88), np.full(12, 0.5), np.ones(88)):
+        with pytest.raises(ValueError, match="train.frequencies"):
+            zoo.polyphonic_music_lstm(units=4, frequencies=frequencies)
+
+
+def test_the_state_that_is_carried_meets_the_piece_it_left():
+    """`fit` leaves the batches in their order."""
+    (piece,) = rolls(30)
+    data = PianoRolls([piece], 1, window=3, fresh=True)
+    model = zoo.polyphonic_music_lstm(units=4, carry=1)
+    order, batch = [], data.batch
+    data.batch = lambda index: order.append(index) or batch(index)
+    model.fit(data, epochs=2, verbose=0)
+    assert order[-len(data) :] == list(range(len(data)))
+
+
 def test_the_corpora_in_batches(capsys):
     corpus = Corpus("three pieces", *((roll,) for roll in rolls(5, 6, 7)))
     train, valid, test = piano_rolls(corpus, 2, 3, merge_validation=True)

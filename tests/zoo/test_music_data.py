@@ -118,7 +118,7 @@ def test_without_a_network_the_remedy_is_named(server, monkeypatch):
 def folder(tmp_path):
     """Thirty files of one chord each, in two folders."""
     for i in range(30):
-        roll = np.zeros((i + 1, KEYS))
+        roll = np.zeros((i + 2, KEYS))
         roll[:, [30, 30 + i]] = 1
         name = f"{'a' if i < 15 else 'b'}/{i:02d}.{'mid' if i % 2 else 'MIDI'}"
         write_midi(tmp_path / "pieces" / name, roll)
@@ -127,13 +127,30 @@ def folder(tmp_path):
 
 def test_a_folder_of_midi_files_is_split_in_the_order_of_names(folder):
     corpus = music.load_corpus(folder)
-    assert [len(piece) for piece in corpus.train] == list(range(1, 25))
-    assert [len(piece) for piece in corpus.valid] == [25, 26, 27]
-    assert [len(piece) for piece in corpus.test] == [28, 29, 30]
+    assert [len(piece) for piece in corpus.train] == list(range(2, 26))
+    assert [len(piece) for piece in corpus.valid] == [26, 27, 28]
+    assert [len(piece) for piece in corpus.test] == [29, 30, 31]
 
 
-def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder):
-    (folder / "a" / "03.mid").write_bytes(b"MThd")
+def one_step(path):
+    write_midi(path, np.ones((1, KEYS)))
+
+
+def without_a_key(path):
+    """A key signature of 16 sharps."""
+    content = path.read_bytes()
+    track = content.index(b"MTrk")
+    length = int.from_bytes(content[track + 4 : track + 8], "big") + 6
+    signature = b"\x00\xff\x59\x02\x10\x00"
+    head = content[: track + 4] + length.to_bytes(4, "big")
+    path.write_bytes(head + signature + content[track + 8 :])
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"MThd"), one_step, without_a_key]
+)
+def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder, damage):
+    damage(folder / "a" / "03.mid")
     with pytest.raises(ValueError, match="03.mid"):
         music.load_corpus(folder)
     with pytest.warns(UserWarning, match="left out: .*03.mid"):

@@ -84,8 +84,7 @@ def check_labelled(
     if share == 0 or share * batch_size % 1:
         raise ValueError(
             f"A batch of {batch_size} cannot be labelled to {share}: choose a "
-            f"`batch_size` that is a multiple of {share.denominator}, or another "
-            "`labelled_share`."
+            f"`batch_size` that is a multiple of {share.denominator}."
         )
     return labelled, share
 

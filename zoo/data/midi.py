@@ -78,7 +78,7 @@ def read_notes(path, unit):
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     try:
         file = mido.MidiFile(path)
-    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # mido raises many kinds
         raise ValueError(
             f"{path} is no MIDI file or is damaged ({error or 'it ends too early'}): "
             "replace it, or leave it out (errors='skip')."

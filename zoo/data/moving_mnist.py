@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.data.batches import TEST_SEED, VALID_SEED
 from zoo.data.digits import Digits, Split, check_digits, load_digits
 from zoo.data.epochs import EpochDataset, check_integer
 
@@ -33,10 +34,6 @@ INK = 0.5
 SMALLEST = 20
 # The digits of a pixel are noted in the bits of a byte.
 MOST_DIGITS = 8
-
-# The test sequences are the same ones whatever seed a model is trained with.
-VALID_SEED = 1
-TEST_SEED = 2
 
 
 def trajectories(

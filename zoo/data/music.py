@@ -199,7 +199,14 @@ def load_folder(folder, step, unit, errors):
     rolls = []
     for path in paths:
         try:
-            rolls.append(frozen(read_midi(path, step, unit)))
+            roll = read_midi(path, step, unit)
+            if len(roll) < 2:
+                raise ValueError(
+                    f"{path} is a single time step long, and there is nothing to "
+                    "predict: choose a smaller `step`, or leave it out "
+                    "(errors='skip')."
+                )
+            rolls.append(frozen(roll))
         except ValueError as error:
             if errors == "raise":
                 raise

@@ -82,6 +82,11 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
         20
     """
     check_integer("size", size, SMALLEST)
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            "textures must be 'brodatz', 'generated', 'auto', the path of a folder of "
+            f"images or `Textures`, and not of type {type(source).__name__}."
+        )
     if source in ("auto", "brodatz"):
         folder = data_dir() / "brodatz" if data_dir() else None
         if folder is not None and folder.is_dir():
