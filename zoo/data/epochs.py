@@ -14,8 +14,8 @@ class EpochDataset(keras.utils.PyDataset):
     look before it. So `fit` for one epoch and `fit` for one more see what `fit` for two
     epochs sees. Two remarks for runs that must be repeatable to the bit:
 
-    - `fit` puts the batches in an order drawn from Python's `random`. Pass
-      `shuffle=False` to prevent it; the data are in a random order already.
+    - Models of the zoo take the batches in their order, which is random already. The
+      `fit` of others draws an order from Python's `random`; pass `shuffle=False`.
     - To resume at an epoch, set `epoch`. With `BackupAndRestore`, `steps_per_epoch`,
       epochs of a single batch, or an `evaluate` of the training data in between, where
       counting is not enough, let a callback set it:
