@@ -7,7 +7,6 @@ turns, see `benchmarks/step_time.py`. Cost should grow as the number of groups,
 iterations and pixels does, or less.
 """
 
-import argparse
 import contextlib
 from statistics import median
 
@@ -105,17 +104,9 @@ def work(row):
 
 
 def arguments(argv):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add = parser.add_argument
-    add("--backends", nargs="+", default=["tensorflow", "torch"])
-    add("--width", type=float, default=0.5)
-    add("--batch", type=int, default=4, help="films")
-    add("--steps", type=int, default=3, help="steps in a turn")
-    add("--rounds", type=int, default=3, help="turns of each process")
-    add("--budget", type=float, default=240, help="seconds for each process")
-    add("--out", default=str(ROOT / "benchmarks" / "grouping.csv"))
-    add("--readme", help="write the table here (with --render: README.md)")
-    add("--render", action="store_true", help="measure nothing, only write the table")
+    parser = music_time.options(__doc__, "grouping.csv")
+    parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--batch", type=int, default=4, help="films")
     return parser.parse_args(argv)
 
 

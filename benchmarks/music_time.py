@@ -93,17 +93,23 @@ def render(path, readme):
 
 
 def arguments(argv):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options(__doc__, "music.csv")
+    parser.add_argument("--batch", type=int, default=32)
+    return parser.parse_args(argv)
+
+
+def options(doc, results):
+    """Parser of what benchmarks with a table of their own have in common."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     add = parser.add_argument
     add("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
-    add("--batch", type=int, default=32)
     add("--steps", type=int, default=3, help="steps in a turn")
     add("--rounds", type=int, default=3, help="turns of each process")
     add("--budget", type=float, default=120, help="seconds for each process")
-    add("--out", default=str(ROOT / "benchmarks" / "music.csv"))
+    add("--out", default=str(ROOT / "benchmarks" / results))
     add("--readme", help="write the table here (with --render: README.md)")
     add("--render", action="store_true", help="measure nothing, only write the table")
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv=None):
