@@ -52,7 +52,7 @@ class GroupClasses(layers.Layer):
 
 
 @register
-class PixelMeans(layers.Layer):
+class KMeans(layers.Layer):
     """Clusters of the pixels of each image by their colour: K-means, no learning.
 
     The first means are pixels at equal distances in the order of brightness; each

@@ -27,7 +27,7 @@ from zoo.grouping import (
     CostAt,
     GroupClasses,
     GroupingModel,
-    PixelMeans,
+    KMeans,
     explained,
     full_precision,
     own_cost,
@@ -257,7 +257,7 @@ def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwarg
         ((None, 3, 2, 8, 8), (None, 3))
     """
     image = keras.Input((size, size, 1), name="image")
-    outputs = PixelMeans(groups, iterations, name="means")(image)
+    outputs = KMeans(groups, iterations, name="means")(image)
     outputs = {name: full_precision(name)(x) for name, x in outputs.items()}
     model = GroupingModel(image, outputs)
     steps = range(iterations)

@@ -238,7 +238,7 @@ def test_kmeans_is_that_of_scikit_learn():
         cost = expected.inertia_ / 36 / 2
         np.testing.assert_allclose(found["cost"][i, -1], cost, rtol=1e-4)
     config = model.get_layer("means").get_config()
-    assert grouping.PixelMeans.from_config(config).get_config() == config
+    assert grouping.KMeans.from_config(config).get_config() == config
     y = {"groups": (x[..., 0] > 0.5).astype("int32")}
     values = model.evaluate(x, y, verbose=0, return_dict=True)
     assert values["groups_ami_30"] > 0.4
