@@ -235,6 +235,12 @@ class AMI(keras.metrics.Mean):
         self.ahead = ahead
 
     def update_state(self, truth, groups, sample_weight=None):
+        if tuple(truth.shape[-2:]) != tuple(groups.shape[-2:]):
+            raise ValueError(
+                f"the true segments have shape {tuple(truth.shape)}, and must have "
+                f"(batch, H, W), for films (batch, T, H, W), with H and W those of the "
+                f"groups, {tuple(groups.shape[-2:])}."
+            )
         if self.ahead:
             groups, truth = groups[:, :-1], truth[:, 1:]
         if self.iteration is not None:

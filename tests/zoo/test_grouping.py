@@ -216,6 +216,16 @@ def test_targets_that_are_missing_are_named():
         )
 
 
+def test_images_and_segments_of_another_shape_are_refused():
+    model = textured_mnist.textured_mnist_rtagger(0.2, **STILL)
+    x, y = images()
+    for wrong in (x[:, :, :28], x[:, :28], x[..., 0]):
+        with pytest.raises(ValueError, match=r"must have \(batch, 32, 32, 1\)"):
+            model.predict(wrong, verbose=0)
+    with pytest.raises(ValueError, match=r"true segments .* must have \(batch, H, W\)"):
+        model.evaluate(x, y | {"groups": y["groups"][..., None]}, verbose=0)
+
+
 def test_noise_is_on_the_frames_and_not_on_what_is_to_be_explained():
     model = textured_mnist.textured_mnist_rtagger(0.2, noise=0.3, **STILL)
     noise = model.get_layer("noise")
