@@ -190,7 +190,8 @@ def test_few_labels_are_reproduced_in_all_columns(tmp_path):
     assert [line["metric"] for line in lines] == [f"error (%), {n}" for n in names]
     # A model without a task for unlabelled samples is the same with and without them.
     assert lines[0]["value"] == lines[1]["value"]
-    assert lines[0]["size"].startswith("reduced: 50 labels, consistency 7, ramp of 3")
+    assert lines[0]["size"].startswith("reduced: 50 labels, small ladder")
+    assert lines[2]["size"].startswith("reduced: 50 labels, consistency 7, ramp of 3")
 
 
 def test_few_labels_make_data_of_their_column():
