@@ -60,7 +60,7 @@ def test_nothing_is_labelled():
         ({"labelled": [3], "batch_size": 5}, "cannot be labelled to 1/2: choose a"),
         (
             {"labelled": [3], "labelled_share": 0.01},
-            "a `batch_size` that is a multiple of 100",
+            "a `batch_size` that is a multiple of 100, or another `labelled_share`",
         ),
         ({"labelled": [3], "labelled_share": 0}, "`labelled_share` must be above 0"),
         ({"labelled": [3], "labelled_share": 2}, "`labelled_share` must be above 0"),

@@ -44,7 +44,11 @@ def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def check_labelled(
-    labelled: np.ndarray, n: int, batch_size: int, fresh: bool, share: float = 0.5
+    labelled: np.ndarray,
+    n: int,
+    batch_size: int,
+    fresh: bool,
+    share: float | None = None,
 ) -> tuple[np.ndarray, Fraction]:
     """Which digits are labelled, and which part of each batch, or a `ValueError`.
 
@@ -54,7 +58,7 @@ def check_labelled(
         batch_size: Number of samples in a batch.
         fresh: Whether each epoch of the data draws anew.
         share: Labelled part of each batch, above 0 and up to 1. With 1 the digits
-            without a label are left out.
+            without a label are left out. `None`: half of it, and it cannot be chosen.
 
     Returns:
         The indices in ascending order, each once, and the share as a fraction, which is
@@ -71,6 +75,8 @@ def check_labelled(
     labelled = np.unique(labelled)
     if not fresh:
         raise ValueError("`labelled` is for training: use it with `fresh=True`.")
+    other = "" if share is None else ", or another `labelled_share`"
+    share = 0.5 if share is None else share
     if not 0 < share <= 1:
         raise ValueError(
             f"`labelled_share` must be above 0 and at most 1, and it is {share!r}."
@@ -84,7 +90,7 @@ def check_labelled(
     if share == 0 or share * batch_size % 1:
         raise ValueError(
             f"A batch of {batch_size} cannot be labelled to {share}: choose a "
-            f"`batch_size` that is a multiple of {share.denominator}."
+            f"`batch_size` that is a multiple of {share.denominator}{other}."
         )
     return labelled, share
 
