@@ -11,7 +11,7 @@ import contextlib
 from statistics import median
 
 from benchmarks import music_time, table
-from benchmarks.step_time import ROOT, Child, commit, described
+from benchmarks.step_time import ROOT, Child, commit, described, take_turns
 
 # Groups, iterations, side of the frames, whether iterations are computed twice.
 BASE = (3, 5, 32, 0)
@@ -39,9 +39,7 @@ def measure(args, backend):
             more = dict(zip(NAMES, setting, strict=True))
             work = Child(alive, args, "rtagger", backend, width=args.width, **more)
             works[setting] = work
-        for i in range(args.rounds):
-            for process in list(works.values())[:: (-1) ** i]:
-                process.turn(args.steps, args.rounds)
+        take_turns(list(works.values()), args)
     for setting, process in works.items():
         row = {"backend": backend, **dict(zip(NAMES, setting, strict=True))}
         row.update(described(args, process.facts), width=args.width)

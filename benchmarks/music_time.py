@@ -15,7 +15,7 @@ import io
 from statistics import median
 
 from benchmarks import table
-from benchmarks.step_time import ROOT, Child, commit, described
+from benchmarks.step_time import ROOT, Child, commit, described, take_turns
 
 WORKS = {
     "music_rladder": "RLadder, training steps/s",
@@ -32,9 +32,7 @@ def measure(args, backend):
     with contextlib.ExitStack() as alive:
         flops = Child(alive, args, "music_flops", "torch").facts.get("flops", 0)
         works = {work: Child(alive, args, work, backend, "") for work in WORKS}
-        for i in range(args.rounds):
-            for process in list(works.values())[:: (-1) ** i]:
-                process.turn(args.steps, args.rounds)
+        take_turns(list(works.values()), args)
     row = {"backend": backend, **described(args, works["music_rladder"].facts)}
     for work, process in works.items():
         row[f"{work}_parameters"] = process.facts.get("parameters", "")

@@ -126,10 +126,7 @@ def measure(args, backend, loop, width):
             stack = Child(alive, args, "conv_lstm", backend, loop, width, macs, cpu)
             peers["convlstm"] = stack
             row["convlstm_macs"] = stack.facts.get("macs", "")
-        for i in range(args.rounds):
-            # There and back, so that a drift of the machine cancels out.
-            for process in [ours, *peers.values()][:: (-1) ** i]:
-                process.turn(args.steps, args.rounds)
+        take_turns([ours, *peers.values()], args)
     if not ours.turns:
         return {**row, "stopped": ours.stopped}
     step = median(ours.turns)
@@ -148,6 +145,13 @@ def measure(args, backend, loop, width):
         row[f"vs_{name}"] = median(ratios) if ratios else f"peer {peer.stopped}"
         row[f"{name}_ms"] = 1e3 * median(peer.turns) if ratios else ""
     return row
+
+
+def take_turns(processes, args):
+    """There and back, so that a drift of the machine cancels out."""
+    for i in range(args.rounds):
+        for process in processes[:: (-1) ** i]:
+            process.turn(args.steps, args.rounds)
 
 
 def measure_data(args):

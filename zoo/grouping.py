@@ -13,15 +13,19 @@ T counts the iterations: for a still image those of the inference, for a film th
 frames.
 """
 
+from functools import partial
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from rladder_keras import MixtureCost, RecurrentLadder
+from rladder_keras import ConvLSTMCell, MixtureCost, RecurrentLadder
 from zoo.data.epochs import check_integer
 from zoo.model import ZooModel
 
 register = keras.saving.register_keras_serializable("zoo")
+# The recurrent row of an RTagger.
+BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
 
 
 @register

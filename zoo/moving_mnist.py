@@ -10,14 +10,13 @@ from functools import partial
 
 import keras
 
-from rladder_keras import Conv, ConvG1, ConvLSTMCell, Level, TaggerCell
+from rladder_keras import Conv, ConvG1, Level, TaggerCell
 from zoo.data.epochs import check_integer
-from zoo.grouping import AMI, CostAt, GroupingModel, explained, own_cost
+from zoo.grouping import AMI, BatchLSTMCell, CostAt, GroupingModel, explained, own_cost
 from zoo.occluded_mnist import channels
 from zoo.weights import takes_weights
 
 FRAMES = 20
-BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
 
 
 def table_of_motion(width=1.0, recurrent=BatchLSTMCell):

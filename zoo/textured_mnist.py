@@ -16,13 +16,13 @@ from rladder_keras import (
     G1,
     Conv,
     ConvG1,
-    ConvLSTMCell,
     Level,
     Softmax,
     TaggerCell,
 )
 from zoo.grouping import (
     AMI,
+    BatchLSTMCell,
     ClassErrorAt,
     CostAt,
     GroupClasses,
@@ -39,7 +39,6 @@ from zoo.weights import takes_weights
 
 CLASSES = 10
 CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
-BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
 
 
 def table_9(width=1.0, recurrent=BatchLSTMCell):
