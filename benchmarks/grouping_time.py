@@ -10,8 +10,8 @@ iterations and pixels does, or less.
 import contextlib
 from statistics import median
 
-from benchmarks import music_time, table
-from benchmarks.step_time import ROOT, Child, commit, described, take_turns
+from benchmarks import command, table
+from benchmarks.step_time import Child, described, take_turns
 
 # Groups, iterations, side of the frames, whether iterations are computed twice.
 BASE = (3, 5, 32, 0)
@@ -49,22 +49,15 @@ def measure(args, backend):
         yield row
 
 
-def render(path, readme):
-    """Write the table of the csv file into the README."""
-    before, after = table.parts(readme, MARKERS)
-    rows = table.read(path)
-    if not rows:
-        raise SystemExit(f"{path} has no results: run the measurement first.")
-    device, cores, batch, date, commit, _ = (
-        ", ".join(sorted({row[k] for row in rows})) for k in music_time.FACTS
-    )
-    versions = sorted({v for row in rows for v in row["versions"].split(", ")})
+def lines_of(rows):
+    """The table."""
+    device, cores, batch, date, commit, versions = table.facts(rows).values()
     (width,) = {row["width"] for row in rows}
     names = HEAD.split(", ")
-    lines = [
+    return [
         f"A training step of `moving_mnist_rtagger` at width {width} on {batch} films "
         f"on {device} ({cores} cores), measured {date} at commit {commit} with "
-        f"{', '.join(versions)}:",
+        f"{versions}:",
         "",
         f"| {' | '.join(names)} |",
         f"|{'---|' * 5}{'---:|' * (len(names) - 5)}",
@@ -72,8 +65,6 @@ def render(path, readme):
         "",
         LEGEND,
     ]
-    begin, end = MARKERS
-    table.write(readme, before + "\n".join([begin, *lines, end]) + after)
 
 
 def cells(row, rows):
@@ -101,25 +92,12 @@ def work(row):
     return int(row["groups"]) * int(row["iterations"]) * int(row["size"]) ** 2
 
 
-def arguments(argv):
-    parser = music_time.options(__doc__, "grouping.csv")
+def main(argv=None):
+    parser = command.options(__doc__, "grouping.csv")
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--batch", type=int, default=4, help="films")
-    return parser.parse_args(argv)
-
-
-def main(argv=None):
-    args = arguments(argv)
-    readme = args.readme or (args.render and str(ROOT / "README.md"))
-    if readme:
-        table.parts(readme, MARKERS)
-    if not args.render:
-        args.commit = commit()
-        for backend in args.backends:
-            rows = list(measure(args, backend))
-            music_time.save(args.out, rows, ("backend", *NAMES))
-    if readme:
-        render(args.out, readme)
+    key = ("backend", *NAMES)
+    command.run(parser.parse_args(argv), measure, key, lines_of, MARKERS)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks import steps, table
+from benchmarks import step_table, steps, table
 
 ROOT = Path(__file__).parents[1]
 
@@ -227,22 +227,22 @@ def main(argv=None):
         return steps.answer(args)
     readme = args.readme or (args.render and str(ROOT / "README.md"))
     if readme:
-        table.parts(readme)  # complains now rather than after an hour
+        table.parts(readme, step_table.MARKERS)
     if not args.render:
         # All frameworks take as many threads as they may use cores.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
         if os.getloadavg()[0] > 0.5:
             print("This machine is busy: the times will be too long.", file=sys.stderr)
         args.commit = commit()
-        table.save(args.out, [measure_data(args)])
+        step_table.save(args.out, [measure_data(args)])
         for width in args.widths:
             for backend in args.backends:
                 for loop in args.modes:
                     row = measure(args, backend, loop, width)
-                    table.save(args.out, [row])
+                    step_table.save(args.out, [row])
                     print({k: table.text(v) for k, v in row.items()}, flush=True)
     if readme:
-        table.render(args.out, readme)
+        step_table.render(args.out, readme)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import zoo
-from benchmarks import grouping_time, music_time, table
+from benchmarks import grouping_time, step_time, table
 
 
 def row(groups, iterations, size, remat, step, memory):
@@ -20,8 +20,8 @@ def test_results_are_written_into_the_readme(tmp_path):
     rows = [row(3, 5, 32, 0, 200.0, 100.0), row(6, 5, 32, 0, 390.0, 150.0)]
     rows += [row(3, 10, 32, 1, 520.0, 110.0), row(3, 5, 64, 0, "", "")]
     key = ("backend", *grouping_time.NAMES)
-    music_time.save(results, [rows[0] | {"step_ms": 1.0}], key)
-    music_time.save(results, rows, key)
+    table.save(results, [rows[0] | {"step_ms": 1.0}], key)
+    table.save(results, rows, key)
     begin, end = grouping_time.MARKERS
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     grouping_time.main(["--render", "--out", str(results), "--readme", str(readme)])
@@ -55,4 +55,4 @@ def test_operations_grow_linearly_with_groups_iterations_and_pixels():
 
 
 def test_markers_are_in_the_readme():
-    table.parts(grouping_time.ROOT / "README.md", grouping_time.MARKERS)
+    table.parts(step_time.ROOT / "README.md", grouping_time.MARKERS)

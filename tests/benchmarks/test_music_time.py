@@ -12,8 +12,8 @@ def test_results_are_written_into_the_readme(tmp_path):
     row |= {"gflops": 80.0, "matmul_gflops": 160.0}
     row |= {"music_rladder_again": 80.0, "music_rladder_stream": 20.04}
     row |= {"music_lstm_stream": "> 120 s"}
-    music_time.save(results, [row])
-    begin, end = table.MUSIC
+    table.save(results, [row], ("backend",))
+    begin, end = music_time.MARKERS
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     music_time.main(["--render", "--out", str(results), "--readme", str(readme)])
     written = readme.read_text()

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import step_time, steps, table
+from benchmarks import step_table, step_time, steps, table
 
 ROW = {"device": "CPU", "cores": 2, "batch": 16, "width": 0.25, "loop": "unroll"}
 ROW |= {"date": "2026-01-01", "commit": "abc", "versions": "Keras 3, jax 0.10"}
@@ -40,11 +40,13 @@ def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
     results, readme = tmp_path / "results.csv", tmp_path / "README.md"
     slow = {**ROW, "backend": "jax", "stopped": "> 240 s"}
     data = {**ROW, "backend": "data", "loop": "MNIST", "sequences_per_s": 3200.0}
-    table.save(results, [{**ROW, "backend": "torch", "step_ms": 1.0}, slow])
-    table.save(results, [{**ROW, "backend": "torch", **FAST}, {**data, "width": ""}])
+    step_table.save(results, [{**ROW, "backend": "torch", "step_ms": 1.0}, slow])
+    fast = {**ROW, "backend": "torch", **FAST}
+    step_table.save(results, [fast, {**data, "width": ""}])
     assert len(table.read(results)) == 3
 
-    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    begin, end = step_table.MARKERS
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     step_time.main(["--render", "--out", str(results), "--readme", str(readme)])
     written = readme.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")
