@@ -88,7 +88,7 @@ def test_a_flight_by_hand():
 
 def test_starts_and_directions_are_uniform():
     data = make(4000, 4000, sequences=8000)
-    _, places, angles = data._draw(0)
+    _, places, angles = data.draw(0)
     for values in (places[..., 0], places[..., 1], angles / (2 * np.pi)):
         counts = np.histogram(values, 10, (0, 1))[0]
         assert counts.sum() == 16_000

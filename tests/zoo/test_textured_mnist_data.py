@@ -448,8 +448,8 @@ def test_textured_mnist(capsys):
         small_digits(), batch_size=8, size=24, textures=textures
     )
     assert capsys.readouterr().out == (
-        "Textured MNIST from small and 20 generated textures: training 56, "
-        "validation 20, test 20 images of 24 x 24.\n"
+        "Textured MNIST of 24 x 24 from small and 20 generated textures: training 56, "
+        "validation 20, test 20 images.\n"
     )
     assert [data.fresh for data in (train, valid, test)] == [True, False, False]
     for data, part in zip((train, valid, test), textures[1:], strict=True):
@@ -478,7 +478,7 @@ def test_textured_mnist_merges_limits_and_labels(capsys):
     assert [data.num_sequences for data in (train, valid, test)] == [80, 5, 5]
     assert (np.bincount(train.labels[train.labelled]) == 2).all()
     apart, valid, _ = make_sets(labelled=20, seed=0)
-    assert "of 24 x 24, labelled digits 20." in capsys.readouterr().out
+    assert "images, labelled digits 20." in capsys.readouterr().out
     np.testing.assert_array_equal(train.labelled, apart.labelled)
     assert len(train[0]) == 3 and len(valid[0]) == 2
     assert len(make_sets(labelled=0)[0][0]) == 3

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from zoo.data.digits import Digits, Split, load_digits
-from zoo.data.epochs import EpochDataset, check_integer
-from zoo.data.labels import balanced, check_labelled, cycle, mixed, places
+from zoo.data.digit_sets import DigitDataset, digit_sets
+from zoo.data.digits import Digits, load_digits
+from zoo.data.epochs import check_integer
 from zoo.data.occluded_mnist import (
     BAR,
     GAP,
@@ -15,12 +15,8 @@ from zoo.data.occluded_mnist import (
     trajectories,
 )
 
-# The test sequences are the same ones whatever seed a model is trained with.
-VALID_SEED = 1
-TEST_SEED = 2
 
-
-class OccludedMNIST(EpochDataset):
+class OccludedMNIST(DigitDataset):
     """Batches of Occluded Moving MNIST (Section 3.1).
 
     A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, 32, 32, 1)`, and
@@ -100,47 +96,26 @@ class OccludedMNIST(EpochDataset):
         labelled_share: float = 0.5,
         digits_name: str = "digits",
     ):
-        super().__init__()
-        images, labels = check_digits(images, labels)
-        if sequences is None:
-            sequences = len(images)
-        check_integer("batch_size", batch_size, 1)
         check_integer("frames", frames, 1)
-        check_integer("seed", seed, 0)
-        check_integer("sequences", sequences, 1)
         check_integer("phase", phase, 0, BAR + GAP - 1)
         if inputs not in ("frames", "reconstruction"):
             raise ValueError(
                 f"`inputs` must be 'frames' or 'reconstruction', and it is {inputs!r}."
             )
-        if fresh and sequences < batch_size:
-            raise ValueError(
-                f"{sequences} sequences do not fill one batch of {batch_size}, and "
-                "training leaves out batches that are not full: choose a smaller "
-                "`batch_size` or more `sequences`."
-            )
-        self._share = None
-        if labelled is not None:
-            labelled, self._share = check_labelled(
-                labelled, len(images), batch_size, fresh, labelled_share
-            )
-        self.images = images
-        self.labels = labels
-        self.batch_size = batch_size
+        super().__init__(
+            *check_digits(images, labels),
+            batch_size,
+            seed=seed,
+            fresh=fresh,
+            sequences=sequences,
+            labelled=labelled,
+            labelled_share=labelled_share,
+            digits_name=digits_name,
+        )
         self.frames = frames
-        self.seed = seed
-        self.fresh = fresh
-        self.num_sequences = sequences - (sequences % batch_size if fresh else 0)
         self.phase = phase
         self.random_bounce = random_bounce
         self.inputs = inputs
-        self.labelled = labelled
-        self.digits_name = digits_name
-        self._sequences = sequences
-        self._drawn = (None, None)
-
-    def __len__(self) -> int:
-        return -(-self.num_sequences // self.batch_size)
 
     def batch(self, index: int):
         sequences = self.sequences(index)
@@ -150,9 +125,7 @@ class OccludedMNIST(EpochDataset):
         else:
             x = sequences.frames
             y |= {"frame": x, "probe": sequences.unoccluded}
-        if self.labelled is None:
-            return x, y
-        return x, y, {"class": places(len(x), self._share).astype(np.float32)}
+        return self.weighted(x, y)
 
     def sequences(self, index: int) -> Sequences:
         """All there is to know about a batch of this epoch.
@@ -167,42 +140,17 @@ class OccludedMNIST(EpochDataset):
         Raises:
             IndexError: If there is no such batch.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
-        start = index % len(self) * self.batch_size
-        batch = slice(start, min(start + self.batch_size, self.num_sequences))
-        order, positions, velocities = self._draw(self.epoch if self.fresh else 0)
-        return Sequences(
-            self.images[order[batch]],
-            self.labels[order[batch]],
-            positions[batch],
-            velocities[batch],
-            self.phase,
+        order, *flights = self.drawn(index)
+        return Sequences(self.images[order], self.labels[order], *flights, self.phase)
+
+    def draw(self, epoch):
+        """Digits, positions and velocities of all sequences of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = self.draw_digits(rng)
+        flights = trajectories(
+            self.total, rng, frames=self.frames, random_bounce=self.random_bounce
         )
-
-    def _draw(self, epoch):
-        """Digits, positions and velocities of all sequences of an epoch.
-
-        Of those in a batch left out too, or else the draws would depend on the size of
-        the batches.
-        """
-        drawn_epoch, drawn = self._drawn
-        if drawn_epoch != epoch:
-            n, sequences = len(self.images), self._sequences
-            rng = np.random.default_rng([self.seed, epoch])
-            if not self.fresh:
-                order = np.arange(sequences) * n // sequences
-            elif self.labelled is None:
-                order = cycle(np.arange(n), sequences, rng)
-            else:
-                order = mixed(n, self.labelled, self._share, sequences, rng)
-            flights = trajectories(
-                sequences, rng, frames=self.frames, random_bounce=self.random_bounce
-            )
-            drawn = (order, *flights)
-            # Epoch and draws in one assignment: `fit` may read from another thread.
-            self._drawn = (epoch, drawn)
-        return drawn
+        return (order, *flights)
 
 
 def occluded_mnist(
@@ -262,42 +210,20 @@ def occluded_mnist(
     """
     if not isinstance(digits, Digits):
         digits = load_digits(digits)
-    check_integer("seed", seed, 0)
-    indices = None
-    if labelled is not None:
-        indices = balanced(digits.train.labels, labelled, seed)
-    train = digits.train
-    if merge_validation:
-        pairs = zip(digits.train, digits.valid, strict=True)
-        train = Split(*(np.concatenate(pair) for pair in pairs))
-    common = {
-        "batch_size": batch_size,
-        "frames": frames,
-        "phase": phase,
-        "random_bounce": random_bounce,
-        "inputs": inputs,
-        "digits_name": digits.name,
-    }
-    if evaluation_sequences is not None:
-        check_integer("evaluation_sequences", evaluation_sequences, 1)
-    evaluation = {"sequences": evaluation_sequences, **common}
-    sets = (
-        OccludedMNIST(
-            *train,
-            seed=seed,
-            fresh=True,
-            sequences=sequences,
-            labelled=indices,
-            labelled_share=labelled_share,
-            **common,
-        ),
-        OccludedMNIST(*digits.valid, seed=VALID_SEED, **evaluation),
-        OccludedMNIST(*digits.test, seed=TEST_SEED, **evaluation),
+    return digit_sets(
+        OccludedMNIST,
+        f"Occluded Moving MNIST from {digits.name}",
+        digits,
+        seed=seed,
+        sequences=sequences,
+        evaluation_sequences=evaluation_sequences,
+        labelled=labelled,
+        merge_validation=merge_validation,
+        verbose=verbose,
+        training={"labelled_share": labelled_share},
+        batch_size=batch_size,
+        frames=frames,
+        phase=phase,
+        random_bounce=random_bounce,
+        inputs=inputs,
     )
-    if verbose:
-        counts = "training {:,}, validation {:,}, test {:,}".format(
-            *(data.num_sequences for data in sets)
-        )
-        labels = "" if labelled is None else f", labelled digits {labelled:,}"
-        print(f"Occluded Moving MNIST from {digits.name}: {counts} sequences{labels}.")
-    return sets

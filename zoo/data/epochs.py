@@ -48,12 +48,67 @@ class EpochDataset(keras.utils.PyDataset):
         return len(self)
 
     def __getitem__(self, index: int):
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
-        index %= len(self)
+        index = self.check_index(index)
         batch = self.batch(index)
         self._asked_for.add(index)
         return batch
+
+    def check_index(self, index: int) -> int:
+        """Number of a batch, counted from 0, or an `IndexError`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
+        return index % len(self)
+
+
+class SampleDataset(EpochDataset):
+    """Batches of a number of samples.
+
+    With `fresh` a last batch that is not full is left out, because batch normalisation
+    would suffer from it; else it is kept.
+
+    Args:
+        samples: Number of samples in an epoch.
+        batch_size: Number of samples in a batch.
+        seed: Integer, at least 0.
+        fresh: Whether each epoch draws anew.
+        kind: What the samples are called.
+
+    Attributes:
+        num_sequences: Number of samples in all batches together.
+
+    Raises:
+        ValueError: If an argument is not as above, or there is no full batch.
+    """
+
+    def __init__(self, samples, batch_size, seed, fresh, kind="sequences"):
+        super().__init__()
+        check_integer("batch_size", batch_size, 1)
+        check_integer("seed", seed, 0)
+        if fresh and samples < batch_size:
+            raise ValueError(
+                f"{samples} {kind} do not fill one batch of {batch_size}, and training "
+                "leaves out batches that are not full: choose a smaller `batch_size` "
+                f"or more {kind}."
+            )
+        self.batch_size = batch_size
+        self.seed = seed
+        self.fresh = fresh
+        self.num_sequences = samples - (samples % batch_size if fresh else 0)
+
+    def __len__(self) -> int:
+        return -(-self.num_sequences // self.batch_size)
+
+    def place(self, index: int) -> slice:
+        """Where the samples of a batch are in the epoch.
+
+        Args:
+            index: Number of the batch, from 0; negative numbers count from the end.
+
+        Raises:
+            IndexError: If there is no such batch.
+        """
+        start = self.check_index(index) * self.batch_size
+        return slice(start, min(start + self.batch_size, self.num_sequences))
 
 
 def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.epochs import SampleDataset, check_integer
 
 
 class Chain(NamedTuple):
@@ -187,14 +187,14 @@ def contraction(chain):
     return np.abs(np.linalg.eigvals(sweep)).max()
 
 
-class GaussianChain(EpochDataset):
+class GaussianChain(SampleDataset):
     """Batches of sequences of a chain.
 
     A batch is `(x, y)`: `x` is what is seen, `float32` of shape `(B, T, sites, 1)`, and
     `y` has `"x"`, the levels `x` that it shows, and `"next"`, those of the next step,
     both of the same shape.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    For `epoch` and resuming see `zoo.data.epochs.SampleDataset`.
 
     Args:
         chain: A `Chain`.
@@ -216,17 +216,10 @@ class GaussianChain(EpochDataset):
     def __init__(
         self, chain, batch_size=100, *, steps=1, sequences=10000, seed=0, use=0
     ):
-        super().__init__()
         check_integer("steps", steps, 1)
-        check_integer("seed", seed, 0)
-        check_integer("batch_size", batch_size, 1)
-        check_integer("sequences", sequences, batch_size)
-        self.chain, self.batch_size, self.steps = chain, batch_size, steps
-        self.seed, self.use = seed, use
-        self.num_sequences = sequences // batch_size * batch_size
-
-    def __len__(self):
-        return self.num_sequences // self.batch_size
+        check_integer("sequences", sequences, 1)
+        super().__init__(sequences, batch_size, seed, fresh=True)
+        self.chain, self.steps, self.use = chain, steps, use
 
     def batch(self, index):
         seen, x = self.draw(index)

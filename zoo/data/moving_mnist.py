@@ -24,9 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.data.batches import TEST_SEED, VALID_SEED
-from zoo.data.digits import Digits, Split, check_digits, load_digits
-from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.digit_sets import DigitDataset, digit_sets
+from zoo.data.digits import Digits, load_digits
+from zoo.data.epochs import check_integer
+from zoo.data.labels import cycle
 
 FULL = 28  # side of the digits of MNIST, in frames of 64 x 64
 SPEED = 0.1
@@ -114,7 +115,7 @@ class Sequences:
         return canvas
 
 
-class MovingMNIST(EpochDataset):
+class MovingMNIST(DigitDataset):
     """Batches of Moving MNIST (Section 4.3).
 
     A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, size, size, 1)`,
@@ -169,37 +170,21 @@ class MovingMNIST(EpochDataset):
         sequences: int | None = None,
         digits_name: str = "digits",
     ):
-        super().__init__()
-        images, labels = check_digits(images, labels)
-        if sequences is None:
-            sequences = len(images)
-        check_integer("batch_size", batch_size, 1)
-        check_integer("size", size, images.shape[1] + 1)
+        super().__init__(
+            images,
+            labels,
+            batch_size,
+            seed=seed,
+            fresh=fresh,
+            sequences=sequences,
+            digits_name=digits_name,
+        )
+        check_integer("size", size, self.images.shape[1] + 1)
         check_integer("digits", digits, 1, MOST_DIGITS)
         check_integer("frames", frames, 1)
-        check_integer("seed", seed, 0)
-        check_integer("sequences", sequences, 1)
-        if fresh and sequences < batch_size:
-            raise ValueError(
-                f"{sequences} sequences do not fill one batch of {batch_size}, and "
-                "training leaves out batches that are not full: choose a smaller "
-                "`batch_size` or more `sequences`."
-            )
-        self.images = images
-        self.labels = labels
-        self.batch_size = batch_size
         self.size = size
         self.digits = digits
         self.frames = frames
-        self.seed = seed
-        self.fresh = fresh
-        self.num_sequences = sequences - (sequences % batch_size if fresh else 0)
-        self.digits_name = digits_name
-        self._sequences = sequences
-        self._drawn = (None, None)
-
-    def __len__(self) -> int:
-        return -(-self.num_sequences // self.batch_size)
 
     def batch(self, index: int):
         sequences = self.sequences(index)
@@ -218,38 +203,23 @@ class MovingMNIST(EpochDataset):
         Raises:
             IndexError: If there is no such batch.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
-        start = index % len(self) * self.batch_size
-        batch = slice(start, min(start + self.batch_size, self.num_sequences))
-        order, places, angles = self._draw(self.epoch if self.fresh else 0)
+        order, places, angles = self.drawn(index)
         room = self.size - self.images.shape[1]
         return Sequences(
-            self.images[order[batch]],
-            self.labels[order[batch]],
-            trajectories(places[batch], angles[batch], room, self.frames),
+            self.images[order],
+            self.labels[order],
+            trajectories(places, angles, room, self.frames),
             self.size,
         )
 
-    def _draw(self, epoch):
-        """Digits, starts and directions of all sequences of an epoch.
-
-        Of those in a batch left out too, or else the draws would depend on the size of
-        the batches.
-        """
-        drawn_epoch, drawn = self._drawn
-        if drawn_epoch != epoch:
-            n, shape = len(self.images), (self._sequences, self.digits)
-            # Two sources, or else the flights would depend on the number of digits.
-            rngs = np.random.default_rng([self.seed, epoch]).spawn(2)
-            rounds = -(-shape[0] * shape[1] // n)
-            order = np.concatenate([rngs[0].permutation(n) for _ in range(rounds)])
-            order = order[: shape[0] * shape[1]].reshape(shape)
-            flights = rngs[1].random((*shape, 3))
-            drawn = order, flights[..., :2], 2 * np.pi * flights[..., 2]
-            # Epoch and draws in one assignment: `fit` may read from another thread.
-            self._drawn = (epoch, drawn)
-        return drawn
+    def draw(self, epoch):
+        """Digits, starts and directions of all sequences of an epoch."""
+        n, shape = len(self.images), (self.total, self.digits)
+        # Two sources, or else the flights would depend on the number of digits.
+        rngs = np.random.default_rng([self.seed, epoch]).spawn(2)
+        order = cycle(np.arange(n), shape[0] * shape[1], rngs[0])
+        flights = rngs[1].random((*shape, 3))
+        return order.reshape(shape), flights[..., :2], 2 * np.pi * flights[..., 2]
 
 
 def moving_mnist(
@@ -299,32 +269,21 @@ def moving_mnist(
         ((4, 5, 32, 32, 1), (4, 5, 32, 32))
     """
     check_integer("size", size, SMALLEST)
-    if evaluation_sequences is not None:
-        check_integer("evaluation_sequences", evaluation_sequences, 1)
-    digit_splits = load_digits(source, digit_side(size))
-    train = digit_splits.train
-    if merge_validation:
-        pairs = zip(digit_splits.train, digit_splits.valid, strict=True)
-        train = Split(*(np.concatenate(pair) for pair in pairs))
-    common = {
-        "batch_size": batch_size,
-        "size": size,
-        "digits": digits,
-        "frames": frames,
-        "digits_name": digit_splits.name,
-    }
-    evaluation = {"sequences": evaluation_sequences, **common}
-    sets = (
-        MovingMNIST(*train, seed=seed, fresh=True, sequences=sequences, **common),
-        MovingMNIST(*digit_splits.valid, seed=VALID_SEED, **evaluation),
-        MovingMNIST(*digit_splits.test, seed=TEST_SEED, **evaluation),
+    source = load_digits(source, digit_side(size))
+    return digit_sets(
+        MovingMNIST,
+        f"Moving MNIST from {source.name}",
+        source,
+        seed=seed,
+        sequences=sequences,
+        evaluation_sequences=evaluation_sequences,
+        merge_validation=merge_validation,
+        verbose=verbose,
+        batch_size=batch_size,
+        size=size,
+        digits=digits,
+        frames=frames,
     )
-    if verbose:
-        counts = "training {:,}, validation {:,}, test {:,}".format(
-            *(data.num_sequences for data in sets)
-        )
-        print(f"Moving MNIST from {digit_splits.name}: {counts} sequences.")
-    return sets
 
 
 def digit_side(size: int) -> int:

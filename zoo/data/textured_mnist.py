@@ -23,10 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.data.batches import TEST_SEED, VALID_SEED
-from zoo.data.digits import Digits, Split, check_digits, load_digits, resample
-from zoo.data.epochs import EpochDataset, check_integer
-from zoo.data.labels import balanced, check_labelled, cycle, mixed, places
+from zoo.data.digit_sets import DigitDataset, digit_sets
+from zoo.data.digits import Digits, load_digits, resample
+from zoo.data.epochs import check_integer
 from zoo.data.textures import SMALLEST, Textures, load_textures
 
 SCALES = (0.5, 1.5)
@@ -71,7 +70,7 @@ class Samples(NamedTuple):
     crops: Crops
 
 
-class TexturedMNIST(EpochDataset):
+class TexturedMNIST(DigitDataset):
     """Batches of Brodatz-textured MNIST (Section 4.2).
 
     A batch is `(x, y)`. `x` are the images, `float32` of shape `(B, size, size, 1)`
@@ -130,6 +129,8 @@ class TexturedMNIST(EpochDataset):
     ```
     """
 
+    kind = "images"
+
     def __init__(
         self,
         images: np.ndarray,
@@ -145,51 +146,27 @@ class TexturedMNIST(EpochDataset):
         digits_name: str = "digits",
         textures_name: str = "textures",
     ):
-        super().__init__()
-        images, labels = check_digits(images, labels)
         check_integer("size", size, SMALLEST)
         textures = check_textures(textures, size)
-        if sequences is None:
-            sequences = len(images)
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
-        check_integer("sequences", sequences, 1)
-        if fresh and sequences < batch_size:
-            raise ValueError(
-                f"{sequences} images do not fill one batch of {batch_size}, and "
-                "training leaves out batches that are not full: choose a smaller "
-                "`batch_size` or more `sequences`."
-            )
-        self._share = None
-        if labelled is not None:
-            labelled, self._share = check_labelled(
-                labelled, len(images), batch_size, fresh
-            )
-        self.images = images
-        self.labels = labels
+        super().__init__(
+            images,
+            labels,
+            batch_size,
+            seed=seed,
+            fresh=fresh,
+            sequences=sequences,
+            labelled=labelled,
+            digits_name=digits_name,
+        )
         self.textures = textures
-        self.batch_size = batch_size
         self.size = size
-        self.seed = seed
-        self.fresh = fresh
-        self.labelled = labelled
-        self.num_sequences = sequences - (sequences % batch_size if fresh else 0)
-        self.digits_name = digits_name
         self.textures_name = textures_name
-        self._sequences = sequences
-        self._drawn = (None, None)
-
-    def __len__(self) -> int:
-        return -(-self.num_sequences // self.batch_size)
 
     def batch(self, index: int):
         samples = self.samples(index)
         x = samples.images[..., None]
         y = {"class": samples.labels, "groups": samples.masks.astype(np.int32)}
-        if self.labelled is None:
-            return x, y
-        weight = places(len(x), self._share).astype(np.float32)
-        return x, y, {"class": weight}
+        return self.weighted(x, y)
 
     def samples(self, index: int) -> Samples:
         """All there is to know about a batch of this epoch.
@@ -203,42 +180,20 @@ class TexturedMNIST(EpochDataset):
         Raises:
             IndexError: If there is no such batch.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
-        start = index % len(self) * self.batch_size
-        batch = slice(start, min(start + self.batch_size, self.num_sequences))
-        order, crops = self._draw(self.epoch if self.fresh else 0)
-        crops = Crops(*(drawn[batch] for drawn in crops))
-        masks = thick_masks(self.images[order[batch]], self.size)
+        order, *crops = self.drawn(index)
+        crops = Crops(*crops)
+        masks = thick_masks(self.images[order], self.size)
         pair = cut(self.textures, crops, self.size)
         foreground, background = pair[:, 0], pair[:, 1]
         images = np.where(masks, foreground, background)
-        labels = self.labels[order[batch]]
+        labels = self.labels[order]
         return Samples(images, masks, foreground, background, labels, crops)
 
-    def _draw(self, epoch):
-        """Digits and crops of all images of an epoch.
-
-        Of those in a batch left out too, or else the draws would depend on the size of
-        the batches.
-        """
-        drawn_epoch, drawn = self._drawn
-        if drawn_epoch != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            order = self._order(rng)
-            drawn = (order, draw_crops(len(order), len(self.textures), rng))
-            # Epoch and draws in one assignment: `fit` may read from another thread.
-            self._drawn = (epoch, drawn)
-        return drawn
-
-    def _order(self, rng):
-        """The digit of each image of an epoch."""
-        n, sequences = len(self.images), self._sequences
-        if not self.fresh:
-            return np.arange(sequences) * n // sequences
-        if self.labelled is None:
-            return cycle(np.arange(n), sequences, rng)
-        return mixed(n, self.labelled, self._share, sequences, rng)
+    def draw(self, epoch):
+        """Digits and crops of all images of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = self.draw_digits(rng)
+        return (order, *draw_crops(len(order), len(self.textures), rng))
 
 
 def draw_crops(n: int, textures: int, rng: np.random.Generator) -> Crops:
@@ -385,45 +340,21 @@ def textured_mnist(
     digits = load_digits(source, SIDE)
     if not isinstance(textures, Textures):
         textures = load_textures(textures, size)
-    check_integer("seed", seed, 0)
-    if labelled is not None:
-        indices = balanced(digits.train.labels, labelled, seed)
-    train = digits.train
-    if merge_validation:
-        pairs = zip(digits.train, digits.valid, strict=True)
-        train = Split(*(np.concatenate(pair) for pair in pairs))
-    common = {
-        "batch_size": batch_size,
-        "size": size,
-        "digits_name": digits.name,
-        "textures_name": textures.name,
-    }
-    if evaluation_sequences is not None:
-        check_integer("evaluation_sequences", evaluation_sequences, 1)
-    evaluation = {"sequences": evaluation_sequences, **common}
-    sets = (
-        TexturedMNIST(
-            *train,
-            textures.train,
-            seed=seed,
-            fresh=True,
-            sequences=sequences,
-            labelled=None if labelled is None else indices,
-            **common,
-        ),
-        TexturedMNIST(*digits.valid, textures.valid, seed=VALID_SEED, **evaluation),
-        TexturedMNIST(*digits.test, textures.test, seed=TEST_SEED, **evaluation),
+    return digit_sets(
+        TexturedMNIST,
+        f"Textured MNIST of {size} x {size} from {digits.name} and {textures.name}",
+        digits,
+        others=((textures.train,), (textures.valid,), (textures.test,)),
+        seed=seed,
+        sequences=sequences,
+        evaluation_sequences=evaluation_sequences,
+        labelled=labelled,
+        merge_validation=merge_validation,
+        verbose=verbose,
+        batch_size=batch_size,
+        size=size,
+        textures_name=textures.name,
     )
-    if verbose:
-        counts = "training {:,}, validation {:,}, test {:,}".format(
-            *(data.num_sequences for data in sets)
-        )
-        labels = "" if labelled is None else f", labelled digits {labelled:,}"
-        print(
-            f"Textured MNIST from {digits.name} and {textures.name}: {counts} images "
-            f"of {size} x {size}{labels}."
-        )
-    return sets
 
 
 def check_textures(textures: np.ndarray, size: int) -> np.ndarray:

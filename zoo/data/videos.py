@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.epochs import SampleDataset, check_integer
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 FILMS = (".gif", ".webp", ".png")
 
 
-class Videos(EpochDataset):
+class Videos(SampleDataset):
     """Batches of sequences of frames, cut out of videos.
 
     A batch is `(x, y)`: `x` are the frames, `float32` of shape `(B, T, height, width,
@@ -47,10 +47,7 @@ class Videos(EpochDataset):
     def __init__(
         self, videos, labels=None, frames=10, batch_size=16, *, seed=0, fresh=False
     ):
-        super().__init__()
         check_integer("frames", frames, 2)
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
         self.videos = [check_video(i, video, frames) for i, video in enumerate(videos)]
         if not self.videos:
             raise ValueError("There are no videos: give at least one.")
@@ -62,19 +59,8 @@ class Videos(EpochDataset):
                     f"{self.frame_shape}: scale them to one size."
                 )
         self.labels = None if labels is None else check_labels(labels, len(self.videos))
-        if fresh and len(self.videos) < batch_size:
-            raise ValueError(
-                f"{len(self.videos)} videos do not fill one batch of {batch_size}, and "
-                "training leaves out batches that are not full: choose a smaller "
-                "`batch_size`."
-            )
-        self.frames, self.batch_size = frames, batch_size
-        self.seed, self.fresh = seed, fresh
-        n = len(self.videos)
-        self.num_sequences = n - (n % batch_size if fresh else 0)
-
-    def __len__(self):
-        return -(-self.num_sequences // self.batch_size)
+        self.frames = frames
+        super().__init__(len(self.videos), batch_size, seed, fresh, "videos")
 
     def batch(self, index):
         n = len(self.videos)
@@ -82,8 +68,7 @@ class Videos(EpochDataset):
         if self.fresh:
             rng = np.random.default_rng([self.seed, self.epoch])
             order, places = rng.permutation(n), rng.random(n)
-        start = index * self.batch_size
-        chosen = order[start : min(start + self.batch_size, self.num_sequences)]
+        chosen = order[self.place(index)]
         x = np.stack([self.cut(self.videos[i], places[i]) for i in chosen])
         y = {"frame": x}
         if self.labels is not None:

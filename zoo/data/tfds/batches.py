@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.epochs import SampleDataset
 
 
-class Batches(EpochDataset):
+class Batches(SampleDataset):
     """Batches `(x, y)` of a data source, as the models of the zoo take them.
 
     What `tfds.load(..., as_supervised=True)` gives on TensorFlow, without TensorFlow.
@@ -41,7 +41,6 @@ class Batches(EpochDataset):
     def __init__(
         self, source, batch_size: int = 16, *, seed: int = 0, fresh: bool = False
     ):
-        super().__init__()
         if isinstance(source, dict):
             raise ValueError(
                 f"The source has the splits {', '.join(source)}: give one of them, for "
@@ -54,28 +53,12 @@ class Batches(EpochDataset):
                 "target; of piano rolls, `zoo.data.rolls.PianoRolls([example['roll'] "
                 "for example in source])` makes batches."
             )
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
-        if fresh and len(source) < batch_size:
-            raise ValueError(
-                f"{len(source)} examples do not fill one batch of {batch_size}, and "
-                "training leaves out batches that are not full: choose a smaller "
-                "`batch_size`."
-            )
+        super().__init__(len(source), batch_size, seed, fresh, "examples")
         self.source = source
-        self.batch_size = batch_size
-        self.seed = seed
-        self.fresh = fresh
-        n = len(source)
-        self.num_sequences = n - (n % batch_size if fresh else 0)
         self._keys = info.supervised_keys
 
-    def __len__(self) -> int:
-        return -(-self.num_sequences // self.batch_size)
-
     def batch(self, index: int):
-        start = index * self.batch_size
-        order = self._order()[start : min(start + self.batch_size, self.num_sequences)]
+        order = self._order()[self.place(index)]
         examples = self.source.__getitems__(order.tolist())
         return tuple(_stack(examples, keys) for keys in self._keys)
 
