@@ -1,6 +1,7 @@
 """The arrows between the packages: what may import what."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,9 @@ def test_imports_run_one_way(path):
     if path == Path("rladder_keras/ladder.py"):
         cells = ("rladder_keras.encoders", "rladder_keras.decoders")
         assert not [n for n in names if starts(n, *cells)]
+
+
+def test_all_packages_are_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = {".".join(path.parent.parts) for path in FILES}
+    assert sorted(settings["tool"]["setuptools"]["packages"]) == sorted(folders)

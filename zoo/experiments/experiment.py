@@ -1,0 +1,96 @@
+"""What a table of the paper is, and what several of them have in common."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from zoo import protocol
+from zoo.arguments import integer
+
+
+class Experiment(NamedTuple):
+    """A table of the paper.
+
+    Attributes:
+        rows: Builder of the model of each row, by the label as printed.
+        options: Adds the arguments of the command line that others do not have. It gets
+            `add_argument`.
+        data: Function of the arguments and the row that gives the training, validation,
+            merged and test set.
+        build: Function of the arguments, the row and the training set that gives the
+            builder.
+        schedule: Of `zoo.protocol`.
+        steer: Function of the arguments and the row: the validation metric that steers
+            the protocol.
+        figures: Function of the arguments, the model and the test set that gives the
+            test figures, by name.
+        batch_size: Function of the arguments that gives that of the full size.
+        smaller: Function of the arguments: in which ways the run is not the paper's.
+        tuned: Function of the arguments: what was chosen by searches on validation.
+        inputs: What trained models take, for the cards of their weights.
+        phases: 2, or 1 where the paper trains on the training set only.
+    """
+
+    rows: dict
+    options: Callable
+    data: Callable
+    build: Callable
+    schedule: protocol.Schedule
+    steer: Callable
+    figures: Callable
+    batch_size: Callable
+    smaller: Callable
+    tuned: Callable = lambda args: ()
+    inputs: str = ""
+    phases: int = 2
+
+
+def unroll(args):
+    return {"auto": "auto", "yes": True, "no": False}[args.unroll]
+
+
+def common_smaller(args, batch_size, phases):
+    """Ways in which runs of any table may be smaller than the paper's.
+
+    Args:
+        args: The arguments.
+        batch_size: Of the full size.
+        phases: Of the full size.
+    """
+    if args.width != 1:
+        yield f"width {args.width:g}"
+    sequences = getattr(args, "sequences", None)
+    if args.epochs is not None or sequences is not None:
+        epochs = "" if args.epochs is None else f"{args.epochs} "
+        length = f" of {sequences} sequences" if sequences else ""
+        yield f"{epochs}epochs{length}"
+    if args.batch_size != batch_size:
+        yield f"batches of {args.batch_size}"
+    if args.phases < phases:
+        yield "training set only"
+
+
+def with_training_set_only(sets):
+    """Training, validation, merged and test set where there is no second phase."""
+    train, valid, test = sets
+    return train, valid, None, test
+
+
+def sequences_options(add):
+    add(
+        "--sequences",
+        type=partial(integer, 1),
+        help="samples in an epoch; default: one for each digit",
+    )
+    add(
+        "--validation",
+        type=partial(integer, 1),
+        help="validation samples; default: all",
+    )
+    add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
+
+
+def digits_smaller(args):
+    if args.digits != "mnist":
+        yield f"digits {Path(args.digits).name}"

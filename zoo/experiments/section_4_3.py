@@ -1,0 +1,77 @@
+"""Section 4.3: Moving MNIST."""
+
+from functools import partial
+
+from zoo import data, moving_mnist, protocol
+from zoo.arguments import integer, positive
+from zoo.experiments.experiment import (
+    Experiment,
+    common_smaller,
+    digits_smaller,
+    sequences_options,
+    unroll,
+    with_training_set_only,
+)
+
+SIZE, RATE, BATCH_SIZE = 64, 1e-3, 16
+
+
+def options(add):
+    add("--size", type=partial(integer, 20), default=SIZE, help="side of the frames")
+    add("--frames", type=partial(integer, 2), default=moving_mnist.FRAMES)
+    add("--rate", type=positive, default=RATE, help="learning rate")
+    sequences_options(add)
+
+
+def load(args, row):
+    return with_training_set_only(
+        data.moving_mnist(
+            args.digits,
+            args.batch_size,
+            size=args.size,
+            frames=args.frames,
+            seed=args.seed,
+            sequences=args.sequences,
+            evaluation_sequences=args.validation,
+        )
+    )
+
+
+def build(args, row, train):
+    return partial(
+        moving_mnist.SECTION_4_3[row],
+        args.width,
+        size=args.size,
+        frames=args.frames,
+        learning_rate=args.rate,
+        unroll=unroll(args),
+    )
+
+
+def figures(args, model, test):
+    return {"AMI": model.evaluate(test, verbose=0, return_dict=True)["groups_ami"]}
+
+
+def smaller(args):
+    if args.size != SIZE:
+        yield f"size {args.size}"
+    if args.frames != moving_mnist.FRAMES:
+        yield f"{args.frames} frames"
+    if args.rate != RATE:
+        yield f"rate {args.rate:g}"
+    yield from common_smaller(args, BATCH_SIZE, phases=1)
+    yield from digits_smaller(args)
+
+
+SECTION_4_3 = Experiment(
+    rows=moving_mnist.SECTION_4_3,
+    options=options,
+    data=load,
+    build=build,
+    schedule=protocol.D3,  # the paper gives none
+    steer=lambda args, row: "cost_last",
+    figures=figures,
+    batch_size=lambda args: BATCH_SIZE,
+    smaller=smaller,
+    phases=1,
+)
