@@ -9,9 +9,9 @@ from zoo.data.digits import Digits, load_digits
 from zoo.data.epochs import check_integer
 from zoo.data.occluded_mnist import (
     BAR,
+    DIGIT,
     GAP,
     Sequences,
-    check_digits,
     trajectories,
 )
 
@@ -79,6 +79,8 @@ class OccludedMNIST(DigitDataset):
         (10, 7, 32, 32, 1)
     """
 
+    side = DIGIT
+
     def __init__(
         self,
         images: np.ndarray,
@@ -103,7 +105,8 @@ class OccludedMNIST(DigitDataset):
                 f"`inputs` must be 'frames' or 'reconstruction', and it is {inputs!r}."
             )
         super().__init__(
-            *check_digits(images, labels),
+            images,
+            labels,
             batch_size,
             seed=seed,
             fresh=fresh,
@@ -220,7 +223,7 @@ def occluded_mnist(
         labelled=labelled,
         merge_validation=merge_validation,
         verbose=verbose,
-        training={"labelled_share": labelled_share},
+        labelled_share=labelled_share,
         batch_size=batch_size,
         frames=frames,
         phase=phase,

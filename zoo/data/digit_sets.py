@@ -37,6 +37,7 @@ class DigitDataset(SampleDataset):
     """
 
     kind = "sequences"
+    side = None  # of the digits, where they must have one
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class DigitDataset(SampleDataset):
         labelled_share=None,
         digits_name,
     ):
-        images, labels = check_digits(images, labels)
+        images, labels = check_digits(images, labels, self.side)
         samples = len(images) if sequences is None else sequences
         check_integer("sequences", samples, 1)
         super().__init__(samples, batch_size, seed, fresh, self.kind)
@@ -107,7 +108,6 @@ def digit_sets(
     labelled: int | None = None,
     merge_validation: bool,
     verbose: bool,
-    training: dict | None = None,
     **common,
 ) -> tuple:
     """Training, validation and test set.
@@ -124,11 +124,10 @@ def digit_sets(
         merge_validation: Whether the digits of the validation set are in the training
             set too.
         verbose: Whether to print `title` and how many samples there are.
-        training: Keyword arguments of the training set alone.
         **common: Keyword arguments of all three.
     """
     check_integer("seed", seed, 0)
-    training = dict(training or {})
+    training = {"seed": seed, "fresh": True, "sequences": sequences}
     if labelled is not None:
         training["labelled"] = balanced(digits.train.labels, labelled, seed)
     if evaluation_sequences is not None:
@@ -138,7 +137,6 @@ def digit_sets(
         pairs = zip(digits.train, digits.valid, strict=True)
         train = Split(*(np.concatenate(pair) for pair in pairs))
     common["digits_name"] = digits.name
-    training |= {"seed": seed, "fresh": True, "sequences": sequences}
     evaluation = {"sequences": evaluation_sequences, **common}
     sets = (
         dataset(*train, *others[0], **training, **common),

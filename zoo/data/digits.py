@@ -272,14 +272,21 @@ def _resize(images, labels, side):
 
 
 def check_digits(
-    images: np.ndarray, labels: np.ndarray
+    images: np.ndarray, labels: np.ndarray, side: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The digits as `float32` and the labels as `int32`, or a `ValueError`."""
+    """The digits as `float32` and the labels as `int32`, or a `ValueError`.
+
+    Args:
+        images: Digits from 0 (background) to 1 (ink), all squares.
+        labels: An integer for each.
+        side: Of the squares in pixels, by default any.
+    """
     images, labels = np.asarray(images), np.asarray(labels)
     square = images.ndim == 3 and images.shape[1] == images.shape[2]
-    if not square or images.size == 0:
+    if not square or images.size == 0 or side not in (None, images.shape[1]):
+        side = "side" if side is None else side
         raise ValueError(
-            "Digits of shape (n, side, side) are needed, and these have shape "
+            f"Digits of shape (n, {side}, {side}) are needed, and these have shape "
             f"{images.shape}."
         )
     if not (images.min() >= 0 and images.max() <= 1):

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from zoo.data.digits import check_digits
 from zoo.data.epochs import check_integer
 
 CANVAS = 32
@@ -167,7 +168,7 @@ def make_sequences(
     Raises:
         ValueError: If a shape or a number is not as above.
     """
-    digits, labels = check_digits(digits, labels)
+    digits, labels = check_digits(digits, labels, DIGIT)
     check_integer("frames", frames, 1)
     check_integer("phase", phase, 0, BAR + GAP - 1)
     positions, velocities = trajectories(
@@ -215,26 +216,3 @@ def _paste(digits: np.ndarray, positions: np.ndarray) -> np.ndarray:
     b, t = np.ogrid[:batch, :time]
     windows[b, t, positions[..., 0], positions[..., 1]] = digits
     return canvas[..., None]
-
-
-def check_digits(
-    digits: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The digits as `float32` and the labels as `int32`, or a `ValueError`."""
-    digits, labels = np.asarray(digits), np.asarray(labels)
-    if digits.ndim != 3 or digits.shape[1:] != (DIGIT, DIGIT) or len(digits) == 0:
-        raise ValueError(
-            f"Digits of shape (n, {DIGIT}, {DIGIT}) are needed, and these have shape "
-            f"{digits.shape}."
-        )
-    if not (digits.min() >= 0 and digits.max() <= 1):
-        raise ValueError(
-            "Digits from 0 (background) to 1 (ink) are needed, and these go from "
-            f"{digits.min()} to {digits.max()}."
-        )
-    if labels.shape != digits.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"One integer label for each of the {len(digits)} digits is needed, and "
-            f"these have shape {labels.shape} and type {labels.dtype}."
-        )
-    return digits.astype(np.float32, copy=False), labels.astype(np.int32, copy=False)

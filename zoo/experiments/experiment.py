@@ -91,6 +91,25 @@ def sequences_options(add):
     add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
 
 
+def digit_sets(load, args, **more):
+    """The sets that `sequences_options` ask for, where there is no second phase.
+
+    Args:
+        load: Function of `zoo.data`.
+        args: The arguments.
+        **more: What else it is to get.
+    """
+    sets = load(
+        args.digits,
+        args.batch_size,
+        seed=args.seed,
+        sequences=args.sequences,
+        evaluation_sequences=args.validation,
+        **more,
+    )
+    return with_training_set_only(sets)
+
+
 def digits_smaller(args):
     if args.digits != "mnist":
         yield f"digits {Path(args.digits).name}"

@@ -7,10 +7,10 @@ from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
     common_smaller,
+    digit_sets,
     digits_smaller,
     sequences_options,
     unroll,
-    with_training_set_only,
 )
 
 SIZE, RATE, BATCH_SIZE = 64, 1e-3, 16
@@ -24,17 +24,7 @@ def options(add):
 
 
 def load(args, row):
-    return with_training_set_only(
-        data.moving_mnist(
-            args.digits,
-            args.batch_size,
-            size=args.size,
-            frames=args.frames,
-            seed=args.seed,
-            sequences=args.sequences,
-            evaluation_sequences=args.validation,
-        )
-    )
+    return digit_sets(data.moving_mnist, args, size=args.size, frames=args.frames)
 
 
 def build(args, row, train):

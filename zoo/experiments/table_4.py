@@ -8,10 +8,10 @@ from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
     common_smaller,
+    digit_sets,
     digits_smaller,
     sequences_options,
     unroll,
-    with_training_set_only,
 )
 
 LADDERS = {"paper": textured_mnist.table_9, "small": textured_mnist.small_table_9}
@@ -37,17 +37,12 @@ def options(add):
 
 
 def load(args, row):
-    return with_training_set_only(
-        data.textured_mnist(
-            args.digits,
-            args.batch_size,
-            size=args.size,
-            textures=args.textures,
-            seed=args.seed,
-            sequences=args.sequences,
-            evaluation_sequences=args.validation,
-            labelled=LABELS[row.split(", ")[1]],
-        )
+    return digit_sets(
+        data.textured_mnist,
+        args,
+        size=args.size,
+        textures=args.textures,
+        labelled=LABELS[row.split(", ")[1]],
     )
 
 
