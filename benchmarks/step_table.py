@@ -1,7 +1,7 @@
 """The table of `benchmarks/step_time.py` in the README."""
 
 from benchmarks import table
-from benchmarks.table import facts, number, put, results, rounded, share
+from benchmarks.table import number, rounded, share
 
 MARKERS = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 KEY = ("device", "cores", "batch", "width", "backend", "loop")
@@ -30,16 +30,16 @@ def save(path, rows):
 def render(path, readme):
     """Write the tables of the csv file into the README, one for each machine."""
     machines = {}
-    for row in results(path):
+    for row in table.results(path):
         machine = row["device"], row["cores"], row["batch"]
         machines.setdefault(machine, []).append(row)
     tables = [lines_of(rows) for rows in machines.values()]
-    put(readme, MARKERS, ["\n\n".join([*tables, LEGEND])])
+    table.put(readme, MARKERS, ["\n\n".join([*tables, LEGEND])])
 
 
 def lines_of(rows):
     """Caption, table and the data generator's speed of one machine."""
-    device, cores, batch, date, commit, versions = facts(rows).values()
+    device, cores, batch, date, commit, versions = table.facts(rows).values()
     head = HEAD.split(", ")
     lines = [
         f"A training step of `occluded_mnist_rladder` on {batch} sequences of 5 frames "

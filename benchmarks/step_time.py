@@ -25,9 +25,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks import step_table, steps, table
-
-ROOT = Path(__file__).parents[1]
+from benchmarks import command, step_table, steps, table
+from benchmarks.command import ROOT
 
 
 class Child:
@@ -47,9 +46,9 @@ class Child:
         self.left = self.budget = args.budget
         self.stopped, self.turns, self.rates, self.memory_mb = "", [], [], None
         self.name = f"{work} {backend} {loop} {width:g}"
-        command = [sys.executable, "-m", "benchmarks.step_time", "--child", work]
-        command += f"--batch {args.batch} --width {width} --macs {macs}".split()
-        command += [f"--{name}={value}" for name, value in more.items()]
+        program = [sys.executable, "-m", "benchmarks.step_time", "--child", work]
+        program += f"--batch {args.batch} --width {width} --macs {macs}".split()
+        program += [f"--{name}={value}" for name, value in more.items()]
         env = dict(
             os.environ,
             KERAS_BACKEND=backend,
@@ -64,18 +63,18 @@ class Child:
         self.errors = alive.enter_context(tempfile.TemporaryFile("w+"))
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         pipes.update(stderr=self.errors, cwd=ROOT, env=env)
-        self.process = subprocess.Popen([*command, "--loop", loop], **pipes)
+        self.process = subprocess.Popen([*program, "--loop", loop], **pipes)
         alive.callback(self.close)
         self.facts = self.ask("facts") or {"device": "", "versions": {}}
         self.first_s, self.step_s = self.ask("step"), self.ask("step")
 
-    def ask(self, command):
+    def ask(self, request):
         """The child's answer, or `None`."""
         if self.stopped:
             return None
         start = time.monotonic()
         with contextlib.suppress(BrokenPipeError):
-            print(command, file=self.process.stdin, flush=True)
+            print(request, file=self.process.stdin, flush=True)
         ready = select.select([self.process.stdout], [], [], max(0, self.left))[0]
         self.left -= time.monotonic() - start
         line = self.process.stdout.readline() if ready else ""
@@ -188,30 +187,13 @@ def cpu_name():
     return platform.machine()
 
 
-def commit():
-    """The commit, with a "+" where the code has changed since."""
-    git = ["git", "--no-optional-locks", "-C", str(ROOT)]
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        head = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"])
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "*.py"])
-        return head.decode().strip() + "+" * changed.returncode
-    return ""
-
-
 def arguments(argv):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = command.options(__doc__, "results.csv", steps=5, budget=240)
     add = parser.add_argument
-    add("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
     add("--widths", nargs="+", type=float, default=[0.25, 1.0])
     add("--modes", nargs="+", default=["unroll", "scan"], choices=["unroll", "scan"])
     add("--batch", type=int, default=16)
-    add("--steps", type=int, default=5, help="steps in a turn")
-    add("--rounds", type=int, default=3, help="turns of each process")
-    add("--budget", type=float, default=240, help="seconds for each process")
     add("--threads", type=int, help="default: all cores")
-    add("--out", default=str(ROOT / "benchmarks" / "results.csv"))
-    add("--readme", help="write the table here (with --render: README.md)")
-    add("--render", action="store_true", help="measure nothing, only write the table")
     for private in ("--child", "--loop"):
         add(private, help=argparse.SUPPRESS)
     for private in ("--width", "--macs"):
@@ -225,15 +207,13 @@ def main(argv=None):
     args = arguments(argv)
     if args.child:
         return steps.answer(args)
-    readme = args.readme or (args.render and str(ROOT / "README.md"))
-    if readme:
-        table.parts(readme, step_table.MARKERS)
+    readme = command.readme(args, step_table.MARKERS)
     if not args.render:
         # All frameworks take as many threads as they may use cores.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
         if os.getloadavg()[0] > 0.5:
             print("This machine is busy: the times will be too long.", file=sys.stderr)
-        args.commit = commit()
+        args.commit = command.commit()
         step_table.save(args.out, [measure_data(args)])
         for width in args.widths:
             for backend in args.backends:
