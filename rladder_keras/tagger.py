@@ -297,7 +297,11 @@ class MixtureCost(layers.Layer):
 
 
 def over_groups(logits):
-    """Softmax over the axis of groups; Keras warns of one with a single entry."""
-    if logits.shape[1] == 1:
-        return ops.ones_like(logits)
-    return ops.softmax(logits, axis=1)
+    """Softmax over the axis of groups.
+
+    Written out because TensorFlow's takes five times as long on an axis in the middle,
+    up to half the time of a step.
+    """
+    highest = ops.stop_gradient(ops.max(logits, axis=1, keepdims=True))
+    odds = ops.exp(logits - highest)
+    return odds / ops.sum(odds, axis=1, keepdims=True)
