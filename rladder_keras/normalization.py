@@ -97,6 +97,7 @@ class BatchNormalization(layers.Layer):
         momentum: Weight of the past in the moving statistics.
         epsilon: Added to the variance.
         initial_gain: Value of the gain before training.
+        initial_offset: Value of the offset before training.
 
     Input shape:
         `(batch, ..., channels)`.
@@ -119,19 +120,28 @@ class BatchNormalization(layers.Layer):
         (5, 3)
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-3, initial_gain=1.0, **kwargs):
+    def __init__(
+        self,
+        momentum=0.9,
+        epsilon=1e-3,
+        initial_gain=1.0,
+        initial_offset=0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
         self.initial_gain = initial_gain
+        self.initial_offset = initial_offset
 
     def build(self, input_shape):
         channels = input_shape[-1]
         recurrence = _recurrence.get()
         self.iterations = recurrence.iterations if recurrence else 1
         gain = keras.initializers.Constant(self.initial_gain)
+        offset = keras.initializers.Constant(self.initial_offset)
         self.gain = self.add_weight((channels,), gain, name="gain")
-        self.offset = self.add_weight((channels,), "zeros", name="offset")
+        self.offset = self.add_weight((channels,), offset, name="offset")
         self.moving_mean, self.moving_variance = (
             self.add_weight(
                 (self.iterations, channels),
@@ -202,6 +212,7 @@ class BatchNormalization(layers.Layer):
             "momentum": self.momentum,
             "epsilon": self.epsilon,
             "initial_gain": self.initial_gain,
+            "initial_offset": self.initial_offset,
         }
 
 

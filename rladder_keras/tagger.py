@@ -63,7 +63,10 @@ class TaggerCell(LadderCell):
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped: what the likelihood takes into account.
         start: The constant `mu` of the first iteration, for binary pixels before its
-            sigmoid.
+            sigmoid, and the mean of what an untrained cell reads out.
+        mu_gain: Standard deviation of the `mu` that an untrained cell reads out.
+        pi_gain: The same of the logits of `pi`. With 1 each pixel belongs to one group
+            before anything is learned, and hardly ever changes hands again.
         variance: `sigma^2` before training; the default is Tagger's. As long as it is
             large, groups that differ are hardly better than ones that do not.
         feedback: See `LadderCell`.
@@ -100,6 +103,8 @@ class TaggerCell(LadderCell):
         pixels="gaussian",
         noise=0.2,
         start=0.5,
+        mu_gain=1.0,
+        pi_gain=1.0,
         variance=1 + 2**0.5,
         feedback="recurrent",
         iterations=None,
@@ -122,6 +127,8 @@ class TaggerCell(LadderCell):
         if not variance > 0:
             raise ValueError(f"variance must be above 0, not {variance!r}.")
         self.start = start
+        self.mu_gain = mu_gain
+        self.pi_gain = pi_gain
         self.first_variance = variance
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
@@ -138,20 +145,28 @@ class TaggerCell(LadderCell):
             )
         strides = stride_between(x_shape, bottom)
         with self.statistics.building():
-            for name, n in (("read_mu", channels), ("read_pi", 1)):
+            for name, n, gain, mean in (
+                ("mu", channels, self.mu_gain, self.start),
+                ("pi", 1, self.pi_gain, 0.0),
+            ):
                 read = Linear(
                     n,
                     self.kernel_size,
                     strides=strides,
                     transpose=max(strides) > 1,
                     dtype=self.dtype_policy,
-                    name=name,
+                    name=f"read_{name}",
                 )
                 read.build(bottom)
-                norm = BatchNormalization(dtype=self.dtype_policy, name=f"norm_{name}")
+                norm = BatchNormalization(
+                    initial_gain=gain,
+                    initial_offset=mean,
+                    dtype=self.dtype_policy,
+                    name=f"norm_read_{name}",
+                )
                 norm.build((*x_shape[:-1], n))
-                setattr(self, name, read)
-                setattr(self, f"norm_{name}", norm)
+                setattr(self, read.name, read)
+                setattr(self, norm.name, norm)
         if self.pixels == "gaussian":
             v = self.first_variance
             spread = keras.initializers.Constant((v - 1 / v) / 2)
@@ -239,6 +254,8 @@ class TaggerCell(LadderCell):
             "pixels": self.pixels,
             "noise": self.noise,
             "start": self.start,
+            "mu_gain": self.mu_gain,
+            "pi_gain": self.pi_gain,
             "variance": self.first_variance,
             "seed": self.seed,
         }

@@ -17,6 +17,7 @@ from zoo.occluded_mnist import channels
 from zoo.weights import takes_weights
 
 FRAMES = 20
+DARK = -2.0  # logit of a pixel of which nothing is known: about one in ten is ink
 
 
 def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
@@ -38,6 +39,26 @@ def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
     ]  # fmt: on
 
 
+def connected_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
+    """Fully connected levels with few units, to be trained on a CPU.
+
+    The filter of the lowest row covers the whole frame. What a group knows of the past
+    is in so few units that one digit has room, and two have not.
+
+    Args:
+        width: Factor on the channels.
+        recurrent: See `table_of_motion`.
+        size: Side of the frames.
+    """
+    c = partial(channels, width)
+    # fmt: off
+    return [
+        #     Encoder                  Decoder
+        Level(Conv(c(32), size, size), ConvG1(1)),
+        Level(recurrent(c(12), 1),     ConvG1(1)),
+    ]  # fmt: on
+
+
 @takes_weights
 def moving_mnist_rtagger(
     width=1.0,
@@ -49,6 +70,8 @@ def moving_mnist_rtagger(
     digits=2,
     pixels="binary",
     noise=0.1,
+    mu_gain=0.5,
+    pi_gain=0.1,
     learning_rate=1e-3,
     feedback="recurrent",
     unroll="auto",
@@ -66,6 +89,8 @@ def moving_mnist_rtagger(
         pixels: `"binary"` or `"gaussian"`.
         noise: What the likelihood takes into account, see `rladder_keras.TaggerCell`.
             The frames get none.
+        mu_gain: See `rladder_keras.TaggerCell`.
+        pi_gain: See there.
         learning_rate: Of Adam.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
@@ -93,7 +118,9 @@ def moving_mnist_rtagger(
         levels[0].encoder.kernel_size,
         pixels=pixels,
         noise=noise,
-        start=0.0 if pixels == "binary" else 0.5,
+        start=DARK if pixels == "binary" else 0.1,
+        mu_gain=mu_gain,
+        pi_gain=pi_gain,
         feedback=feedback,
         iterations=frames,
     )

@@ -611,7 +611,7 @@ CELL = {"normalization": "batch", "forget_bias": 0.5, "recurrent_gain": 0.7}
 # class: (all arguments, by values that are no defaults; shapes to build for)
 CASES = {
     "BatchNormalization": (
-        {"momentum": 0.8, "epsilon": 0.01, "initial_gain": 0.5},
+        {"momentum": 0.8, "epsilon": 0.01, "initial_gain": 0.5, "initial_offset": 0.1},
         [VECTOR],
     ),
     "Conv": ({"filters": 3, "kernel_size": (3, 1), "strides": (2, 1)}, [FEATURES]),
@@ -659,6 +659,8 @@ CASES = {
             "pixels": "binary",
             "noise": 0.1,
             "start": 0.4,
+            "mu_gain": 0.7,
+            "pi_gain": 0.2,
             "variance": 0.3,
             "feedback": "all",
             "iterations": 2,

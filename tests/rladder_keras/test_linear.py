@@ -23,6 +23,10 @@ GRIDS = [
     ((1, 6), (1, 3), (1, 2)),
     ((1, 5), 3, 1),
     ((3, 2, 2), 3, 2),
+    # The filter covers the map, or what the transposed one gives, once.
+    ((4, 3), (4, 3), (4, 3)),
+    ((1, 1), (3, 2), (3, 2)),
+    ((1,), 1, 1),
 ]
 
 

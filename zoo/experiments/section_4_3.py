@@ -13,10 +13,16 @@ from zoo.experiments.experiment import (
     unroll,
 )
 
-SIZE, RATE, BATCH_SIZE = 64, 1e-3, 16
+SIZE, RATE, BATCH_SIZE, GROUPS = 64, 1e-3, 16, 3
+LADDERS = {
+    "paper": moving_mnist.table_of_motion,
+    "connected": moving_mnist.connected_table_of_motion,
+}
 
 
 def options(add):
+    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
+    add("--groups", type=partial(integer, 1), default=GROUPS, help="K")
     add("--size", type=partial(integer, 20), default=SIZE, help="side of the frames")
     add("--frames", type=partial(integer, 2), default=moving_mnist.FRAMES)
     add("--rate", type=positive, default=RATE, help="learning rate")
@@ -28,10 +34,15 @@ def load(args, row):
 
 
 def build(args, row, train):
+    table = LADDERS[args.ladder]
+    if args.ladder == "connected":
+        table = partial(table, size=args.size)
     return partial(
         moving_mnist.SECTION_4_3[row],
         args.width,
+        table=table,
         size=args.size,
+        groups=args.groups,
         frames=args.frames,
         learning_rate=args.rate,
         unroll=unroll(args),
@@ -43,6 +54,10 @@ def figures(args, model, test):
 
 
 def smaller(args):
+    if args.ladder != "paper":
+        yield f"{args.ladder} ladder"
+    if args.groups != GROUPS:
+        yield f"{args.groups} groups"
     if args.size != SIZE:
         yield f"size {args.size}"
     if args.frames != moving_mnist.FRAMES:
