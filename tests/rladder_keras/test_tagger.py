@@ -198,6 +198,31 @@ def test_mixed_precision_is_close_to_float32(policy, unroll):
     assert np.isfinite(model.predict(x, verbose=0)["groups"]).all()
 
 
+@pytest.mark.parametrize("pixels", ["gaussian", "binary"])
+def test_what_is_read_out_before_training(pixels):
+    """About the first explanation, with groups that have about equal odds."""
+    cell = TaggerCell(
+        feed_forward(),
+        2,
+        4,
+        pixels=pixels,
+        start=-2.0,
+        mu_gain=0.3,
+        pi_gain=0.1,
+        iterations=1,
+    )
+    inputs = keras.Input((1, 8, 8, 1))
+    keras.utils.set_random_seed(0)
+    ladder = RecurrentLadder(cell)
+    ladder(inputs)
+    x = images(16, 1)
+    _, (*_, (mu, pi)) = cell(x[:, 0], cell.get_initial_state(16), training=True)
+    for value, mean, deviation in ((mu, -2, 0.3), (pi, 0, 0.1)):
+        value = ops.convert_to_numpy(value)
+        assert value.mean() == pytest.approx(mean, abs=0.01)
+        assert value.std() == pytest.approx(deviation, abs=0.01)
+
+
 def test_training_lowers_the_cost():
     keras.utils.set_random_seed(0)
     x = keras.Input((3, 8, 8, 1))
