@@ -118,12 +118,12 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
 
 
 @pytest.mark.parametrize(
-    ("table", "row", "more", "figures"),
+    ("table", "row", "smaller", "figures"),
     [
         (
             "table-4 --ladder small --size 32 --textures generated",
             "Tagger, 50k labelled",
-            "small ladder, ",
+            "size 32, small ladder",
             {
                 f"{name}, iteration {t}"
                 for name in ("AMI", "error (%)")
@@ -133,25 +133,36 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
         (
             "table-4 --size 24 --textures generated",
             "ConvNet, 1k + 49k",
-            "",
+            "size 24",
             {"error (%), iteration 3"},
         ),
         (
             "table-4 --size 24 --textures generated",
             "K-means of pixels, 50k labelled",
-            "",
+            "size 24",
             {f"AMI, iteration {t}" for t in (1, 2, 3)},
         ),
         (
             "table-4 --ladder small --size 32 --textures generated",
             "RTagger with one iteration, 50k labelled",
-            "small ladder, ",
+            "size 32, small ladder",
             {"AMI, iteration 1", "error (%), iteration 1"},
         ),
-        ("section-4.3 --size 32 --frames 2", "RTagger", "2 frames, ", {"AMI"}),
+        (
+            "section-4.3 --size 32 --frames 2",
+            "RTagger",
+            "size 32, 2 frames",
+            {"AMI"},
+        ),
+        (
+            "section-4.3 --ladder connected --groups 2 --size 20 --frames 2",
+            "Tagger",
+            "connected ladder, 2 groups, size 20, 2 frames",
+            {"AMI"},
+        ),
     ],
 )
-def test_grouping_is_reproduced(tmp_path, table, row, more, figures):
+def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
     command = (
         f"{table} --digits sklearn --width 0.1 --epochs 1 --sequences 4 --validation 4 "
         "--batch-size 2 --verbose 0 "
@@ -163,8 +174,7 @@ def test_grouping_is_reproduced(tmp_path, table, row, more, figures):
     with open(tmp_path / "runs") as file:
         lines = list(csv.DictReader(file))
     assert {line["metric"] for line in lines} == figures
-    size = table.split("--size ")[1].split()[0]
-    assert lines[0]["size"].startswith(f"reduced: size {size}, {more}width 0.1")
+    assert lines[0]["size"].startswith(f"reduced: {smaller}, width 0.1")
     assert "training set only" not in lines[0]["size"]
 
 
