@@ -7,7 +7,8 @@ epochs, is a `Schedule`.
 Appendix D.1 (Occluded Moving MNIST): whenever the error on the validation set rose
 against the epoch before, the learning rate is halved, down to a floor. Appendix D.2
 (music): one rate; phase 2 has as many epochs as led to the lowest error in phase 1.
-Appendix D.3 (grouping): one rate, 160,000 updates, and no phase 2.
+Appendix D.3 (grouping): one rate, 160,000 updates, and no phase 2. Section 4.3 (films)
+has no protocol: as many epochs as D.3, with the rates of D.1.
 """
 
 import time
@@ -88,6 +89,7 @@ D3 = Schedule(
     patience=0,
     repeated=len,
 )
+FILMS = D3._replace(next_rate=next_rate)
 CHAINS = Schedule(  # of the learned ladders of Appendices B and C
     first_rate=None,
     next_rate=lambda rate, errors: 0.8 * rate,
