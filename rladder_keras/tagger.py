@@ -65,8 +65,8 @@ class TaggerCell(LadderCell):
         start: The constant `mu` of the first iteration, for binary pixels before its
             sigmoid, and the mean of what an untrained cell reads out.
         mu_gain: Standard deviation of the `mu` that an untrained cell reads out.
-        pi_gain: The same of the logits of `pi`. With 1 each pixel belongs to one group
-            before anything is learned, and hardly ever changes hands again.
+        pi_gain: The same of the logits of `pi`. With 1 groups of moving digits froze
+            in patterns that had nothing to do with them (PAPER.md).
         variance: `sigma^2` before training; the default is Tagger's. As long as it is
             large, groups that differ are hardly better than ones that do not.
         feedback: See `LadderCell`.
