@@ -124,6 +124,44 @@ class KMeans(layers.Layer):
 
 
 @register
+class FixedGroups(layers.Layer):
+    """Two groups that are the same in all images: a baseline that sees nothing.
+
+    Args:
+        mask: Which pixels are of the second group, shape `(H, W)`.
+
+    Call arguments:
+        images: Shape `(batch, H, W, C)`.
+
+    Returns:
+        A dictionary of `"groups"`, `"reconstructions"`, the mean of each group, and
+        `"cost"`, half the squared distance of a pixel from it. There is one iteration.
+    """
+
+    def __init__(self, mask, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        self.mask = np.asarray(mask, bool)
+
+    def call(self, images):
+        pi = np.stack([~self.mask, self.mask])[None, :, :, :, None].astype("float32")
+        x = images[:, None]
+        size = np.maximum(pi.sum(axis=(2, 3), keepdims=True), 1)
+        means = ops.sum(pi * x, axis=(2, 3), keepdims=True) / size
+        distance = ops.sum(
+            ops.square(x - ops.sum(pi * means, axis=1, keepdims=True)), -1
+        )
+        zeros = ops.zeros_like(x)[:, None]
+        return {
+            "groups": pi[None, ..., 0] + zeros[..., 0],
+            "reconstructions": means[:, None] + zeros,
+            "cost": ops.mean(distance, axis=(2, 3)) / 2,
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "mask": self.mask.tolist()}
+
+
+@register
 class GroupingModel(ZooModel):
     """A `ZooModel` that explains its input: `"groups"` and `"class"` have targets."""
 

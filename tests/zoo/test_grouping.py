@@ -8,7 +8,7 @@ from keras.layers import AveragePooling2D
 from sklearn.cluster import KMeans
 
 from rladder_keras import G1, Conv, ConvG1, ConvLSTMCell, Softmax, TaggerCell
-from zoo import grouping, moving_mnist, textured_mnist
+from zoo import data, grouping, moving_mnist, textured_mnist
 from zoo.segmentation import adjusted_mutual_information
 
 # Appendix D.3: layer, stride, channels (size), filter, decoder.
@@ -252,3 +252,30 @@ def test_kmeans_is_that_of_scikit_learn():
     y = {"groups": (x[..., 0] > 0.5).astype("int32")}
     values = model.evaluate(x, y, verbose=0, return_dict=True)
     assert values["groups_ami_30"] > 0.4
+
+
+def test_one_mask_for_all_images():
+    """The usual mask is that of the digits, and what is told of it is true."""
+    train, _, _ = data.textured_mnist(
+        "sklearn", 8, size=24, textures="generated", verbose=False
+    )
+    mask = textured_mnist.usual_mask(train, batches=3)
+    share = np.mean([train.samples(i).masks for i in range(3)], axis=(0, 1))
+    np.testing.assert_array_equal(mask, share >= 0.4)
+    x, y = train[0]
+    model = textured_mnist.textured_mnist_fixed(size=24, mask=mask)
+    found = model.predict(x, verbose=0)
+    assert found["groups"].shape == (8, 1, 2, 24, 24)
+    for image, groups, mu, cost in zip(x[..., 0], *found.values(), strict=True):
+        np.testing.assert_array_equal(groups[0], [~mask, mask])
+        means = [image[~mask].mean(), image[mask].mean()]
+        np.testing.assert_allclose(mu[0, :, 0, 0, 0], means, rtol=1e-4)
+        distance = np.square(image - np.where(mask, means[1], means[0]))
+        np.testing.assert_allclose(cost[0], distance.mean() / 2, rtol=1e-4)
+    values = model.evaluate(x, y, verbose=0, return_dict=True)
+    expected = adjusted_mutual_information(
+        y["groups"], np.repeat(mask[None].astype(int), 8, axis=0)
+    )
+    np.testing.assert_allclose(values["groups_ami_1"], np.mean(expected), atol=1e-4)
+    config = model.get_layer("groups_of_all").get_config()
+    assert grouping.FixedGroups.from_config(config).get_config() == config

@@ -149,6 +149,20 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
             {"AMI, iteration 1", "error (%), iteration 1"},
         ),
         (
+            "table-4 --size 24 --textures generated",
+            "one mask for all images, 50k labelled",
+            "size 24",
+            {"AMI, iteration 1"},
+        ),
+        (
+            "table-4 --ladder connected --groups 2 --size 24 --textures generated "
+            "--texture-size 48 --upright --thickness 2 --variance 0.01 --rate 0.004",
+            "RTagger, 50k labelled",
+            "size 24, connected ladder, 2 groups, rate 0.004, variance 0.01",
+            {f"AMI, iteration {t}" for t in (1, 2, 3)}
+            | {f"error (%), iteration {t}" for t in (1, 2, 3)},
+        ),
+        (
             "section-4.3 --size 32 --frames 2",
             "RTagger",
             "size 32, 2 frames",

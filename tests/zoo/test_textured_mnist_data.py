@@ -118,6 +118,9 @@ def test_album():
     assert textures.name == "20 Brodatz textures"
     check(textures, 20, 96, 640)
     assert load_textures("brodatz", 96) is textures
+    some = load_textures("D6,D21", 96)
+    assert some.name == "2 Brodatz textures"
+    np.testing.assert_array_equal(some.valid, textures.valid[[1, ALBUM.index("D21")]])
     # At 96 pixels, where nothing is resized, the first texture is the file itself.
     raw = read_grey(data_dir() / "brodatz" / "D5.gif")[:360]
     assert np.corrcoef(raw.ravel(), textures.train[0].ravel())[0, 1] > 0.99
@@ -126,6 +129,8 @@ def test_album():
 def test_an_album_without_all_scans(empty_machine):
     with pytest.raises(FileNotFoundError, match="not on this machine: put its scans"):
         load_textures("brodatz")
+    with pytest.raises(FileNotFoundError, match="not on this machine: put its scans"):
+        load_textures("D6,D21")
     (empty_machine / "brodatz").mkdir(parents=True)
     for title in ALBUM[2:]:
         (empty_machine / "brodatz" / f"{title}.gif").touch()
@@ -258,13 +263,40 @@ def test_draws():
         np.testing.assert_allclose(quarters, np.stack([wanted] * 2, 1), atol=0.1)
 
 
+def test_upright_crops_are_parts_of_the_textures():
+    samples = make(upright=True).samples(0)
+    assert not samples.crops.angle.any() and (samples.crops.scale == 1).all()
+    for i, crop in enumerate(samples.background):
+        texture = make_textures()[samples.crops.texture[i, 1]]
+        row, column = samples.crops.row[i, 1], samples.crops.column[i, 1]
+        # Half a crop from the border, and a hundredth of a pixel for rounding.
+        y, x = 0.01 + row * (90 - 24.02), 0.01 + column * (100 - 24.02)
+        grid = np.mgrid[:24, :24] + np.array([y, x])[:, None, None]
+        expected = ndimage.map_coordinates(texture, grid, order=1)
+        np.testing.assert_allclose(crop, expected, atol=1e-4)
+
+
+def test_thickness_is_checked():
+    with pytest.raises(
+        ValueError, match="`thickness` must be an integer of"
+    ):
+        make(thickness=-1)
+
+
 # Masks
 
 
-@pytest.mark.parametrize(("size", "radius"), [(96, 3), (32, 1), (24, 1)])
-def test_masks_equal_their_slow_twins(size, radius):
+@pytest.mark.parametrize(
+    ("size", "thickness", "radius"),
+    [(96, None, 3), (32, None, 1), (24, None, 1), (32, 2, 2), (32, 0, 0)],
+)
+def test_masks_equal_their_slow_twins(size, thickness, radius):
     digits = make_digits(6).images
-    masks = thick_masks(digits, size)
+    textures = make_textures(3, 3 * size, 4 * size)
+    labels = np.zeros(6, int)
+    data = TexturedMNIST(digits, labels, textures, 6, size=size, thickness=thickness)
+    masks = data.samples(0).masks
+    np.testing.assert_array_equal(masks, thick_masks(digits, size, radius))
     assert masks.shape == (6, size, size) and masks.dtype == bool
     inner = size * 7 // 8
     first = (size - inner) // 2

@@ -101,6 +101,9 @@ class TexturedMNIST(DigitDataset):
             images of this size, see `zoo.data.load_textures`.
         batch_size: Number of images in a batch, `B`.
         size: Side of the images in pixels, at least 24.
+        upright: Whether textures are neither turned nor scaled.
+        thickness: Radius in pixels of the disc that thickens the digits, by default
+            in proportion to `size`.
         seed: Integer, at least 0.
         fresh: Whether each epoch draws anew.
         sequences: Number of images in an epoch, by default one for each digit. With
@@ -139,6 +142,8 @@ class TexturedMNIST(DigitDataset):
         batch_size: int = 16,
         *,
         size: int = 96,
+        upright: bool = False,
+        thickness: int | None = None,
         seed: int = 0,
         fresh: bool = False,
         sequences: int | None = None,
@@ -158,8 +163,13 @@ class TexturedMNIST(DigitDataset):
             labelled=labelled,
             digits_name=digits_name,
         )
+        if thickness is None:
+            thickness = max(1, round(size / 32))
+        check_integer("thickness", thickness, 0)
         self.textures = textures
         self.size = size
+        self.upright = upright
+        self.thickness = thickness
         self.textures_name = textures_name
 
     def batch(self, index: int):
@@ -182,7 +192,7 @@ class TexturedMNIST(DigitDataset):
         """
         order, *crops = self.drawn(index)
         crops = Crops(*crops)
-        masks = thick_masks(self.images[order], self.size)
+        masks = thick_masks(self.images[order], self.size, self.thickness)
         pair = cut(self.textures, crops, self.size)
         foreground, background = pair[:, 0], pair[:, 1]
         images = np.where(masks, foreground, background)
@@ -193,7 +203,10 @@ class TexturedMNIST(DigitDataset):
         """Digits and crops of all images of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         order = self.draw_digits(rng)
-        return (order, *draw_crops(len(order), len(self.textures), rng))
+        crops = draw_crops(len(order), len(self.textures), rng)
+        if self.upright:
+            crops = crops._replace(angle=0 * crops.angle, scale=crops.scale**0)
+        return (order, *crops)
 
 
 def draw_crops(n: int, textures: int, rng: np.random.Generator) -> Crops:
@@ -258,12 +271,13 @@ def _sum(first, second):
     return first[..., :, None] + second[..., None, :]
 
 
-def thick_masks(digits: np.ndarray, size: int) -> np.ndarray:
+def thick_masks(digits: np.ndarray, size: int, radius: int) -> np.ndarray:
     """Enlarges, cuts off and thickens digits.
 
     Args:
         digits: Array of shape `(B, side, side)`, from 0 (background) to 1 (ink).
         size: Side of the masks in pixels. The digit fills the middle 7/8.
+        radius: Of the disc that thickens, in pixels.
 
     Returns:
         `bool` of shape `(B, size, size)`, `True` where the digit is.
@@ -273,7 +287,6 @@ def thick_masks(digits: np.ndarray, size: int) -> np.ndarray:
     large = resample(digits, inner)
     # Thin strokes of digits that were made smaller are nowhere as bright as 1.
     ink = large > 0.5 * large.max(axis=(1, 2), keepdims=True)
-    radius = max(1, round(size / 32))
     padded = np.zeros((len(digits), size + 2 * radius, size + 2 * radius), bool)
     first = radius + margin
     padded[:, first : first + inner, first : first + inner] = ink
@@ -292,6 +305,9 @@ def textured_mnist(
     *,
     size: int = 96,
     textures: str | os.PathLike | Textures = "auto",
+    texture_size: int | None = None,
+    upright: bool = False,
+    thickness: int | None = None,
     seed: int = 0,
     sequences: int | None = None,
     evaluation_sequences: int | None = None,
@@ -307,7 +323,13 @@ def textured_mnist(
         batch_size: Number of images in a batch.
         size: Side of the images in pixels, at least 24.
         textures: What `load_textures` takes (by default the Brodatz album if it is on
-            this machine, else generated textures), or what it returns for this size.
+            this machine, else generated textures), or what it returns.
+        texture_size: Side of the images that the textures are scaled for. With more
+            than `size` they are coarser than their share of the image; by default
+            `size`.
+        upright: Whether textures are neither turned nor scaled.
+        thickness: Radius in pixels of the disc that thickens the digits, by default 3
+            for images of 96 x 96 and in proportion.
         seed: Seed of the training images and of which digits are labelled. The
             validation and the test images are always the same ones.
         sequences: Number of training images in an epoch, by default one for each
@@ -339,7 +361,7 @@ def textured_mnist(
     """
     digits = load_digits(source, SIDE)
     if not isinstance(textures, Textures):
-        textures = load_textures(textures, size)
+        textures = load_textures(textures, texture_size or size)
     return digit_sets(
         TexturedMNIST,
         f"Textured MNIST of {size} x {size} from {digits.name} and {textures.name}",
@@ -353,6 +375,8 @@ def textured_mnist(
         verbose=verbose,
         batch_size=batch_size,
         size=size,
+        upright=upright,
+        thickness=thickness,
         textures_name=textures.name,
     )
 

@@ -13,6 +13,7 @@ imported only where a source needs them.
 
 import functools
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ ALBUM = (
     *("D5", "D6", "D9", "D11", "D14", "D16", "D17", "D18", "D20", "D21"),
     *("D24", "D29", "D33", "D34", "D35", "D49", "D53", "D55", "D56", "D57"),
 )
+TITLE = re.compile(r"D\d+")
 SUFFIXES = (".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 SCAN = 640  # pixels of a side of a scan, for images of 96 x 96
 IMAGE = 96
@@ -61,6 +63,7 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
 
             - `"brodatz"`: 20 textures of the Brodatz album, from
               `$RLADDER_DATA_DIR/brodatz/D5.gif` and so on.
+            - titles of two or more scans of the album, such as `"D6,D21,D49"`.
             - `"generated"`: 20 computed textures, always the same: filtered noise,
               gratings, lattices, dots, stones.
             - `"auto"`: the album if its folder is there, else `"generated"`.
@@ -87,19 +90,15 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
             "textures must be 'brodatz', 'generated', 'auto', the path of a folder of "
             f"images or `Textures`, and not of type {type(source).__name__}."
         )
-    if source in ("auto", "brodatz"):
-        folder = data_dir() / "brodatz" if data_dir() else None
-        if folder is not None and folder.is_dir():
-            return _load_album(folder.resolve(), size)
-        if source == "brodatz":
-            raise FileNotFoundError(
-                "The Brodatz album is not on this machine: put its scans into the "
-                f"folder 'brodatz' of the folder that ${DATA_DIR} names, or take "
-                "'generated' or a folder of your own images."
-            )
-        return _load_generated(size)
+    if source == "auto":
+        source = "generated" if _album_folder() is None else "brodatz"
+    if source == "brodatz":
+        return _load_album(_album(), size, ALBUM)
     if source == "generated":
         return _load_generated(size)
+    titles = tuple(os.fspath(source).split(","))
+    if len(titles) > 1 and all(TITLE.fullmatch(title) for title in titles):
+        return _load_album(_album(), size, titles)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -107,6 +106,22 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
             "or one of 'auto', 'brodatz' and 'generated'."
         )
     return _load_folder(folder.resolve(), size)
+
+
+def _album_folder() -> Path | None:
+    folder = data_dir() / "brodatz" if data_dir() else None
+    return folder.resolve() if folder is not None and folder.is_dir() else None
+
+
+def _album() -> Path:
+    folder = _album_folder()
+    if folder is None:
+        raise FileNotFoundError(
+            "The Brodatz album is not on this machine: put its scans into the folder "
+            f"'brodatz' of the folder that ${DATA_DIR} names, or take 'generated' or a "
+            "folder of your own images."
+        )
+    return folder
 
 
 def scan_side(size: int) -> int:
@@ -139,15 +154,15 @@ def equalise(texture: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=2)
-def _load_album(folder: Path, size: int) -> Textures:
-    paths = [folder / f"{title}.gif" for title in ALBUM]
+def _load_album(folder: Path, size: int, titles: tuple[str, ...]) -> Textures:
+    paths = [folder / f"{title}.gif" for title in titles]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(
             f"{folder} lacks {', '.join(missing)}: put the scans of the Brodatz album "
             "there, or take 'generated' or a folder of your own images."
         )
-    return _prepare(f"{len(ALBUM)} Brodatz textures", paths, size)
+    return _prepare(f"{len(titles)} Brodatz textures", paths, size)
 
 
 @functools.lru_cache(maxsize=2)

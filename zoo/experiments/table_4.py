@@ -14,8 +14,12 @@ from zoo.experiments.experiment import (
     unroll,
 )
 
-LADDERS = {"paper": textured_mnist.table_9, "small": textured_mnist.small_table_9}
-SIZE, RATE, BATCH_SIZE = 96, 4e-4, 16
+LADDERS = {
+    "paper": textured_mnist.table_9,
+    "small": textured_mnist.small_table_9,
+    "connected": textured_mnist.connected_table_9,
+}
+SIZE, RATE, BATCH_SIZE, GROUPS = 96, 4e-4, 16, 3
 LABELS = {"50k labelled": None, "1k + 49k": 1000}
 ROWS = {
     f"{name}, {labels}": builder
@@ -29,11 +33,27 @@ ROWS = {
 
 def options(add):
     add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
+    add("--groups", type=partial(integer, 1), default=GROUPS, help="K")
     add("--size", type=partial(integer, 24), default=SIZE, help="side of the images")
     add("--rate", type=positive, default=RATE, help="learning rate")
     add("--variance", type=positive, help="of a pixel, before training")
     sequences_options(add)
-    add("--textures", default="brodatz", help="'brodatz', 'generated' or a folder")
+    add(
+        "--textures",
+        default="brodatz",
+        help="'brodatz', 'generated', titles such as 'D6,D21' or a folder",
+    )
+    add(
+        "--texture-size",
+        type=partial(integer, 24),
+        help="side of the images that the textures are scaled for; default: --size",
+    )
+    add("--upright", action="store_true", help="textures are not turned or scaled")
+    add(
+        "--thickness",
+        type=partial(integer, 0),
+        help="radius in pixels of what thickens the digits; default: by --size",
+    )
 
 
 def load(args, row):
@@ -42,6 +62,9 @@ def load(args, row):
         args,
         size=args.size,
         textures=args.textures,
+        texture_size=args.texture_size,
+        upright=args.upright,
+        thickness=args.thickness,
         labelled=LABELS[row.split(", ")[1]],
     )
 
@@ -50,11 +73,17 @@ def build(args, row, train):
     common = {"size": args.size, "learning_rate": args.rate}
     if row.startswith("ConvNet"):
         return partial(ROWS[row], args.width, **common)
+    if row.startswith("one mask"):
+        return partial(ROWS[row], mask=textured_mnist.usual_mask(train), **common)
     common |= {"variance": args.variance} if args.variance else {}
+    table = LADDERS[args.ladder]
+    if args.ladder == "connected":
+        table = partial(table, size=args.size)
     return partial(
         ROWS[row],
         args.width,
-        table=LADDERS[args.ladder],
+        table=table,
+        groups=args.groups,
         unroll=unroll(args),
         **common,
     )
@@ -63,7 +92,8 @@ def build(args, row, train):
 def steer(args, row):
     if row.startswith("ConvNet"):
         return "class_error_1"
-    return "cost_1" if "one iteration" in row else "cost_3"
+    once = "one iteration" in row or row.startswith("one mask")
+    return "cost_1" if once else "cost_3"
 
 
 def figures(args, model, test):
@@ -85,6 +115,8 @@ def smaller(args):
         yield f"size {args.size}"
     if args.ladder != "paper":
         yield f"{args.ladder} ladder"
+    if args.groups != GROUPS:
+        yield f"{args.groups} groups"
     if args.rate != RATE:
         yield f"rate {args.rate:g}"
     if args.variance:
@@ -93,6 +125,12 @@ def smaller(args):
     yield from digits_smaller(args)
     if args.textures != "brodatz":
         yield f"textures {Path(args.textures).name}"
+    if args.texture_size:
+        yield f"scaled for size {args.texture_size}"
+    if args.upright:
+        yield "upright"
+    if args.thickness is not None:
+        yield f"digits thicker by {args.thickness}"
 
 
 TABLE_4 = Experiment(
