@@ -131,11 +131,11 @@ class FixedGroups(layers.Layer):
         mask: Which pixels are of the second group, shape `(H, W)`.
 
     Call arguments:
-        images: Shape `(batch, H, W, C)`.
+        images: Shape `(batch, H, W, C)`, or films, `(batch, T, H, W, C)`.
 
     Returns:
         A dictionary of `"groups"`, `"reconstructions"`, the mean of each group, and
-        `"cost"`, half the squared distance of a pixel from it. There is one iteration.
+        `"cost"`, half the squared distance of a pixel from it. T is 1 for images.
     """
 
     def __init__(self, mask, dtype="float32", **kwargs):
@@ -143,17 +143,15 @@ class FixedGroups(layers.Layer):
         self.mask = np.asarray(mask, bool)
 
     def call(self, images):
-        pi = np.stack([~self.mask, self.mask])[None, :, :, :, None].astype("float32")
-        x = images[:, None]
-        size = np.maximum(pi.sum(axis=(2, 3), keepdims=True), 1)
-        means = ops.sum(pi * x, axis=(2, 3), keepdims=True) / size
-        distance = ops.sum(
-            ops.square(x - ops.sum(pi * means, axis=1, keepdims=True)), -1
-        )
-        zeros = ops.zeros_like(x)[:, None]
+        x = images[:, None] if len(images.shape) == 4 else images
+        x = x[:, :, None]
+        pi = np.stack([~self.mask, self.mask])[None, None, ..., None].astype("float32")
+        pixels = np.maximum(pi.sum(axis=(3, 4), keepdims=True), 1)
+        mu = ops.sum(pi * x, axis=(3, 4), keepdims=True) / pixels + ops.zeros_like(x)
+        distance = ops.sum(pi * ops.square(x - mu), axis=(2, 5))
         return {
-            "groups": pi[None, ..., 0] + zeros[..., 0],
-            "reconstructions": means[:, None] + zeros,
+            "groups": (pi + ops.zeros_like(x))[..., 0],
+            "reconstructions": mu,
             "cost": ops.mean(distance, axis=(2, 3)) / 2,
         }
 
@@ -203,6 +201,14 @@ def explained(cell, seen, target, shown=slice(None), **loop):
 def full_precision(name):
     """A layer that names an output; Keras would round it under mixed precision."""
     return layers.Identity(dtype="float32", name=name)
+
+
+def unlearned(layer, images, metrics):
+    """The compiled model of a layer without weights that gives all outputs."""
+    outputs = {name: full_precision(name)(x) for name, x in layer(images).items()}
+    model = GroupingModel(images, outputs)
+    model.compile(loss={"cost": own_cost}, metrics=metrics)
+    return model
 
 
 @register

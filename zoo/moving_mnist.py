@@ -9,10 +9,20 @@ see `zoo.grouping`. What they say at frame t is of frame t + 1. Data are those o
 from functools import partial
 
 import keras
+import numpy as np
 
 from rladder_keras import Conv, ConvG1, Level, TaggerCell
 from zoo.data.epochs import check_integer
-from zoo.grouping import AMI, BatchLSTMCell, CostAt, GroupingModel, explained, own_cost
+from zoo.grouping import (
+    AMI,
+    BatchLSTMCell,
+    CostAt,
+    FixedGroups,
+    GroupingModel,
+    explained,
+    own_cost,
+    unlearned,
+)
 from zoo.occluded_mnist import channels
 from zoo.weights import takes_weights
 
@@ -131,12 +141,16 @@ def moving_mnist_rtagger(
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={"cost": own_cost},
-        metrics={
-            "groups": [AMI(digits, ahead=True)],
-            "cost": [CostAt(-1, name="last")],
-        },
+        metrics=metrics_of_films(digits),
     )
     return model
+
+
+def metrics_of_films(digits):
+    return {
+        "groups": [AMI(digits, ahead=True)],
+        "cost": [CostAt(-1, name="last")],
+    }
 
 
 @takes_weights
@@ -155,4 +169,31 @@ def moving_mnist_tagger(width=1.0, *, table=table_of_motion, **kwargs):
     return moving_mnist_rtagger(width, table=table, feedback="none", **kwargs)
 
 
+def moving_mnist_halves(width=1.0, *, size=64, digits=2, **kwargs):
+    """Left and right half of the frame: how much of a score is due to places alone.
+
+    Two digits are rarely in the same place, so that halves tell them apart quite well.
+
+    Args:
+        width: Not used: there are no channels.
+        size: Side of the frames.
+        digits: Number of digits in a film, for the metric.
+        **kwargs: Not used: those of models that learn.
+
+    Returns:
+        Compiled model as `moving_mnist_rtagger`; its cost is that of the frame it sees.
+
+    Examples:
+        >>> model = zoo.moving_mnist.moving_mnist_halves(size=8)
+        >>> model.output["groups"].shape
+        (None, None, 2, 8, 8)
+    """
+    film = keras.Input((None, size, size, 1), name="film")
+    mask = np.tile(np.arange(size) >= size / 2, (size, 1))
+    halves = FixedGroups(mask, name="fixed")
+    return unlearned(halves, film, metrics_of_films(digits))
+
+
 SECTION_4_3 = {"RTagger": moving_mnist_rtagger, "Tagger": moving_mnist_tagger}
+# What grouping must be better than; not in the paper.
+BASELINES = {"left and right half": moving_mnist_halves}

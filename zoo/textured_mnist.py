@@ -31,8 +31,8 @@ from zoo.grouping import (
     GroupingModel,
     KMeans,
     explained,
-    full_precision,
     own_cost,
+    unlearned,
 )
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
@@ -186,16 +186,12 @@ def textured_mnist_rtagger(
     outputs, top = explained(cell, frames, image[:, None], unroll=unroll, remat=remat)
     outputs["class"] = GroupClasses(dtype="float32", name="class")(top)
     model = GroupingModel(image, outputs)
-    steps = range(iterations)
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={"cost": own_cost, "class": LastClass()},
         loss_weights={"cost": 1.0, "class": class_weight},
-        metrics={
-            "groups": [AMI(2, t) for t in steps],
-            "cost": [CostAt(t) for t in steps],
-        },
-        weighted_metrics={"class": [ClassErrorAt(t) for t in steps]},
+        metrics=metrics_at(iterations),
+        weighted_metrics={"class": [ClassErrorAt(t) for t in range(iterations)]},
     )
     return model
 
@@ -286,7 +282,9 @@ def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwarg
         >>> model.output["groups"].shape, model.output["cost"].shape
         ((None, 3, 2, 8, 8), (None, 3))
     """
-    return unlearned(KMeans(groups, iterations, name="means"), size, iterations)
+    image = keras.Input((size, size, 1), name="image")
+    means = KMeans(groups, iterations, name="means")
+    return unlearned(means, image, metrics_at(iterations))
 
 
 def textured_mnist_fixed(width=1.0, *, mask, size=96, **kwargs):
@@ -307,7 +305,8 @@ def textured_mnist_fixed(width=1.0, *, mask, size=96, **kwargs):
         >>> model.output["groups"].shape, model.output["cost"].shape
         ((None, 1, 2, 8, 8), (None, 1))
     """
-    return unlearned(FixedGroups(mask, name="groups_of_all"), size, iterations=1)
+    image = keras.Input((size, size, 1), name="image")
+    return unlearned(FixedGroups(mask, name="fixed"), image, metrics_at(1))
 
 
 def usual_mask(data, batches=32):
@@ -324,20 +323,13 @@ def usual_mask(data, batches=32):
     return np.concatenate([data.samples(i).masks for i in some]).mean(axis=0) >= 0.4
 
 
-def unlearned(layer, size, iterations):
-    """The compiled model of a layer without weights."""
-    image = keras.Input((size, size, 1), name="image")
-    outputs = {name: full_precision(name)(x) for name, x in layer(image).items()}
-    model = GroupingModel(image, outputs)
+def metrics_at(iterations):
+    """AMI and cost after each of that many iterations."""
     steps = range(iterations)
-    model.compile(
-        loss={"cost": own_cost},
-        metrics={
-            "groups": [AMI(2, t) for t in steps],
-            "cost": [CostAt(t) for t in steps],
-        },
-    )
-    return model
+    return {
+        "groups": [AMI(2, t) for t in steps],
+        "cost": [CostAt(t) for t in steps],
+    }
 
 
 TABLE_4 = {

@@ -277,5 +277,29 @@ def test_one_mask_for_all_images():
         y["groups"], np.repeat(mask[None].astype(int), 8, axis=0)
     )
     np.testing.assert_allclose(values["groups_ami_1"], np.mean(expected), atol=1e-4)
-    config = model.get_layer("groups_of_all").get_config()
+    config = model.get_layer("fixed").get_config()
     assert grouping.FixedGroups.from_config(config).get_config() == config
+
+
+def test_halves_of_the_frame_are_groups_of_films():
+    _, _, test = data.moving_mnist(
+        "sklearn", 8, size=20, frames=3, evaluation_sequences=8, verbose=False
+    )
+    films, y = test[0]
+    model = moving_mnist.moving_mnist_halves(size=20)
+    outputs = model.predict(films, verbose=0)
+    half = np.arange(20) >= 10
+    assert outputs["groups"].shape == (8, 3, 2, 20, 20)
+    np.testing.assert_array_equal(outputs["groups"][3, 1, 0], [~half] * 20)
+    means = films[..., half, 0].mean(axis=(2, 3))
+    mu = outputs["reconstructions"]
+    np.testing.assert_allclose(mu[:, :, 1, 5, 5, 0], means, atol=1e-5)
+    found = np.where(half[:, None], mu[:, :, 1], mu[:, :, 0])
+    cost = np.square(films - found).mean(axis=(2, 3, 4)) / 2
+    np.testing.assert_allclose(outputs["cost"], cost, atol=1e-5)
+    values = model.evaluate(films, y, verbose=0, return_dict=True)
+    truth = y["groups"][:, 1:].reshape(16, 20, 20)
+    expected = adjusted_mutual_information(
+        truth, np.tile(half.astype(int), (16, 20, 1))
+    )
+    np.testing.assert_allclose(values["groups_ami"], np.nanmean(expected), atol=1e-4)

@@ -277,9 +277,7 @@ def test_upright_crops_are_parts_of_the_textures():
 
 
 def test_thickness_is_checked():
-    with pytest.raises(
-        ValueError, match="`thickness` must be an integer of"
-    ):
+    with pytest.raises(ValueError, match="`thickness` must be an integer of"):
         make(thickness=-1)
 
 

@@ -18,6 +18,7 @@ LADDERS = {
     "paper": moving_mnist.table_of_motion,
     "connected": moving_mnist.connected_table_of_motion,
 }
+ROWS = moving_mnist.SECTION_4_3 | moving_mnist.BASELINES
 
 
 def options(add):
@@ -38,7 +39,7 @@ def build(args, row, train):
     if args.ladder == "connected":
         table = partial(table, size=args.size)
     return partial(
-        moving_mnist.SECTION_4_3[row],
+        ROWS[row],
         args.width,
         table=table,
         size=args.size,
@@ -69,7 +70,7 @@ def smaller(args):
 
 
 SECTION_4_3 = Experiment(
-    rows=moving_mnist.SECTION_4_3,
+    rows=ROWS,
     options=options,
     data=load,
     build=build,
