@@ -361,7 +361,8 @@ def textured_mnist(
     """
     digits = load_digits(source, SIDE)
     if not isinstance(textures, Textures):
-        textures = load_textures(textures, texture_size or size)
+        for_side = size if texture_size is None else texture_size
+        textures = load_textures(textures, for_side)
     return digit_sets(
         TexturedMNIST,
         f"Textured MNIST of {size} x {size} from {digits.name} and {textures.name}",
