@@ -41,7 +41,7 @@ def test_python_blocks_run(monkeypatch, tmp_path):
     monkeypatch.setattr(zoo.data, "piano_rolls", lambda name: piano_rolls(corpus))
     monkeypatch.setattr(zoo, "polyphonic_music_rladder", music)
     textures = partial(
-        zoo.data.textured_mnist, "sklearn", 4, sequences=4, evaluation_sequences=4
+        zoo.data.textured_mnist, "sklearn", sequences=64, evaluation_sequences=4
     )
     narrow_tagger = partial(zoo.textured_mnist_rtagger, 0.1)
     monkeypatch.setattr(zoo.data, "textured_mnist", textures)

@@ -145,8 +145,9 @@ class FixedGroups(layers.Layer):
     def call(self, images):
         x = images[:, None] if len(images.shape) == 4 else images
         x = x[:, :, None]
-        pi = np.stack([~self.mask, self.mask])[None, None, ..., None].astype("float32")
-        pixels = np.maximum(pi.sum(axis=(3, 4), keepdims=True), 1)
+        pi = np.stack([~self.mask, self.mask])[None, None, ..., None]
+        pi = ops.convert_to_tensor(pi.astype("float32"))
+        pixels = ops.maximum(ops.sum(pi, axis=(3, 4), keepdims=True), 1)
         mu = ops.sum(pi * x, axis=(3, 4), keepdims=True) / pixels + ops.zeros_like(x)
         distance = ops.sum(pi * ops.square(x - mu), axis=(2, 5))
         return {

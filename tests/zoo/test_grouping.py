@@ -266,7 +266,8 @@ def test_one_mask_for_all_images():
     model = textured_mnist.textured_mnist_fixed(size=24, mask=mask)
     found = model.predict(x, verbose=0)
     assert found["groups"].shape == (8, 1, 2, 24, 24)
-    for image, groups, mu, cost in zip(x[..., 0], *found.values(), strict=True):
+    outputs = (found[name] for name in ("groups", "reconstructions", "cost"))
+    for image, groups, mu, cost in zip(x[..., 0], *outputs, strict=True):
         np.testing.assert_array_equal(groups[0], [~mask, mask])
         means = [image[~mask].mean(), image[mask].mean()]
         np.testing.assert_allclose(mu[0, :, 0, 0, 0], means, rtol=1e-4)
