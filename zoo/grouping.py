@@ -143,6 +143,11 @@ class FixedGroups(layers.Layer):
         self.mask = np.asarray(mask, bool)
 
     def call(self, images):
+        if tuple(images.shape[-3:-1]) != self.mask.shape:
+            raise ValueError(
+                f"the mask has shape {self.mask.shape}, and the images "
+                f"{tuple(images.shape[-3:-1])}: give a mask of the images' size."
+            )
         x = images[:, None] if len(images.shape) == 4 else images
         x = x[:, :, None]
         pi = np.stack([~self.mask, self.mask])[None, None, ..., None]

@@ -103,7 +103,7 @@ def connected_table_9(width=1.0, recurrent=BatchLSTMCell, *, size=32):
 
     The filter of the lowest row covers the whole image. Few units have room for a
     texture and for a shape, and not for two textures cut out along a shape. The class
-    is not told to the rows below: with G1 there groups came much later.
+    is not told to the rows below: with G1 there were no groups after 64,000 images.
 
     Args:
         width: Factor on the channels of all rows but the last.

@@ -278,6 +278,8 @@ def test_one_mask_for_all_images():
         y["groups"], np.repeat(mask[None].astype(int), 8, axis=0)
     )
     np.testing.assert_allclose(values["groups_ami_1"], np.mean(expected), atol=1e-4)
+    with pytest.raises(ValueError, match=r"the mask has shape \(24, 24\), and the im"):
+        textured_mnist.textured_mnist_fixed(size=32, mask=mask)
     config = model.get_layer("fixed").get_config()
     assert grouping.FixedGroups.from_config(config).get_config() == config
 
