@@ -50,6 +50,12 @@ def unroll(args):
     return {"auto": "auto", "yes": True, "no": False}[args.unroll]
 
 
+def sized_table(ladders, args):
+    """The table that `--ladder` names; connected levels depend on `--size`, too."""
+    table = ladders[args.ladder]
+    return partial(table, size=args.size) if args.ladder == "connected" else table
+
+
 def common_smaller(args, batch_size, phases):
     """Ways in which runs of any table may be smaller than the paper's.
 

@@ -10,6 +10,7 @@ from zoo.experiments.experiment import (
     digit_sets,
     digits_smaller,
     sequences_options,
+    sized_table,
     unroll,
 )
 
@@ -35,13 +36,10 @@ def load(args, row):
 
 
 def build(args, row, train):
-    table = LADDERS[args.ladder]
-    if args.ladder == "connected":
-        table = partial(table, size=args.size)
     return partial(
         ROWS[row],
         args.width,
-        table=table,
+        table=sized_table(LADDERS, args),
         size=args.size,
         groups=args.groups,
         frames=args.frames,

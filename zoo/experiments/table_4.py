@@ -11,6 +11,7 @@ from zoo.experiments.experiment import (
     digit_sets,
     digits_smaller,
     sequences_options,
+    sized_table,
     unroll,
 )
 
@@ -76,13 +77,10 @@ def build(args, row, train):
     if row.startswith("one mask"):
         return partial(ROWS[row], mask=textured_mnist.usual_mask(train), **common)
     common |= {"variance": args.variance} if args.variance else {}
-    table = LADDERS[args.ladder]
-    if args.ladder == "connected":
-        table = partial(table, size=args.size)
     return partial(
         ROWS[row],
         args.width,
-        table=table,
+        table=sized_table(LADDERS, args),
         groups=args.groups,
         unroll=unroll(args),
         **common,
@@ -92,8 +90,7 @@ def build(args, row, train):
 def steer(args, row):
     if row.startswith("ConvNet"):
         return "class_error_1"
-    once = "one iteration" in row or row.startswith("one mask")
-    return "cost_1" if once else "cost_3"
+    return "cost_1" if "one iteration" in row else "cost_3"
 
 
 def figures(args, model, test):
