@@ -7,7 +7,6 @@ import types
 from functools import partial
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -21,7 +20,6 @@ REPOSITORY = re.search(
     r'Repository = "https://github.com/([\w/-]+)"',
     (ROOT / "pyproject.toml").read_text(),
 )[1]
-BACKENDS = ("tensorflow", "torch", "jax")
 
 
 def cells(path, kind):
@@ -78,11 +76,9 @@ def toys(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
 
 
+@pytest.mark.turns
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run(path, toys):
-    backend = BACKENDS[NOTEBOOKS.index(path) % len(BACKENDS)]
-    if keras.backend.backend() != backend:
-        pytest.skip(f"its turn is on {backend}")
     exec(compile(code_of(path), path.name, "exec"), {"__name__": "__main__"})
 
 

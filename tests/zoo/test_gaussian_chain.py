@@ -335,13 +335,13 @@ def test_the_excess_is_that_of_the_measured_errors():
 )
 def test_ladders_learn_something(chain, output, kwargs):
     train, valid, _ = gaussian_chain(
-        chain, 50, steps=1 if output == "x" else 4, sequences=1000, evaluation=500
+        chain, 50, steps=1 if output == "x" else 4, sequences=2000, evaluation=500
     )
     model = gaussian_chain_rladder(chain=chain, output=output, **kwargs)
     before = model.evaluate(valid, verbose=0, return_dict=True)[f"{output}_mse"]
     model.fit(train, epochs=1, verbose=0)
     after = model.evaluate(valid, verbose=0, return_dict=True)[f"{output}_mse"]
-    assert after < 0.98 * before
+    assert after < 0.95 * before
     assert excess(model, valid) > 0
 
 
