@@ -98,6 +98,7 @@ class BatchNormalization(layers.Layer):
         epsilon: Added to the variance.
         initial_gain: Value of the gain before training.
         initial_offset: Value of the offset before training.
+        learned_gain: Whether the gain changes in training.
 
     Input shape:
         `(batch, ..., channels)`.
@@ -126,6 +127,7 @@ class BatchNormalization(layers.Layer):
         epsilon=1e-3,
         initial_gain=1.0,
         initial_offset=0.0,
+        learned_gain=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -133,6 +135,7 @@ class BatchNormalization(layers.Layer):
         self.epsilon = epsilon
         self.initial_gain = initial_gain
         self.initial_offset = initial_offset
+        self.learned_gain = learned_gain
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -140,7 +143,9 @@ class BatchNormalization(layers.Layer):
         self.iterations = recurrence.iterations if recurrence else 1
         gain = keras.initializers.Constant(self.initial_gain)
         offset = keras.initializers.Constant(self.initial_offset)
-        self.gain = self.add_weight((channels,), gain, name="gain")
+        self.gain = self.add_weight(
+            (channels,), gain, trainable=self.learned_gain, name="gain"
+        )
         self.offset = self.add_weight((channels,), offset, name="offset")
         self.moving_mean, self.moving_variance = (
             self.add_weight(
@@ -213,6 +218,7 @@ class BatchNormalization(layers.Layer):
             "epsilon": self.epsilon,
             "initial_gain": self.initial_gain,
             "initial_offset": self.initial_offset,
+            "learned_gain": self.learned_gain,
         }
 
 

@@ -67,6 +67,8 @@ class TaggerCell(LadderCell):
         mu_gain: Standard deviation of the `mu` that an untrained cell reads out.
         pi_gain: The same of the logits of `pi`. With 1 groups of moving digits froze
             in patterns that had nothing to do with them (PAPER.md).
+        learned_pi_gain: Whether that deviation is learned. If it stays at 1, a group
+            keeps some of each pixel and sees what the others explain badly.
         variance: `sigma^2` before training; the default is Tagger's. As long as it is
             large, groups that differ are hardly better than ones that do not.
         feedback: See `LadderCell`.
@@ -105,6 +107,7 @@ class TaggerCell(LadderCell):
         start=0.5,
         mu_gain=1.0,
         pi_gain=1.0,
+        learned_pi_gain=True,
         variance=1 + 2**0.5,
         feedback="recurrent",
         iterations=None,
@@ -129,6 +132,7 @@ class TaggerCell(LadderCell):
         self.start = start
         self.mu_gain = mu_gain
         self.pi_gain = pi_gain
+        self.learned_pi_gain = learned_pi_gain
         self.first_variance = variance
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
@@ -145,9 +149,9 @@ class TaggerCell(LadderCell):
             )
         strides = stride_between(x_shape, bottom)
         with self.statistics.building():
-            for name, n, gain, mean in (
-                ("mu", channels, self.mu_gain, self.start),
-                ("pi", 1, self.pi_gain, 0.0),
+            for name, n, gain, learned, mean in (
+                ("mu", channels, self.mu_gain, True, self.start),
+                ("pi", 1, self.pi_gain, self.learned_pi_gain, 0.0),
             ):
                 read = Linear(
                     n,
@@ -161,6 +165,7 @@ class TaggerCell(LadderCell):
                 norm = BatchNormalization(
                     initial_gain=gain,
                     initial_offset=mean,
+                    learned_gain=learned,
                     dtype=self.dtype_policy,
                     name=f"norm_read_{name}",
                 )
@@ -256,6 +261,7 @@ class TaggerCell(LadderCell):
             "start": self.start,
             "mu_gain": self.mu_gain,
             "pi_gain": self.pi_gain,
+            "learned_pi_gain": self.learned_pi_gain,
             "variance": self.first_variance,
             "seed": self.seed,
         }

@@ -611,7 +611,13 @@ CELL = {"normalization": "batch", "forget_bias": 0.5, "recurrent_gain": 0.7}
 # class: (all arguments, by values that are no defaults; shapes to build for)
 CASES = {
     "BatchNormalization": (
-        {"momentum": 0.8, "epsilon": 0.01, "initial_gain": 0.5, "initial_offset": 0.1},
+        {
+            "momentum": 0.8,
+            "epsilon": 0.01,
+            "initial_gain": 0.5,
+            "initial_offset": 0.1,
+            "learned_gain": False,
+        },
         [VECTOR],
     ),
     "Conv": ({"filters": 3, "kernel_size": (3, 1), "strides": (2, 1)}, [FEATURES]),
@@ -661,6 +667,7 @@ CASES = {
             "start": 0.4,
             "mu_gain": 0.7,
             "pi_gain": 0.2,
+            "learned_pi_gain": False,
             "variance": 0.3,
             "feedback": "all",
             "iterations": 2,

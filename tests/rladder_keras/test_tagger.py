@@ -223,10 +223,10 @@ def test_what_is_read_out_before_training(pixels):
         assert value.std() == pytest.approx(deviation, abs=0.01)
 
 
-def test_training_lowers_the_cost():
-    keras.utils.set_random_seed(0)
+@pytest.mark.parametrize("learned", [True, False])
+def test_training_lowers_the_cost(learned):
     x = keras.Input((3, 8, 8, 1))
-    cell = TaggerCell(recurrent(), 2, 4, seed=0)
+    cell = TaggerCell(recurrent(), 2, 4, learned_pi_gain=learned, seed=0)
     outputs = RecurrentLadder(cell, name="ladder")(x)
     shown = ("groups", "reconstructions", "variance")
     cost = MixtureCost()(x, *(outputs[name] for name in shown))
@@ -237,6 +237,8 @@ def test_training_lowers_the_cost():
     y = np.zeros((4, 3), "float32")
     losses = model.fit(frames, y, epochs=15, verbose=0).history["loss"]
     assert losses[-1] < losses[0] - 0.3
+    gain = ops.convert_to_numpy(cell.norm_read_pi.gain)
+    assert (gain != 1).all() if learned else (gain == 1).all()
 
 
 def test_bad_arguments_are_refused():
