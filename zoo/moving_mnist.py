@@ -52,8 +52,9 @@ def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
 def connected_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
     """Fully connected levels with few units, to be trained on a CPU.
 
-    The filter of the lowest row covers the whole frame. What a group knows of the past
-    is in so few units that one digit has room, and two have not.
+    The filter of the lowest row covers the whole frame. All that a group knows passes
+    the second row, whose units have room for one digit and hardly for two: the rows
+    below have no decoder that would lead past it.
 
     Args:
         width: Factor on the channels.
@@ -63,9 +64,10 @@ def connected_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
     c = partial(channels, width)
     # fmt: off
     return [
-        #     Encoder                  Decoder
-        Level(Conv(c(32), size, size), ConvG1(1)),
-        Level(recurrent(c(12), 1),     ConvG1(1)),
+        #     Encoder                   Decoder
+        Level(Conv(c(256), size, size)),
+        Level(recurrent(c(32), 1)),
+        Level(Conv(c(256), 1),          ConvG1(1)),
     ]  # fmt: on
 
 
@@ -81,7 +83,8 @@ def moving_mnist_rtagger(
     pixels="binary",
     noise=0.1,
     mu_gain=0.5,
-    pi_gain=0.1,
+    pi_gain=1.0,
+    learned_pi_gain=False,
     learning_rate=1e-3,
     feedback="recurrent",
     unroll="auto",
@@ -101,6 +104,7 @@ def moving_mnist_rtagger(
             The frames get none.
         mu_gain: See `rladder_keras.TaggerCell`.
         pi_gain: See there.
+        learned_pi_gain: See there.
         learning_rate: Of Adam.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
@@ -131,6 +135,7 @@ def moving_mnist_rtagger(
         start=DARK if pixels == "binary" else 0.1,
         mu_gain=mu_gain,
         pi_gain=pi_gain,
+        learned_pi_gain=learned_pi_gain,
         feedback=feedback,
         iterations=frames,
     )
