@@ -16,7 +16,7 @@ from rladder_keras.gates import f, gate
 from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
 from rladder_keras.normalization import BatchNormalization
 from rladder_keras.streaming import initial_state, step_model
-from rladder_keras.tagger import MixtureCost, TaggerCell
+from rladder_keras.tagger import MixtureCost, MixturePosterior, TaggerCell
 from rladder_keras.version import __version__ as __version__
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "LadderCell",
     "Level",
     "MixtureCost",
+    "MixturePosterior",
     "RecurrentLadder",
     "Softmax",
     "StockCell",

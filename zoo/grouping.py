@@ -7,6 +7,8 @@ compiled `keras.Model` whose outputs are
 - `"reconstructions"`: `mu`, each group's picture of the whole,
   `(batch, T, K, H, W, C)`;
 - `"cost"`: what is minimised of it, nats per pixel, `(batch, T)`;
+- `"posterior"`: in films, which pixel belongs to which group once the frame is seen,
+  `(batch, T - 1, K, H, W)`, from the second frame on;
 - `"class"`: probabilities of the classes, `(batch, T, 10)`, where there are any.
 
 T counts the iterations: for a still image those of the inference, for a film the
@@ -19,7 +21,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from rladder_keras import ConvLSTMCell, MixtureCost, RecurrentLadder
+from rladder_keras import (
+    ConvLSTMCell,
+    MixtureCost,
+    MixturePosterior,
+    RecurrentLadder,
+)
 from zoo.data.epochs import check_integer
 from zoo.model import ZooModel
 
@@ -172,11 +179,15 @@ class GroupingModel(ZooModel):
     @staticmethod
     def _targets(y, y_pred):
         needed = {k: x for k, x in y_pred.items() if k in ("groups", "class")}
-        return {**y_pred, **ZooModel._targets(y, needed)}
+        targets = {**y_pred, **ZooModel._targets(y, needed)}
+        if "posterior" in y_pred:
+            targets["posterior"] = targets["groups"][:, 1:]
+        return targets
 
     def of_steps(self):
-        """Without `"cost"`, which needs the frame that comes."""
-        outputs = {k: x for k, x in self.output.items() if k != "cost"}
+        """Without what needs the frame that comes."""
+        later = ("cost", "posterior")
+        outputs = {k: x for k, x in self.output.items() if k not in later}
         return keras.Model(self.input, outputs)
 
     def next_frame(self, outputs):
@@ -185,20 +196,25 @@ class GroupingModel(ZooModel):
         return np.sum(pi * mu, axis=1)
 
 
-def explained(cell, seen, target, shown=slice(None), **loop):
+def explained(cell, seen, target, ahead=False, **loop):
     """The outputs that all these models have, and `e_L` of each group.
 
     Args:
         cell: A `TaggerCell`.
         seen: Frames that the ladder gets, `(batch, T, H, W, C)`.
         target: Frames to explain, of the same shape or with a single one.
-        shown: Which of the explanations are to be of the target.
+        ahead: Whether an explanation is of the next frame: then the target begins with
+            the second, and there is the output `"posterior"`.
         **loop: `unroll` and `remat`, see `rladder_keras.RecurrentLadder`.
     """
     ladder = RecurrentLadder(cell, **loop, name="ladder")(seen)
     names = ("groups", "reconstructions", "variance")
-    mixture = [ladder[name][:, shown] for name in names if name in ladder]
+    mixture = [ladder[name] for name in names if name in ladder]
     outputs = {name: full_precision(name)(ladder[name]) for name in names[:2]}
+    if ahead:
+        mixture = [x[:, :-1] for x in mixture]
+        posterior = MixturePosterior(cell.pixels, dtype="float32", name="posterior")
+        outputs["posterior"] = posterior(target, *mixture)
     cost = MixtureCost(cell.pixels, dtype="float32", name="cost")
     outputs["cost"] = cost(target, *mixture)
     return outputs, ladder["top"]
@@ -210,8 +226,13 @@ def full_precision(name):
 
 
 def unlearned(layer, images, metrics):
-    """The compiled model of a layer without weights that gives all outputs."""
+    """The compiled model of a layer without weights that gives all outputs.
+
+    What it says of a frame it says once it has seen it.
+    """
     outputs = {name: full_precision(name)(x) for name, x in layer(images).items()}
+    if "posterior" in metrics:
+        outputs["posterior"] = full_precision("posterior")(outputs["groups"][:, 1:])
     model = GroupingModel(images, outputs)
     model.compile(loss={"cost": own_cost}, metrics=metrics)
     return model

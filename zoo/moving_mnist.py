@@ -112,7 +112,8 @@ def moving_mnist_rtagger(
         remat: See there: less memory for more time.
 
     Returns:
-        Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
+        Compiled model with the outputs `"groups"`, `"reconstructions"`, `"posterior"`
+        and `"cost"`.
 
     Examples:
         >>> def table(width):
@@ -140,7 +141,7 @@ def moving_mnist_rtagger(
         iterations=frames,
     )
     outputs, _ = explained(
-        cell, film, film[:, 1:], slice(None, -1), unroll=unroll, remat=remat
+        cell, film, film[:, 1:], ahead=True, unroll=unroll, remat=remat
     )
     model = GroupingModel(film, outputs)
     model.compile(
@@ -154,6 +155,7 @@ def moving_mnist_rtagger(
 def metrics_of_films(digits):
     return {
         "groups": [AMI(digits, ahead=True)],
+        "posterior": [AMI(digits)],
         "cost": [CostAt(-1, name="last")],
     }
 

@@ -656,6 +656,10 @@ CASES = {
         {"pixels": "binary"},
         [(2, 1, 4, 4, 1), (2, 3, 2, 4, 4), (2, 3, 2, 4, 4, 1), (2, 3, 1)],
     ),
+    "MixturePosterior": (
+        {"pixels": "binary"},
+        [(2, 3, 4, 4, 1), (2, 3, 2, 4, 4), (2, 3, 2, 4, 4, 1), (2, 3, 1)],
+    ),
     "Softmax": ({"classes": 3, "normalization": "batch"}, [VECTOR]),
     "TaggerCell": (
         {

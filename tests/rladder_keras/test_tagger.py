@@ -12,6 +12,7 @@ from rladder_keras import (
     ConvLSTMCell,
     Level,
     MixtureCost,
+    MixturePosterior,
     RecurrentLadder,
     Softmax,
     TaggerCell,
@@ -112,6 +113,26 @@ def test_the_cost_against_numpy():
     each = x[..., 0] * np.log(p) + (1 - x[..., 0]) * np.log(1 - p)
     found = ops.convert_to_numpy(MixtureCost("binary")(*arguments[:3]))
     np.testing.assert_allclose(found, -each.mean((2, 3)), atol=1e-4)
+
+
+@pytest.mark.parametrize("pixels", ["gaussian", "binary"])
+def test_the_posterior_against_numpy(pixels):
+    rng = np.random.default_rng(0)
+    x, mu = rng.integers(2, size=(2, 3, 4, 4, 1)), rng.random((2, 3, 2, 4, 4, 1))
+    pi = softmax(rng.normal(0, 1, (2, 3, 2, 4, 4)), 2)
+    seen = x[:, :, None]
+    if pixels == "binary":
+        likelihood, variance = np.where(seen == 1, mu, 1 - mu), []
+    else:
+        likelihood, variance = (
+            np.exp(-((seen - mu) ** 2) / 0.6),
+            [np.full((2, 3, 1), 0.3)],
+        )
+    expected = pi * likelihood[..., 0]
+    expected /= expected.sum(axis=2, keepdims=True)
+    arguments = (ops.array(a, "float32") for a in (x, pi, mu, *variance))
+    found = ops.convert_to_numpy(MixturePosterior(pixels)(*arguments))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("levels", [recurrent, feed_forward])

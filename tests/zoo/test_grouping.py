@@ -174,8 +174,10 @@ def test_films():
     assert shapes == {
         "groups": (3, 4, 3, 16, 16),
         "reconstructions": (3, 4, 3, 16, 16, 1),
+        "posterior": (3, 3, 3, 16, 16),
         "cost": (3, 3),
     }
+    np.testing.assert_allclose(outputs["posterior"].sum(axis=2), 1, atol=1e-5)
     shorter = model.evaluate(
         x[:, :3], {"groups": y["groups"][:, :3]}, verbose=0, return_dict=True
     )
@@ -305,4 +307,5 @@ def test_halves_of_the_frame_are_groups_of_films():
     expected = adjusted_mutual_information(
         truth, np.tile(half.astype(int), (16, 20, 1))
     )
-    np.testing.assert_allclose(values["groups_ami"], np.nanmean(expected), atol=1e-4)
+    for name in ("groups_ami", "posterior_ami"):
+        np.testing.assert_allclose(values[name], np.nanmean(expected), atol=1e-4)
