@@ -288,7 +288,7 @@ class AMI(keras.metrics.Mean):
 
     Args:
         segments: Number of true segments.
-        iteration: The one that counts, from 0; `None`: all of them.
+        iteration: The one that counts, from 0, -1 is the last; `None`: all of them.
         ahead: Whether the groups of an iteration are of the next frame.
 
     References:

@@ -155,7 +155,7 @@ def moving_mnist_rtagger(
 def metrics_of_films(digits):
     return {
         "groups": [AMI(digits, ahead=True)],
-        "posterior": [AMI(digits)],
+        "posterior": [AMI(digits), AMI(digits, -1, name="ami_last")],
         "cost": [CostAt(-1, name="last")],
     }
 

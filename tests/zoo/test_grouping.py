@@ -307,5 +307,11 @@ def test_halves_of_the_frame_are_groups_of_films():
     expected = adjusted_mutual_information(
         truth, np.tile(half.astype(int), (16, 20, 1))
     )
+    last = adjusted_mutual_information(
+        y["groups"][:, -1], np.tile(half.astype(int), (8, 20, 1))
+    )
+    np.testing.assert_allclose(
+        values["posterior_ami_last"], np.nanmean(last), atol=1e-4
+    )
     for name in ("groups_ami", "posterior_ami"):
         np.testing.assert_allclose(values[name], np.nanmean(expected), atol=1e-4)

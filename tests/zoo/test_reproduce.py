@@ -168,19 +168,19 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
             "section-4.3 --size 32 --frames 2",
             "RTagger",
             "size 32, 2 frames",
-            {"AMI"},
+            {"AMI", "AMI, frame seen", "AMI, last frame, seen"},
         ),
         (
             "section-4.3 --size 32 --frames 2",
             "left and right half",
             "size 32, 2 frames",
-            {"AMI"},
+            {"AMI", "AMI, frame seen", "AMI, last frame, seen"},
         ),
         (
             "section-4.3 --ladder connected --groups 2 --size 20 --frames 2",
             "Tagger",
             "connected ladder, 2 groups, size 20, 2 frames",
-            {"AMI"},
+            {"AMI", "AMI, frame seen", "AMI, last frame, seen"},
         ),
     ],
 )

@@ -50,7 +50,11 @@ def build(args, row, train):
 
 def figures(args, model, test):
     found = model.evaluate(test, verbose=0, return_dict=True)
-    return {"AMI": found["groups_ami"], "AMI, frame seen": found["posterior_ami"]}
+    return {
+        "AMI": found["groups_ami"],
+        "AMI, frame seen": found["posterior_ami"],
+        "AMI, last frame, seen": found["posterior_ami_last"],
+    }
 
 
 def smaller(args):
