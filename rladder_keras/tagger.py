@@ -65,8 +65,9 @@ class TaggerCell(LadderCell):
         start: The constant `mu` of the first iteration, for binary pixels before its
             sigmoid, and the mean of what an untrained cell reads out.
         mu_gain: Standard deviation of the `mu` that an untrained cell reads out.
-        pi_gain: The same of the logits of `pi`. With 1 groups of moving digits froze
-            in patterns that had nothing to do with them (PAPER.md).
+        pi_gain: The same of the logits of `pi`. Where it was learned from 1 on, groups
+            of moving digits froze in patterns that had nothing to do with them
+            (PAPER.md).
         learned_pi_gain: Whether that deviation is learned. If it stays at 1, a group
             keeps some of each pixel and sees what the others explain badly.
         variance: `sigma^2` before training; the default is Tagger's. As long as it is
@@ -267,8 +268,34 @@ class TaggerCell(LadderCell):
         }
 
 
+class _Mixture(layers.Layer):
+    """What the layers have in common that look at pixels and their mixture."""
+
+    def __init__(self, pixels="gaussian", **kwargs):
+        super().__init__(**kwargs)
+        self.pixels = pixels
+
+    def log_joint(self, x, pi, mu, variance):
+        """`log pi_k p(x | mu_k)`, shape `(batch, T, K, *grid)`, up to a constant.
+
+        All channels of a pixel belong to one group.
+        """
+        x = x[:, :, None]
+        if self.pixels == "binary":
+            mu = ops.clip(mu, 1e-4, 1 - 1e-4)
+            log_p = x * ops.log(mu) + (1 - x) * ops.log(1 - mu)
+        else:
+            v = ops.cast(variance, "float32")
+            v = ops.reshape(v, (*ops.shape(v), *(1 for _ in mu.shape[3:])))
+            log_p = -ops.square(x - mu) / (2 * v) - ops.log(v) / 2
+        return ops.sum(log_p, axis=-1) + ops.log(pi + 1e-5)
+
+    def get_config(self):
+        return {**super().get_config(), "pixels": self.pixels}
+
+
 @keras.saving.register_keras_serializable("rladder_keras")
-class MixtureCost(layers.Layer):
+class MixtureCost(_Mixture):
     """Negative log likelihood of pixels under the mixture of the groups (Eq. 4).
 
         - log sum_k pi_k N(x | mu_k, sigma^2)      Gaussian pixels, up to a constant
@@ -294,28 +321,18 @@ class MixtureCost(layers.Layer):
         (2, 5)
     """
 
-    def __init__(self, pixels="gaussian", **kwargs):
-        super().__init__(**kwargs)
-        self.pixels = pixels
-
     def call(self, x, groups, reconstructions, variance=None):
-        x = ops.cast(x, "float32")[:, :, None]
-        pi, mu = ops.cast(groups, "float32")[..., None], reconstructions
-        mu = ops.cast(mu, "float32")
+        x, pi, mu = (ops.cast(v, "float32") for v in (x, groups, reconstructions))
         if self.pixels == "binary":
-            p = ops.clip(ops.sum(pi * mu, axis=2), 1e-4, 1 - 1e-4)
-            x = x[:, :, 0]
+            p = ops.clip(ops.sum(pi[..., None] * mu, axis=2), 1e-4, 1 - 1e-4)
             cost = -x * ops.log(p) - (1 - x) * ops.log(1 - p)
         else:
-            cost = -ops.logsumexp(log_joint(self.pixels, x, pi, mu, variance), axis=2)
+            cost = -ops.logsumexp(self.log_joint(x, pi, mu, variance), axis=2)
         return ops.mean(cost, axis=tuple(range(2, len(cost.shape))))
-
-    def get_config(self):
-        return {**super().get_config(), "pixels": self.pixels}
 
 
 @keras.saving.register_keras_serializable("rladder_keras")
-class MixturePosterior(layers.Layer):
+class MixturePosterior(_Mixture):
     """Which group a pixel is of once it is seen: Bayes' rule in the mixture of Eq. 4.
 
     `pi_k p(x | mu_k)` over its sum. Where a frame is predicted, `pi` is what one can
@@ -338,38 +355,14 @@ class MixturePosterior(layers.Layer):
         [0.25, 0.75]
     """
 
-    def __init__(self, pixels="gaussian", **kwargs):
-        super().__init__(**kwargs)
-        self.pixels = pixels
-
     def call(self, x, groups, reconstructions, variance=None):
-        x = ops.cast(x, "float32")[:, :, None]
-        pi = ops.cast(groups, "float32")[..., None]
-        mu = ops.cast(reconstructions, "float32")
-        return over_groups(log_joint(self.pixels, x, pi, mu, variance), axis=2)
+        x, pi, mu = (ops.cast(v, "float32") for v in (x, groups, reconstructions))
+        return over_groups(self.log_joint(x, pi, mu, variance), axis=2)
 
     def compute_output_shape(
         self, x_shape, groups_shape, reconstructions_shape, variance_shape=None
     ):
         return tuple(groups_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "pixels": self.pixels}
-
-
-def log_joint(pixels, x, pi, mu, variance):
-    """`log pi_k p(x | mu_k)`, shape `(batch, T, K, *grid)`, up to a constant.
-
-    All channels of a pixel belong to one group.
-    """
-    if pixels == "binary":
-        mu = ops.clip(mu, 1e-4, 1 - 1e-4)
-        log_p = x * ops.log(mu) + (1 - x) * ops.log(1 - mu)
-    else:
-        v = ops.cast(variance, "float32")
-        v = ops.reshape(v, (*ops.shape(v), *(1 for _ in mu.shape[3:])))
-        log_p = -ops.square(x - mu) / (2 * v) - ops.log(v) / 2
-    return ops.sum(log_p, axis=-1) + ops.log(pi[..., 0] + 1e-5)
 
 
 def over_groups(logits, axis=1):

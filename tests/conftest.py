@@ -7,8 +7,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
-
-BACKENDS = ("tensorflow", "torch", "jax")
+from run import BACKENDS  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -18,8 +17,10 @@ def pytest_collection_modifyitems(items):
     """
     for item in items:
         if turns := item.get_closest_marker("turns"):
-            place = 0 if turns.args else sum(item.callspec.indices.values())
-            (turn,) = turns.args or [BACKENDS[place % len(BACKENDS)]]
+            if turns.args:
+                (turn,) = turns.args
+            else:
+                turn = BACKENDS[sum(item.callspec.indices.values()) % len(BACKENDS)]
             if turn != keras.backend.backend():
                 item.add_marker(pytest.mark.skip(reason=f"its turn is on {turn}"))
 

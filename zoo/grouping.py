@@ -225,14 +225,9 @@ def full_precision(name):
     return layers.Identity(dtype="float32", name=name)
 
 
-def unlearned(layer, images, metrics):
-    """The compiled model of a layer without weights that gives all outputs.
-
-    What it says of a frame it says once it has seen it.
-    """
-    outputs = {name: full_precision(name)(x) for name, x in layer(images).items()}
-    if "posterior" in metrics:
-        outputs["posterior"] = full_precision("posterior")(outputs["groups"][:, 1:])
+def unlearned(images, outputs, metrics):
+    """The compiled model of what layers without weights make of images."""
+    outputs = {name: full_precision(name)(x) for name, x in outputs.items()}
     model = GroupingModel(images, outputs)
     model.compile(loss={"cost": own_cost}, metrics=metrics)
     return model

@@ -283,8 +283,8 @@ def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwarg
         ((None, 3, 2, 8, 8), (None, 3))
     """
     image = keras.Input((size, size, 1), name="image")
-    means = KMeans(groups, iterations, name="means")
-    return unlearned(means, image, metrics_at(iterations))
+    outputs = KMeans(groups, iterations, name="means")(image)
+    return unlearned(image, outputs, metrics_at(iterations))
 
 
 def textured_mnist_fixed(width=1.0, *, mask, size=96, **kwargs):
@@ -306,7 +306,8 @@ def textured_mnist_fixed(width=1.0, *, mask, size=96, **kwargs):
         ((None, 1, 2, 8, 8), (None, 1))
     """
     image = keras.Input((size, size, 1), name="image")
-    return unlearned(FixedGroups(mask, name="fixed"), image, metrics_at(1))
+    outputs = FixedGroups(mask, name="fixed")(image)
+    return unlearned(image, outputs, metrics_at(1))
 
 
 def usual_mask(data, batches=32):

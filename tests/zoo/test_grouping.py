@@ -134,7 +134,6 @@ STILL = {"table": textured_mnist.small_table_9, "size": 32}
 
 @pytest.mark.parametrize("row", textured_mnist.TABLE_4)
 def test_rows_of_table_4_learn_and_are_saved_and_loaded(row, tmp_path):
-    keras.utils.set_random_seed(0)
     build = textured_mnist.TABLE_4[row]
     options = {"size": 32} if row == "ConvNet" else STILL
     model = build(0.2, learning_rate=0.01, **options)
@@ -162,7 +161,6 @@ def test_rows_of_table_4_learn_and_are_saved_and_loaded(row, tmp_path):
 
 
 def test_films():
-    keras.utils.set_random_seed(0)
     model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=4)
     rng = np.random.default_rng(0)
     x = rng.random((3, 4, 16, 16, 1), dtype="float32")

@@ -237,7 +237,6 @@ def test_file_has_both(tmp_path, student):
 
 def test_a_loaded_ladder_goes_on_learning(tmp_path):
     """Keras then makes losses and metrics from shapes alone."""
-    keras.utils.set_random_seed(0)
 
     def table(width):
         rows = zoo.occluded_mnist.small_table(0.1)

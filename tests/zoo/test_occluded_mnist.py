@@ -90,7 +90,6 @@ def test_frames_of_another_size_are_refused(model):
 
 def test_a_small_ladder_learns_a_handful_of_sequences():
     """Overfits eight sequences: the class is learned, frames are predicted better."""
-    keras.utils.set_random_seed(0)
     train, _, _ = zoo.data.occluded_mnist("sklearn", 8, sequences=8, verbose=False)
     frames, y = train[0]
     model = om.occluded_mnist_rladder(0.5, table=om.small_table, learning_rate=5e-3)

@@ -142,7 +142,6 @@ def test_a_table_without_decoders_cannot_predict_frames():
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_trains_saves_and_loads(row, tmp_path):
     """One step of each model of Table 1 at a small size, and its file."""
-    keras.utils.set_random_seed(0)
     model = ROWS[row](0.1, table=om.small_table)
     static = row.startswith("Optimal")
     frames = np.random.default_rng(0).random((4, 1 if static else 3, 32, 32, 1))
