@@ -447,8 +447,9 @@ class RecurrentLadder(layers.RNN):
         # `sequences_mask` where there is an initial state beside them.
         mask = sequences_mask if mask is None else mask
         if mask is not None:
-            # In the state, because Keras' loop goes over a single sequence.
-            state = [*state, ops.cast(mask, "float32")]
+            # In the state, because Keras' loop goes over a single sequence, and of the
+            # type that Keras casts a cell's states to.
+            state = [*state, ops.cast(mask, self.cell.compute_dtype)]
         if self.unrolls(sequences.shape[1]):
             steps = []
             cell = recomputed(self.cell) if self.remat and training else self.cell

@@ -67,8 +67,9 @@ class BatchStatistics:
         moments = [self.moments[n] for n in self.layers if n in self.moments]
         if not moments:
             return []
-        share = ops.ones((1,)) if self.valid is None else ops.mean(self.valid)[None]
-        return [self.index, ops.cast(share, "float32"), *moments]
+        valid = ops.ones((1,)) if self.valid is None else self.valid
+        share = ops.mean(ops.cast(valid, "float32"))[None]
+        return [self.index, share, *moments]
 
     def update(self, moments):
         """Assign the moving statistics, once for each iteration of a finished loop.

@@ -802,6 +802,19 @@ LOOPS = pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scann
 
 
 @LOOPS
+def test_a_mask_in_mixed_precision_is_that_in_float32(run, policy, unroll):
+    x, mask = frames(IMAGE), np.arange(3) < np.array([[3], [1], [2]])
+    runs = []
+    for name in ("float32", "mixed_bfloat16"):
+        policy(name)
+        ladder = built(images(), unroll=unroll, carry=3)
+        runs.append(run(masked(ladder, 3), [x, mask], training=True))
+    for key in runs[0]:
+        expected, value = (o[key][mask].astype("float32") for o in runs)
+        np.testing.assert_allclose(value, expected, atol=0.3)
+
+
+@LOOPS
 def test_a_mask_of_nothing_but_frames_changes_nothing(run, unroll):
     ladders = [built(images(), unroll=unroll) for _ in range(2)]
     x, mask = frames(IMAGE), np.ones((3, 3), bool)
