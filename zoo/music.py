@@ -40,6 +40,7 @@ from rladder_keras import (
     step_model,
 )
 from zoo import show
+from zoo.data.epochs import check_integer
 from zoo.data.midi import KEYS, write_midi
 from zoo.data.rolls import PianoRolls
 from zoo.model import ZooModel
@@ -144,6 +145,7 @@ def polyphonic_music_lstm(
         >>> zoo.polyphonic_music_lstm(units=4).output["notes"].shape
         (None, None, 88)
     """
+    check_integer("units", units, 1)
     levels = [Level(StockCell(layers.LSTMCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
     return music_model(
@@ -171,6 +173,7 @@ def polyphonic_music_gru(
         >>> zoo.polyphonic_music_gru(units=4).output["notes"].shape
         (None, None, 88)
     """
+    check_integer("units", units, 1)
     levels = [Level(StockCell(layers.GRUCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
     return music_model(

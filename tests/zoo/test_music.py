@@ -247,6 +247,12 @@ def test_a_joint_model_says_what_it_takes():
             call()
 
 
+def test_a_share_of_units_is_refused():
+    for build in (zoo.polyphonic_music_lstm, zoo.polyphonic_music_gru):
+        with pytest.raises(ValueError, match="`units` must be an integer.*0.5"):
+            build(0.5)
+
+
 def test_frequencies_of_0_or_of_other_keys_are_refused():
     for frequencies in (np.zeros(88), np.full(12, 0.5), np.ones(88)):
         with pytest.raises(ValueError, match="train.frequencies"):
