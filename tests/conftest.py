@@ -7,22 +7,19 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
-from run import BACKENDS  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
     """Slow tests of what no backend does in its own way run on one of them.
 
-    `turns("torch")` says on which; with `turns` the parameters take turns.
+    `once` is on PyTorch, which compiles nothing and is the fastest with small models;
+    `once("jax")` says on which.
     """
     for item in items:
-        if turns := item.get_closest_marker("turns"):
-            if turns.args:
-                (turn,) = turns.args
-            else:
-                turn = BACKENDS[sum(item.callspec.indices.values()) % len(BACKENDS)]
-            if turn != keras.backend.backend():
-                item.add_marker(pytest.mark.skip(reason=f"its turn is on {turn}"))
+        if once := item.get_closest_marker("once"):
+            (backend,) = once.args or ("torch",)
+            if backend != keras.backend.backend():
+                item.add_marker(pytest.mark.skip(reason=f"runs on {backend} only"))
 
 
 @pytest.fixture(autouse=True)

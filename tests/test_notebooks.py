@@ -76,7 +76,7 @@ def toys(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
 
 
-@pytest.mark.turns
+@pytest.mark.once
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run(path, toys):
     exec(compile(code_of(path), path.name, "exec"), {"__name__": "__main__"})

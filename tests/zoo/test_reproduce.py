@@ -95,7 +95,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
 
 
-@pytest.mark.turns
+@pytest.mark.once
 @pytest.mark.parametrize("row", ["LSTM of Keras", "RLadder (joint)"])
 def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
     rng = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
     assert line["size"] == "reduced: windows of 4, width 0.07, 2 epochs, batches of 2"
 
 
-@pytest.mark.turns
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("table", "row", "smaller", "figures"),
     [
@@ -243,7 +243,7 @@ def test_few_labels_make_data_of_their_column():
         assert experiment.steer(args, row) == metric
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
     column = "1k + 59k, MT"
     short = ("--phases", "1", "--time-budget", "0")
@@ -257,7 +257,7 @@ def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
     assert int(ops.convert_to_numpy(part.steps.value)) == 4
 
 
-@pytest.mark.turns("tensorflow")
+@pytest.mark.once("tensorflow")
 @pytest.mark.parametrize("row", ["rladder", "hierarchical-rnn-encoder-only"])
 def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
     name = f"{row}-seed-0"
@@ -274,7 +274,7 @@ def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
     assert f"goes on after epoch {epoch}" in capsys.readouterr().out
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
     whole, _ = train(tmp_path, "--phases", "1", "--epochs", "3", out="whole")
     train(tmp_path, "--phases", "1", out="part")
@@ -290,7 +290,7 @@ def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
         train(tmp_path, "--phases", "1", "--resume", out="part")
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 def test_a_folder_keeps_to_its_run(tmp_path):
     train(tmp_path, "--time-budget", "0")
     with pytest.raises(SystemExit, match="--resume"):
@@ -321,14 +321,14 @@ def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 def test_all_rows_do_not_go_into_the_folder_of_one(tmp_path):
     train(tmp_path, "--time-budget", "0")
     with pytest.raises(SystemExit, match="holds a single run: name its --row"):
         reproduce.main(command(tmp_path, "--resume", row="all"))
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 @pytest.mark.parametrize(
     "name", ["run.json", "recorded.json", "progress.json", "shard-000.npz"]
 )

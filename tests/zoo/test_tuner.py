@@ -88,7 +88,7 @@ TUNERS = {
 }
 
 
-@pytest.mark.turns
+@pytest.mark.once
 @pytest.mark.parametrize("kind", TUNERS)
 def test_search(kind, tmp_path):
     search = zoo.hypermodel("polyphonic_music_lstm", units=3)
@@ -101,7 +101,7 @@ def test_search(kind, tmp_path):
     assert set(best.values) >= {"learning_rate"}
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 def test_search_goes_on(tmp_path):
     """A search that was stopped goes on with the trials that are missing."""
 
@@ -148,7 +148,7 @@ assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.module
 """
 
 
-@pytest.mark.turns("torch")
+@pytest.mark.once
 def test_two_workers_share_a_search(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -58,7 +58,7 @@ def films(n=6, length=5, shape=(8, 12, 3), seed=0):
     return films.astype("float32"), labels
 
 
-@pytest.mark.turns
+@pytest.mark.once
 @pytest.mark.parametrize("strides", [1, 2])
 def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
     x, labels = films()

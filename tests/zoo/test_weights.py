@@ -56,7 +56,7 @@ def test_a_name_brings_the_arguments_and_the_weights(published):
     assert weights.card("occluded_mnist_rladder", "tiny")["seed"] == 3
 
 
-@pytest.mark.turns
+@pytest.mark.once
 @pytest.mark.parametrize("joint", [{}, {"joint": True}])
 def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
     """A state that goes on between batches, and the initial bias."""
