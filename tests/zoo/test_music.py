@@ -277,6 +277,16 @@ def test_the_corpora_in_batches(capsys):
     assert "three pieces: training 2 (9)" in capsys.readouterr().out
 
 
+def test_batches_of_padding_are_told(capsys):
+    corpus = Corpus("a long piece", *((roll,) for roll in rolls(90, 6, 7)))
+    piano_rolls(corpus, 2, 5, merge_validation=True)
+    told = capsys.readouterr().out
+    assert "48% of the training batches is padding" in told
+    assert "the longest of 2 pieces has 90 steps" in told and "batch_size=1" in told
+    piano_rolls(corpus, 1, 5, merge_validation=True)
+    assert "padding" not in capsys.readouterr().out
+
+
 def test_a_model_may_begin_with_the_frequencies_of_the_keys():
     data = PianoRolls(rolls(40, 30), 2)
     assert data.frequencies.shape == (88,)

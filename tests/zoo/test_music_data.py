@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import os
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from zoo.data import chorales, music
 from zoo.data.midi import KEYS, write_midi
+from zoo.data.rolls import piano_rolls
+from zoo.experiments import EXPERIMENTS
 
 HERE = Path(os.environ.get("RLADDER_DATA_DIR") or "nowhere") / "music"
 needs_corpora = pytest.mark.skipif(
@@ -38,6 +41,16 @@ def test_the_corpora_are_those_of_their_authors(name, pieces, frames, notes):
     rolls = np.concatenate(corpus.train)
     assert rolls.dtype == np.uint8 and rolls.shape[1] == KEYS and rolls.max() == 1
     assert rolls.sum() / len(rolls) == pytest.approx(notes, abs=0.03)
+
+
+@needs_corpora
+@pytest.mark.parametrize("name", music.FILES)
+def test_batches_of_the_experiments_are_hardly_padded(name):
+    args = types.SimpleNamespace(dataset=name)
+    batch_size = EXPERIMENTS["table-3"].batch_size(args)
+    train, _, _ = piano_rolls(name, batch_size, verbose=False)
+    steps = sum(train[i][2]["notes"].size for i in range(len(train)))
+    assert train.num_steps > 0.9 * steps
 
 
 @needs_corpora

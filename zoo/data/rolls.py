@@ -213,7 +213,22 @@ def piano_rolls(
             *(f"{data.num_sequences:,} ({data.num_steps:,})" for data in sets)
         )
         print(f"{corpus.name}: {counts} pieces (steps to predict).")
+        if window is not None:
+            tell_of_padding(sets[0])
     return sets
+
+
+def tell_of_padding(rolls):
+    """Say so if a good part of the batches is padding, and which size has less."""
+    padding = 1 - rolls.num_steps / (len(rolls) * rolls.batch_size * rolls.window)
+    longest = max(len(piece) for piece in rolls.pieces)
+    rows = max(1, (rolls.num_steps + rolls.num_sequences) // longest)
+    if padding > 0.2 and rows < rolls.batch_size:
+        print(
+            f"{padding:.0%} of the training batches is padding, because the longest of "
+            f"{rolls.num_sequences} pieces has {longest:,} steps: with "
+            f"batch_size={rows} there would be less."
+        )
 
 
 def check_piece(i, piece):
