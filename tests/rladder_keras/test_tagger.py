@@ -256,8 +256,8 @@ def test_training_lowers_the_cost(learned):
     # Vertical bars of two greys.
     frames = np.tile(np.float32([0, 0, 1, 1]), (4, 3, 8, 2))[..., None]
     y = np.zeros((4, 3), "float32")
-    losses = model.fit(frames, y, epochs=15, verbose=0).history["loss"]
-    assert losses[-1] < losses[0] - 0.1
+    losses = model.fit(frames, y, epochs=25, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] - 0.3
     gain = ops.convert_to_numpy(cell.norm_read_pi.gain)
     assert (gain != 1).all() if learned else (gain == 1).all()
 
