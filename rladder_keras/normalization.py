@@ -67,8 +67,9 @@ class BatchStatistics:
         moments = [self.moments[n] for n in self.layers if n in self.moments]
         if not moments:
             return []
-        valid = ops.ones((1,)) if self.valid is None else self.valid
-        share = ops.mean(ops.cast(valid, "float32"))[None]
+        share = ops.ones((1,), "float32")
+        if self.valid is not None:
+            share = ops.mean(ops.cast(self.valid, "float32"))[None]
         return [self.index, share, *moments]
 
     def update(self, moments):
