@@ -194,10 +194,10 @@ def piano_rolls(
 
     Examples:
         >>> from zoo.data.music import Corpus
-        >>> scales = [np.eye(88)]
+        >>> scales = [np.eye(88)] * 32
         >>> corpus = Corpus("scales", train=scales, valid=scales, test=scales)
         >>> train, valid, test = zoo.data.piano_rolls(corpus)
-        scales: training 1 (87), validation 1 (87), test 1 (87) pieces (...).
+        scales: training 32 (2,784), validation 32 (2,784), test 32 (2,784) pieces (...).
         >>> train.frequencies.shape
         (88,)
     """
