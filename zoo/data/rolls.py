@@ -197,7 +197,7 @@ def piano_rolls(
         >>> scales = [np.eye(88)] * 32
         >>> corpus = Corpus("scales", train=scales, valid=scales, test=scales)
         >>> train, valid, test = zoo.data.piano_rolls(corpus)
-        scales: training 32 (2,784), validation 32 (2,784), test 32 (2,784) pieces (...).
+        scales: training 32 (2,784), validation 32 (2,784), test 32 (2,784) pieces ...
         >>> train.frequencies.shape
         (88,)
     """
