@@ -324,7 +324,8 @@ class RecurrentLadder(layers.RNN):
         skip: Skip connections that the paper leaves out, see `LadderCell`.
         remat: Whether to keep only the states between the iterations for the gradient
             and to compute what lies within an iteration a second time: less memory for
-            more time, by `keras.remat`. The loop is then unrolled.
+            more time, by `keras.remat`. The loop is then unrolled. On TensorFlow it
+            saves nothing, because Grappler merges the second time with the first.
         dtype: Policy of the ladder and of all its levels, if given.
 
     Call arguments:
