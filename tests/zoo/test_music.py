@@ -138,6 +138,47 @@ def test_each_epoch_has_an_order_of_its_own_and_can_be_repeated():
     np.testing.assert_array_equal(data[0][0], again[0][0])
 
 
+def moved(data, pieces):
+    """By how many keys each piece is moved up, as the batches of this epoch have it."""
+    rows = np.concatenate([data[i][0] for i in range(len(data))], axis=1)
+    found = {}
+    for row in rows:
+        for part in np.split(row, np.flatnonzero((row == -1).all(-1))):
+            part = part[(part >= 0).all(-1)]
+            found[len(part)] = part
+    return [
+        next(
+            n
+            for n in range(-44, 44)
+            if np.array_equal(found[len(piece) - 1], np.roll(piece[:-1], n, axis=1))
+        )
+        for piece in pieces
+    ]
+
+
+def test_training_pieces_are_moved_as_a_whole_and_no_note_leaves_the_keys():
+    middle, near, wide = rolls(9, 12, 15)
+    middle[:, :40] = middle[:, 48:] = 0
+    near[0, 0] = near[0, 86] = 1
+    near[:, 87] = 0  # one key is free above
+    wide[0, 0] = wide[0, 87] = 1
+    pieces = middle, near, wide
+    data = PianoRolls(pieces, 2, 4, fresh=True, transpose=3)
+    found = []
+    for epoch in range(60):
+        data.epoch = epoch
+        found.append(moved(data, pieces))
+    assert [set(n) for n in np.transpose(found)] == [{*range(-3, 4)}, {0, 1}, {0}]
+
+
+def test_what_a_model_is_judged_by_is_not_moved():
+    pieces = [np.pad(piece[:, 20:60], ((0, 0), (24, 24))) for piece in rolls(9, 12, 15)]
+    corpus = Corpus("pieces", pieces, pieces, pieces)
+    train, valid, test = piano_rolls(corpus, 1, 4, transpose=5, verbose=False)
+    assert any(moved(train, pieces))
+    assert not any(moved(valid, pieces)) and not any(moved(test, pieces))
+
+
 def test_training_goes_on_from_batch_to_batch():
     """The loss of the second batch is that of a piece whose beginning is known."""
     (piece,) = rolls(9)

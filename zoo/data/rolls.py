@@ -40,6 +40,8 @@ class PianoRolls(EpochDataset):
         seed: Integer, at least 0.
         fresh: Whether each epoch has the pieces in an order of its own.
         joint: Whether `x` has the next step too.
+        transpose: By up to how many keys a piece is moved up or down, as far as its own
+            keys allow; drawn for each piece, anew in each epoch if `fresh`.
 
     Attributes:
         num_sequences: Number of pieces.
@@ -57,7 +59,15 @@ class PianoRolls(EpochDataset):
     """
 
     def __init__(
-        self, pieces, batch_size=8, window=None, *, seed=0, fresh=False, joint=False
+        self,
+        pieces,
+        batch_size=8,
+        window=None,
+        *,
+        seed=0,
+        fresh=False,
+        joint=False,
+        transpose=0,
     ):
         super().__init__()
         self.pieces = tuple(check_piece(i, piece) for i, piece in enumerate(pieces))
@@ -65,12 +75,14 @@ class PianoRolls(EpochDataset):
             raise ValueError("There are no pieces of music: give at least one.")
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
+        check_integer("transpose", transpose, 0)
         if window is not None:
             check_integer("window", window, 1)
         self.batch_size = batch_size
         self.seed = seed
         self.fresh = fresh
         self.joint = joint
+        self.transpose = transpose
         self.num_sequences = len(self.pieces)
         self.num_steps = sum(len(piece) - 1 for piece in self.pieces)
         lengths = [len(piece) for piece in self.pieces]  # with the step of padding
@@ -84,6 +96,7 @@ class PianoRolls(EpochDataset):
             longest = max(sum(lengths[i] for i in row) for row in self._rows)
             self._batches = -(-longest // window)
         self._along = window is not None
+        self._reach = np.transpose([reach(piece) for piece in self.pieces])
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -98,6 +111,7 @@ class PianoRolls(EpochDataset):
         x = np.full((self.batch_size, self.window, KEYS), PADDING, np.float32)
         y = np.zeros_like(x)
         weight = np.zeros(x.shape[:2], np.float32)
+        up = self._transposition()
         rows, first = self._rows, index * self.window
         if not self._along:
             begin = index * self.batch_size
@@ -109,9 +123,8 @@ class PianoRolls(EpochDataset):
                 start, end = max(0, -t), min(n, self.window - t)
                 if start < end:
                     place = b, slice(t + start, t + end)
-                    x[place] = self.pieces[i][start:end]
-                    y[place] = self.pieces[i][start + 1 : end + 1]
-                    weight[place] = 1
+                    notes = np.roll(self.pieces[i][start : end + 1], up[i], axis=1)
+                    x[place], y[place], weight[place] = notes[:-1], notes[1:], 1
                 t += n + 1
         x = {"roll": x, "next": y} if self.joint else x
         return x, {"notes": y}, {"notes": weight}
@@ -122,6 +135,19 @@ class PianoRolls(EpochDataset):
             return rows
         rng = np.random.default_rng([self.seed, self.epoch])
         return [rng.permutation(row) for row in rows]
+
+    def _transposition(self):
+        """By how many keys each piece is moved up in this epoch."""
+        rng = np.random.default_rng([self.seed, self.epoch * self.fresh, 1])
+        most = self.transpose
+        up = rng.integers(-most, most, len(self.pieces), endpoint=True)
+        return np.clip(up, *self._reach)
+
+
+def reach(piece):
+    """By how many keys a piece can be moved up: the least, at most 0, and the most."""
+    keys = np.flatnonzero(piece.any(axis=0))
+    return (-keys[0], KEYS - 1 - keys[-1]) if len(keys) else (0, 0)
 
 
 def pack(lengths, room):
@@ -171,6 +197,7 @@ def piano_rolls(
     *,
     seed: int = 0,
     joint: bool = False,
+    transpose: int = 0,
     merge_validation: bool = False,
     verbose: bool = True,
     **folder,
@@ -184,6 +211,8 @@ def piano_rolls(
         window: Steps of a training batch. In validation and test set no piece is cut.
         seed: Seed of the order of the training pieces.
         joint: Whether for a model of the joint distribution, see `PianoRolls`.
+        transpose: By up to how many keys the training pieces are moved up or down, anew
+            in each epoch. The paper does not say that it did.
         merge_validation: Whether the pieces of the validation set are in the training
             set too, as in the second phase of the protocol of Appendix D.2.
         verbose: Whether to print what was loaded.
@@ -203,8 +232,9 @@ def piano_rolls(
     """
     corpus = source if isinstance(source, Corpus) else load_corpus(source, **folder)
     train = corpus.train + corpus.valid if merge_validation else corpus.train
+    fresh = {"seed": seed, "fresh": True, "transpose": transpose}
     sets = (
-        PianoRolls(train, batch_size, window, seed=seed, fresh=True, joint=joint),
+        PianoRolls(train, batch_size, window, joint=joint, **fresh),
         PianoRolls(corpus.valid, batch_size, joint=joint),
         PianoRolls(corpus.test, batch_size, joint=joint),
     )

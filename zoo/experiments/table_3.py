@@ -18,6 +18,12 @@ def options(add):
         default=WINDOW,
         help="steps of a training batch",
     )
+    add(
+        "--transpose",
+        type=partial(integer, 1),
+        metavar="KEYS",
+        help="move training pieces up or down by up to that many keys",
+    )
     add("--rate", type=positive, help="learning rate; default: that of the row")
 
 
@@ -29,6 +35,7 @@ def load(args, row):
         args.window,
         seed=args.seed,
         joint="joint" in row,
+        transpose=args.transpose or 0,
     )
     train, valid, test = sets()
     merged, _, _ = sets(merge_validation=True, verbose=False)
@@ -67,6 +74,8 @@ def smaller(args):
 def tuned(args):
     if args.rate:
         yield f"learning rate {args.rate:g}"
+    if args.transpose:
+        yield f"training pieces moved by up to {args.transpose} keys"
 
 
 TABLE_3 = Experiment(
