@@ -348,5 +348,6 @@ def check_grids(v_top_shape, h_shape):
     if len(v_top_shape) != len(h_shape) or len(h_shape) < 3:
         raise ValueError(
             "ConvG2 and ConvG3 need feature maps from above and from the encoder, but "
-            f"v_top has shape {tuple(v_top_shape)} and h has shape {tuple(h_shape)}."
+            f"v_top has shape {tuple(v_top_shape)} and h has shape {tuple(h_shape)}: "
+            "take G1 or ConvG1 here, or give a row above one of these."
         )

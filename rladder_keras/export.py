@@ -71,11 +71,24 @@ def export_step(model, path, format="onnx", batch_size=1):
         # Keras insists on the endings of two formats.
         written = whole.with_suffix(ENDINGS.get(format, whole.suffix))
         graph.export(str(written), format, verbose=False, input_signature=[specs])
+        if format == "onnx" and keras.backend.backend() == "torch":
+            name_outputs(written, names[1])
         os.replace(written, path)
     return names
 
 
 ENDINGS = {"litert": ".tflite", "torch": ".pt2"}
+
+
+def name_outputs(path, names):
+    """Give the outputs of an ONNX file their names; torch calls them something else."""
+    import onnx
+
+    model = onnx.load(path)
+    for output, name in zip(model.graph.output, names, strict=True):
+        model.graph.node.add(op_type="Identity", input=[output.name], output=[name])
+        output.name = name
+    onnx.save(model, path)
 
 
 def check_format(format):

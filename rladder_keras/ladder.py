@@ -335,8 +335,10 @@ class RecurrentLadder(layers.RNN):
         mask: Booleans of shape `(batch, T)`, `False` where there is no frame but
             padding. Padding counts in no batch statistics, and after it the ladder
             starts anew from zeros, so that a row may hold several sequences with a step
-            of padding between them. What comes out at padding is to be ignored: the
-            loss needs the mask too, as `sample_weight`.
+            of padding between them; with batch statistics of more than one iteration
+            its first frame is not known as a first one, so that padding should then
+            come last. What comes out at padding is to be ignored: the loss needs the
+            mask too, as `sample_weight`.
 
     Output shape:
         A dictionary: `"top"`, the output of the highest encoder row, shape
@@ -408,6 +410,8 @@ class RecurrentLadder(layers.RNN):
         self.cell.resolve_iterations(steps)
         if not self.cell.built:
             self.cell.build((batch, *frame))
+        for layer in (*self.cell.encoders, *self.cell.decoders, self.cell, self):
+            keep_frozen(layer)
         if self.carry is not None:
             state = tree.flatten(self.cell.get_initial_state(self.carry))
             self.carried = [
@@ -421,6 +425,11 @@ class RecurrentLadder(layers.RNN):
                 )
                 for i, x in enumerate(state)
             ]
+
+    def load_own_variables(self, store):
+        """The carried state is nothing learned: files with and without it are alike."""
+        if len(store.keys()) == len(self.carried):
+            super().load_own_variables(store)
 
     def call(
         self,
@@ -540,6 +549,12 @@ def recomputed(cell):
         return tree.pack_sequence_as(outputs, tensors)
 
     return step
+
+
+def keep_frozen(layer):
+    """Freeze the parts, too, that a frozen layer got when it was built."""
+    if layer is not None and not layer.trainable:
+        layer.trainable = False
 
 
 def is_float(x):

@@ -69,11 +69,11 @@ class BatchStatistics:
             return []
         share = ops.ones((1,), "float32")
         if self.valid is not None:
-            share = ops.mean(ops.cast(self.valid, "float32"))[None]
+            share = mean_over_replicas(ops.mean(ops.cast(self.valid, "float32")))[None]
         return [self.index, share, *moments]
 
     def update(self, moments):
-        """Assign the moving statistics, once for each iteration of a finished loop.
+        """Assign the moving statistics, each row of them once for a finished loop.
 
         Args:
             moments: What `collect` gave, stacked over time: nothing, or the indices and
@@ -191,22 +191,22 @@ class BatchNormalization(layers.Layer):
         return ops.cast(x * scale + ops.cast(self.offset, x.dtype), dtype)
 
     def update(self, moments, index, share):
-        """Exponential moving average, one update for each iteration.
+        """Exponential moving average: one update for each row of statistics.
 
         Args:
             moments: Batch means and variances, shape `(T, 2, channels)`.
             index: Which iterations they are of: integers in a row, shape `(T,)`. Those
-                past the last row of statistics update that row one after the other.
+                past the last row of statistics update that row by their mean.
             share: Share of the samples that the moments are of, the others being
-                padding, shape `(T,)`: an update weighs less with fewer.
+                padding, shape `(T,)`: moments of fewer weigh less in the mean, and
+                the update weighs less, too.
         """
         row = ops.minimum(index, self.iterations - 1)
         rows = ops.arange(self.iterations, dtype="int32")[:, None] == row[None, :]
-        weight = ops.where(rows, (1 - self.momentum) * share, 0.0)  # (iterations, T)
-        # What each update leaves of the rows, and what it and all later ones leave.
-        left = ops.flip(ops.cumprod(ops.flip(1 - weight, axis=1), axis=1), axis=1)
-        keep = left[:, :1]
-        weight = weight * ops.concatenate([left[:, 1:], ops.ones_like(keep)], axis=1)
+        rows = ops.cast(rows, "float32")  # (iterations, T)
+        count = ops.maximum(ops.sum(rows, axis=1, keepdims=True), 1)
+        weight = (1 - self.momentum) * share * rows / count
+        keep = 1 - ops.sum(weight, axis=1, keepdims=True)
         for i, moving in enumerate((self.moving_mean, self.moving_variance)):
             moving.assign(keep * moving + ops.matmul(weight, moments[:, i]))
 

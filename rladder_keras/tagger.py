@@ -44,12 +44,16 @@ class TaggerCell(LadderCell):
     """One iteration of perceptual grouping with a ladder as its engine (Fig. 5c).
 
     With recurrent rows and feedback it is an RTagger, without either a Tagger. The
-    ladder of a group sees four maps for each channel of the image: the reconstruction
-    that it made in the last iteration, the derivative of the image's log likelihood
-    with respect to it, the probability of the group, and how likely each pixel is under
-    this group rather than under the others:
+    ladder of a group sees the reconstruction that it made in the last iteration, the
+    derivative of the image's log likelihood with respect to it, the probability of the
+    group, and how likely each pixel is under this group rather than under the others:
 
         e_0 = [mu_k, d log p(x) / d mu_k, pi_k, p(x | mu_k) / sum_k p(x | mu_k)]
+
+    with as many channels as the image has for the first two, and one for the others.
+    For Gaussian pixels they are, as in Tagger's code, `pi_k (x - mu_k)`, where the
+    derivative would have the posterior of the group and a factor, and likelihoods of
+    variance `noise^2 + variance^2`.
 
     The first explanation is `pi` drawn at random for each pixel, because groups that
     are alike would stay alike, and a constant `mu`.
@@ -141,7 +145,7 @@ class TaggerCell(LadderCell):
     def build(self, x_shape, states_shape=None):
         self.x_shape = tuple(x_shape)
         channels = x_shape[-1]
-        super().build((*x_shape[:-1], 3 * channels + 1))
+        super().build((*x_shape[:-1], 2 * channels + 2))
         bottom = next((d for d in self.d_shapes if d is not None), None)
         if bottom is None or len(bottom) != len(x_shape):
             raise ValueError(

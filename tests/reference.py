@@ -212,10 +212,11 @@ def batch_norm(x, w, iteration, epsilon=1e-3):
 
 
 def moving_average(rows, values, momentum=0.9):
-    """Moving statistics after one loop over time that met `values`, one at a time."""
+    """Moving statistics after one loop over time that met `values`."""
     rows = rows.copy()
-    for t, value in enumerate(values):
-        row = min(t, len(rows) - 1)
+    last = len(rows) - 1
+    for row in range(min(len(values), len(rows))):
+        value = values[row] if row < last else np.mean(values[last:], axis=0)
         rows[row] = momentum * rows[row] + (1 - momentum) * value
     return rows
 

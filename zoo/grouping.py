@@ -191,9 +191,9 @@ class GroupingModel(ZooModel):
         return keras.Model(self.input, outputs)
 
     def next_frame(self, outputs):
-        """The mean of the mixture."""
+        """The mean of the mixture, in [0, 1] as all frames are."""
         pi, mu = outputs["groups"][..., None], outputs["reconstructions"]
-        return np.sum(pi * mu, axis=1)
+        return np.clip(np.sum(pi * mu, axis=1), 0, 1)
 
 
 def explained(cell, seen, target, ahead=False, **loop):

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops, tree
 
 from rladder_keras import export_step, initial_state, step_model
-from zoo.data.epochs import EpochDataset
+from zoo.data.epochs import EpochDataset, check_integer
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -121,14 +121,14 @@ class ZooModel(keras.Model):
 
         Args:
             context: Frames to begin with, shape `(batch, n, ...)`, n at least 1.
-            steps: How many frames to add.
+            steps: How many frames to add, at least 0.
 
         Returns:
             The frames, `(batch, n + steps, ...)`: those of the context and those that
             were predicted, and what `predict` gives for them.
 
         Raises:
-            ValueError: If the context has no frame, or the model predicts none.
+            ValueError: If an argument is not as above, or the model predicts no frame.
 
         Examples:
             >>> model = zoo.rladder([Level(ConvLSTMCell(4, 3), ConvG3(3))], (8, 8, 1))
@@ -136,8 +136,10 @@ class ZooModel(keras.Model):
             >>> frames.shape, outputs["frame"].shape
             ((2, 8, 8, 8, 1), (2, 8, 8, 8, 1))
         """
+        check_integer("steps", steps, 0)
+        context = np.asarray(context)
         self.check_inputs(context)
-        if context.shape[1] < 1:
+        if context.size == 0:
             raise ValueError("the context is empty: give at least one frame.")
         frames, outputs, state = list(np.moveaxis(context, 1, 0)), [], None
         state = self.init_state(len(context))

@@ -41,7 +41,7 @@ from rladder_keras import (
 )
 from zoo import show
 from zoo.data.epochs import check_integer
-from zoo.data.midi import KEYS, write_midi
+from zoo.data.midi import KEYS, MIDI_SUFFIXES, check_time_step, write_midi
 from zoo.data.rolls import PianoRolls
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
@@ -489,9 +489,9 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     Args:
         model: A model of this module.
         prompt: Piano roll to begin with, shape `(n, 88)`, n at least 1.
-        steps: How many steps to add.
-        path: MIDI file to write the whole to, if given. A picture of it as a piano
-            roll goes beside it, with the suffix `.png`.
+        steps: How many steps to add, at least 0.
+        path: MIDI file to write the whole to, if given: `.mid` or `.midi`. A picture
+            of it as a piano roll goes beside it, with the suffix `.png`.
         step: Length of a time step in the file, in quarter notes.
         seed: Integer for music that can be repeated.
 
@@ -499,13 +499,22 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
         Piano roll of the prompt and what follows, `uint8` of shape `(n + steps, 88)`.
 
     Raises:
-        ValueError: If the prompt is not as above.
+        ValueError: If an argument is not as above.
 
     Examples:
         >>> model = zoo.polyphonic_music_lstm(units=4)
         >>> zoo.music.generate(model, np.eye(88)[:4], steps=6, seed=0).shape
         (10, 88)
     """
+    if not isinstance(model, MusicModel):
+        raise ValueError(
+            f"a {type(model).__name__} does not compose: give a model of `zoo.music`, "
+            "such as `zoo.polyphonic_music_rladder()`."
+        )
+    check_integer("steps", steps, 0)
+    check_time_step(step)
+    if path is not None:
+        check_midi_path(Path(path))
     prompt = np.asarray(prompt)
     model.check_roll(prompt[None].astype(np.float32))
     if len(prompt) < 1 or (prompt < 0).any():
@@ -526,6 +535,14 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
         picture = Path(path).with_suffix(".png")
         show.piano_roll(picture, roll, prompt=len(prompt))
     return roll
+
+
+def check_midi_path(path):
+    """Raises a `ValueError` if no MIDI file with a picture beside it can be there."""
+    if path.suffix.lower() not in MIDI_SUFFIXES:
+        raise ValueError(f"{str(path)!r} must end in {' or '.join(MIDI_SUFFIXES)}.")
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder: give the name of a file.")
 
 
 def draw(readout, d, rng, joint):

@@ -51,8 +51,8 @@ def next_rate(rate, errors):
         errors: Validation errors of all epochs so far, at least one.
 
     Returns:
-        Half the rate, but not less than `LOWEST_RATE`, if the error rose, else the
-        rate.
+        Half the rate, but not less than `LOWEST_RATE` (a rate below it stays), if the
+        error rose, else the rate.
 
     Examples:
         >>> from zoo.protocol import next_rate
@@ -60,7 +60,7 @@ def next_rate(rate, errors):
         0.0005
     """
     rose = len(errors) > 1 and errors[-1] > errors[-2]
-    return max(rate / 2, LOWEST_RATE) if rose else rate
+    return min(rate, max(rate / 2, LOWEST_RATE)) if rose else rate
 
 
 def best_epoch(errors):
@@ -103,7 +103,8 @@ def finished(schedule, errors, rates, epochs=None):
     """Whether phase 1 is over.
 
     The paper does not say when to stop. Here: after `epochs` if given, else when the
-    error has had no new minimum for a while, by Appendix D.1 at the lowest rate.
+    error has had no new minimum for a while and, by Appendix D.1, the rate is the
+    lowest.
     """
     if epochs is not None:
         return len(errors) >= epochs

@@ -14,7 +14,7 @@ from pathlib import Path
 from zoo.experiments import EXPERIMENTS
 from zoo.files import write_whole
 from zoo.occluded_mnist import FIG_9C
-from zoo.reproduce import DIVERGED
+from zoo.reproduce import COLUMNS, DIVERGED, check_runs
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
@@ -54,7 +54,11 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, default=Path("RESULTS.md"))
     parser.add_argument("--runs", type=Path, default=RESULTS / "runs.csv")
     args = parser.parse_args(argv)
-    text = render(read(RESULTS / "paper.csv"), read(args.runs))
+    try:
+        runs = read_runs(args.runs)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    text = render(read(RESULTS / "paper.csv"), runs)
     if args.check:
         if not args.out.exists() or args.out.read_text(encoding="utf-8") != text:
             sys.exit(f"error: {args.out} is stale: run `python -m zoo.report`.")
@@ -68,6 +72,32 @@ def read(path):
         return []
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def read_runs(path):
+    """Rows of a file of runs.
+
+    Raises:
+        ValueError: If there is no such file, or it is another one or not whole.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}: choose another --runs.")
+    try:
+        check_runs(path)
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{path} is not a file of runs: choose another --runs."
+        ) from None
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        torn = [lines.line_num for line in lines if len(line) not in (0, len(COLUMNS))]
+        if not path.read_bytes().endswith(b"\n"):
+            torn.append(lines.line_num)
+    if torn:
+        raise ValueError(
+            f"{path} is damaged in line {torn[0]}: mend it, or choose another --runs."
+        )
+    return read(path)
 
 
 def render(paper, runs):

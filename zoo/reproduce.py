@@ -87,6 +87,8 @@ def main(argv=None):
     diverged = []
     try:
         rows = EXPERIMENTS[args.table].rows
+        if args.row == "all" and args.publish:
+            raise ValueError("--publish is for a single run: name its --row.")
         for row in rows if args.row == "all" else [args.row]:
             if row not in rows:
                 known = ", ".join(repr(row) for row in rows)
@@ -119,6 +121,9 @@ def reproduce(args, row):
         folder = args.out / slug(row)
     experiment = EXPERIMENTS[args.table]
     train, valid, merged, test = experiment.data(args, row)
+    build = experiment.build(args, row, train)
+    if args.publish:
+        weights.check_publishable(build, args.publish)
     check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
     over = (checkpoint.progress(folder) or {"epoch": 0})["epoch"]
@@ -128,7 +133,6 @@ def reproduce(args, row):
         f"{args.table}, {cell}, seed {args.seed}: {size(args)}, {how}, in {folder}",
         flush=True,
     )
-    build = experiment.build(args, row, train)
     try:
         model, progress = protocol.train(
             build,

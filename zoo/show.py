@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.data.epochs import check_integer
 from zoo.data.midi import KEYS
 from zoo.data.occluded_mnist import Sequences, visibility
 from zoo.files import write_whole
@@ -116,19 +117,20 @@ def dataset(path: str | os.PathLike, sequences: Sequences, n: int = 4) -> Path:
     Args:
         path: Where to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
         sequences: What `zoo.data.occluded_mnist.make_sequences` gives.
-        n: Number of sequences to show.
+        n: Number of sequences to show, at least 1.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the suffix of the path is another one.
+        ValueError: If `n` is not as above, or the suffix of the path is another one.
 
     Examples:
         >>> train, valid, test = zoo.data.occluded_mnist("sklearn", 10, verbose=False)
         >>> zoo.show.dataset("dataset.png", test.sequences(0), n=1).name
         'dataset.png'
     """
+    check_integer("n", n, 1)
     rows = []
     for frames, reconstruction in zip(
         sequences.frames[:n, ..., 0], sequences.reconstruction[:n, ..., 0], strict=True
@@ -223,13 +225,14 @@ def groups(
         images: Shape `(batch, H, W, 1)`, from 0 (black) to 1 (white).
         outputs: What a model of `zoo.textured_mnist` predicts for them.
         path: Where to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
-        n: Number of images to show.
+        n: Number of images to show, at least 1.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If a shape does not fit, or the suffix of the path is another one.
+        ValueError: If a shape does not fit, `n` is not as above, or the suffix of the
+            path is another one.
 
     Examples:
         >>> pi, mu = np.full((1, 3, 2, 8, 8), 0.5), np.zeros((1, 3, 2, 8, 8, 1))
@@ -237,6 +240,7 @@ def groups(
         >>> zoo.show.groups(np.zeros((1, 8, 8, 1)), outputs, "groups.png").name
         'groups.png'
     """
+    check_integer("n", n, 1)
     images = _images("images", images)
     pi, mu = _explanations(outputs, len(images), images.shape[1:])
     rows = []
@@ -371,7 +375,7 @@ def _figure(width, height):
 
 def _draw(axes, cell, label):
     if cell.ndim == 3:
-        axes.imshow(cell, interpolation="nearest", aspect="auto")
+        axes.imshow(cell, interpolation="nearest", aspect="equal")
         return
     classes = np.arange(len(cell))
     colours = [TRUE if c == label else OTHER for c in classes]
@@ -406,6 +410,8 @@ def _images(name, images, *shapes):
             f"`{name}` must have shape {wanted}, with or without a last axis of one "
             f"channel, and its shape is {images.shape}."
         )
+    if not shapes and len(images) == 0:
+        raise ValueError(f"`{name}` is empty: give at least one image.")
     return images
 
 

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -24,7 +25,15 @@ SHIPPED = Path(__file__).parent / "weights"
 WEIGHTS_DIR = "RLADDER_WEIGHTS_DIR"
 ENDING = ".weights.h5"
 # Arguments of builders that are of no use after training.
-OF_TRAINING = ("unroll", "learning_rate", "frame_weight", "frequencies", "carry")
+OF_TRAINING = (
+    "unroll",
+    "remat",
+    "learning_rate",
+    "frame_weight",
+    "class_weight",
+    "frequencies",
+    "carry",
+)
 MODELS = {}  # builders of the zoo that take `weights=`, by name
 
 WEIGHTS_DOC = """\
@@ -133,13 +142,23 @@ def arguments_of(build, known, given):
         name: getattr(module, value) if name == "table" else value
         for name, value in known["arguments"].items()
     }
+    usual = inspect.signature(build).parameters
     for name, value in given.items():
-        if name in arguments and value != arguments[name]:
+        if name in OF_TRAINING:
+            continue
+        its = usual[name].default if name in usual else None
+        its = arguments.get(name, its)
+        if as_read(value) != as_read(its):
             raise ValueError(
                 f"The weights {known['name']!r} of {known['model']} are of "
-                f"{name}={known['arguments'][name]!r}: leave {name} out."
+                f"{name}={known['arguments'].get(name, its)!r}: leave {name} out."
             )
     return {**arguments, **given}
+
+
+def as_read(value):
+    """A value as JSON gives it back: it has no tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def file_of(known):
@@ -187,6 +206,20 @@ def without_optimizer(model):
     return keras.Model(model.input, model.output)
 
 
+def check_publishable(build, name):
+    """Name of the builder, if its weights can be published under that name."""
+    builder = getattr(build.func, "__name__", "")
+    if builder not in MODELS:
+        raise ValueError(
+            f"This model takes no weights: publish one of {', '.join(list_models())}."
+        )
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(
+            f"Weights cannot be named {name!r}: take letters, digits, '_', '-' and '.'."
+        )
+    return builder
+
+
 def publish(model, build, name, about, folder=SHIPPED):
     """Write the weights of a trained model, and their card.
 
@@ -199,10 +232,11 @@ def publish(model, build, name, about, folder=SHIPPED):
 
     Returns:
         The path of the card.
+
+    Raises:
+        ValueError: If the builder takes no weights, or the name is none for a file.
     """
-    builder = build.func.__name__
-    if builder not in MODELS:
-        raise ValueError(f"{builder} takes no weights: publish one of {list_models()}.")
+    builder = check_publishable(build, name)
     arguments = {
         name: value.__name__ if callable(value) else value
         for name, value in named(build.func, *build.args, **build.keywords).items()

@@ -30,8 +30,8 @@ def classifier():
 def onnx(path, names):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(path)
-    ins = [x.name for x in session.get_inputs()]
-    return lambda x: session.run(None, dict(zip(ins, x, strict=True)))
+    assert [x.name for x in session.get_outputs()] == names[1]
+    return lambda x: session.run(names[1], dict(zip(names[0], x, strict=True)))
 
 
 def torch(path, names):

@@ -462,6 +462,22 @@ def test_fit_gives_the_same_losses_weights_and_statistics_in_all_loops(rng):
             np.testing.assert_allclose(a, b, atol=ATOL)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["ladder", "rows"])
+def test_what_is_frozen_stays_so_when_it_is_loaded_or_cloned(tmp_path, whole):
+    inputs = keras.Input((3, *IMAGE))
+    ladder = RecurrentLadder(small())
+    model = keras.Model(inputs, layers.Dense(1)(ladder(inputs)["top"]))
+    (first, *_) = ladder.cell.levels
+    for layer in [ladder] if whole else first:
+        layer.trainable = False
+    found = [w.path for w in model.trainable_variables]
+    assert len(found) == 2 if whole else 2 < len(found) < len(model.variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for other in (loaded, keras.models.clone_model(model)):
+        assert len(other.trainable_variables) == len(found)
+
+
 def test_batch_statistics_are_the_same_where_iterations_are_computed_twice():
     x = frames(IMAGE, steps=2, batch=4)
     weights = []

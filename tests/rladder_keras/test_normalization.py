@@ -155,7 +155,7 @@ def test_one_update_for_each_iteration_and_the_last_row_takes_the_rest(
 
 
 def test_an_update_weighs_as_much_as_samples_count(rng):
-    """Two iterations for the last row: half of the batch is padding, then all of it."""
+    """Of three iterations for the last row one has half of the batch, one nothing."""
     statistics, (layer,) = recurrence(iterations=2)
     moments = rng.uniform(0.5, 2, (4, 2, 2)).astype("float32")
     share = np.array([1, 0.5, 1, 0], "float32")
@@ -165,8 +165,9 @@ def test_an_update_weighs_as_much_as_samples_count(rng):
     after = reference.weights_of(layer)
     for i, name in enumerate(("moving_mean", "moving_variance")):
         expected = before[name].copy()
-        for row, part, moment in zip((0, 1, 1, 1), share, moments[:, i], strict=True):
-            expected[row] += 0.1 * part * (moment - expected[row])
+        expected[0] += 0.1 * (moments[0, i] - expected[0])
+        mean = (0.5 * moments[1, i] + moments[2, i]) / 1.5
+        expected[1] += 0.1 * (1.5 / 3) * (mean - expected[1])
         np.testing.assert_allclose(after[name], expected, atol=1e-6)
 
 

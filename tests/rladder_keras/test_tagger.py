@@ -154,6 +154,15 @@ def test_shapes_and_that_groups_share_the_pixels(levels, groups):
     np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("pixels", ["gaussian", "binary"])
+def test_images_in_colour(pixels):
+    cell = TaggerCell(recurrent(), 2, 4, pixels=pixels, noise=0.2)
+    colour = np.random.default_rng(0).random((2, 3, 8, 8, 3)).astype("float32")
+    outputs = RecurrentLadder(cell)(colour)
+    assert tuple(outputs["groups"].shape) == (2, 3, 2, 8, 8)
+    assert tuple(outputs["reconstructions"].shape) == (2, 3, 2, 8, 8, 3)
+
+
 def test_groups_are_alike_but_for_where_they_start():
     """All share one ladder: another order at the start is the same order at the end."""
     layer = ladder()

@@ -188,6 +188,19 @@ def test_films():
     assert len(model.predict(frames, verbose=0)["cost"][0]) == 4
 
 
+def test_a_film_of_gaussian_pixels_goes_on_with_frames():
+    """Its means have no bounds, and frames do."""
+    model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=4, pixels="gaussian")
+    pi, mu = np.full((1, 2, 4, 4), 0.5), np.zeros((1, 2, 4, 4, 1))
+    mu[0, :, 0], mu[0, :, 1], mu[0, :, 2] = -0.1, 1.2, 0.4
+    frame = model.next_frame({"groups": pi, "reconstructions": mu})
+    np.testing.assert_allclose(frame[0, :3, 0, 0], [0, 1, 0.4])
+    x = np.random.default_rng(0).random((1, 2, 16, 16, 1), dtype="float32")
+    frames, _ = model.rollout(x, 8)
+    assert frames.shape == (1, 10, 16, 16, 1)
+    assert frames.min() >= 0 and frames.max() <= 1
+
+
 def test_films_of_more_digits():
     model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=2, digits=3)
     (ami,) = model.get_compile_config()["metrics"]["groups"]

@@ -117,7 +117,16 @@ def test_files_that_are_no_music_are_refused_by_name(tmp_path):
         read_midi(tmp_path / "none.mid")
 
 
-@pytest.mark.parametrize("options", [{"step": 0}, {"step": -1}, {"unit": "beats"}])
+def test_a_file_without_an_end_is_said_to_end_too_early(tmp_path):
+    path = tmp_path / "a.mid"
+    path.write_bytes(b"MThd")
+    with pytest.raises(ValueError, match=r"damaged \(it ends too early\)"):
+        read_midi(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"step": 0}, {"step": -1}, {"step": np.inf}, {"unit": "beats"}]
+)
 def test_bad_time_steps_are_refused(tmp_path, options):
     with pytest.raises(ValueError, match="`step`|`unit`"):
         read_midi(tmp_path / "a.mid", **options)
@@ -126,6 +135,9 @@ def test_bad_time_steps_are_refused(tmp_path, options):
 def test_only_piano_rolls_are_written_and_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match=r"\(T, 88\)"):
         write_midi(tmp_path / "a.mid", np.zeros((4, 12)))
+    for options in ({"tempo": 0}, {"tempo": -100}, {"tempo": 3}, {"step": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+            write_midi(tmp_path / "a.mid", np.zeros((4, KEYS)), **options)
     assert list(tmp_path.iterdir()) == []
-    write_midi(tmp_path / "new" / "a.mid", np.zeros((4, KEYS)))
+    write_midi(tmp_path / "new" / "a.mid", np.zeros((4, KEYS)), tempo=4)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.mid"]

@@ -171,6 +171,23 @@ def test_training_pieces_are_moved_as_a_whole_and_no_note_leaves_the_keys():
     assert [set(n) for n in np.transpose(found)] == [{*range(-3, 4)}, {0, 1}, {0}]
 
 
+def test_frequencies_are_those_of_moved_pieces():
+    """In expectation: the mean over all moves of how often the keys then sound."""
+    low, wide = rolls(9, 15)
+    low[:, 40:] = low[:, 0] = 0
+    low[0, 1] = 1  # one key is free below
+    wide[0, 0] = wide[0, 87] = 1
+    pieces = low, wide
+    sounding = wide.sum(axis=0, dtype=float)
+    for up in (-1, -1, -1, 0, 1, 2, 3):
+        sounding += np.roll(low, up, axis=1).sum(axis=0, dtype=int) / 7
+    expected = (sounding + 0.5) / (9 + 15 + 1)
+    found = PianoRolls(pieces, 2, fresh=True, transpose=3).frequencies
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    still = (np.concatenate(pieces).sum(axis=0, dtype=int) + 0.5) / (9 + 15 + 1)
+    np.testing.assert_array_equal(PianoRolls(pieces, 2).frequencies, still)
+
+
 def test_what_a_model_is_judged_by_is_not_moved():
     pieces = [np.pad(piece[:, 20:60], ((0, 0), (24, 24))) for piece in rolls(9, 12, 15)]
     corpus = Corpus("pieces", pieces, pieces, pieces)
@@ -275,6 +292,36 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     assert not roll[len(read) :].any()
 
 
+def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(music, "step_model", None)  # which composing begins with
+    model, prompt = BUILDERS[2](), np.eye(88)[:4]
+    (tmp_path / "folder.mid").mkdir()
+    for options, message in (
+        ({"steps": -1}, "`steps`"),
+        ({"steps": 2.5}, "`steps`"),
+        ({"step": 0}, "`step`"),
+        ({"step": np.inf}, "`step`"),
+        ({"step": np.nan}, "`step`"),
+        ({"path": tmp_path / "out.png"}, "out.png' must end in .mid or .midi"),
+        ({"path": tmp_path / "out"}, "out' must end in .mid or .midi"),
+        ({"path": str(tmp_path / "folder.mid")}, "folder.mid' is a folder"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            music.generate(model, prompt, **options)
+    other = keras.Sequential([layers.Dense(88)])
+    with pytest.raises(ValueError, match="Sequential does not compose"):
+        music.generate(other, prompt)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.mid"]
+
+
+def test_a_piece_may_be_written_as_it_is(tmp_path):
+    path = tmp_path / "out.MIDI"
+    prompt = np.eye(88)[:4]
+    roll = music.generate(BUILDERS[2](), prompt, 0, path)
+    np.testing.assert_array_equal(roll, prompt)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out.MIDI", "out.png"]
+
+
 def test_a_joint_model_says_what_it_takes():
     model = zoo.polyphonic_music_rladder(0.07, joint=True)
     roll = np.zeros((1, 4, 88), "float32")
@@ -316,6 +363,15 @@ def test_the_corpora_in_batches(capsys):
     train, valid, test = piano_rolls(corpus, 2, 3, merge_validation=True)
     assert (train.num_steps, valid.num_steps, test.num_steps) == (9, 5, 6)
     assert "three pieces: training 2 (9)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [{"step": 1}, {"unit": "seconds"}])
+def test_what_does_not_apply_to_a_corpus_is_refused(options):
+    corpus = Corpus("three pieces", *((roll,) for roll in rolls(5, 6, 7)))
+    with pytest.raises(ValueError, match=f"`{[*options][0]}` is .* 'three pieces'"):
+        piano_rolls(corpus, **options)
+    with pytest.raises(TypeError, match="'transpsoe'"):
+        piano_rolls(corpus, transpsoe=5)
 
 
 def test_batches_of_padding_are_told(capsys):

@@ -171,6 +171,35 @@ def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder, damage):
     assert len(corpus.train) == 25
 
 
+def test_a_folder_with_the_name_of_a_file_is_none(folder):
+    (folder / "album.mid").mkdir()
+    assert len(music.load_corpus(folder).train) == 24
+
+
+def test_a_broken_link_is_refused_or_left_out_by_name(folder):
+    (folder / "lost.mid").symlink_to(folder / "nowhere.mid")
+    with pytest.raises(FileNotFoundError, match="lost.mid is a link"):
+        music.load_corpus(folder)
+    with pytest.warns(UserWarning, match="left out: .*lost.mid is a link"):
+        corpus = music.load_corpus(folder, errors="skip")
+    assert len(corpus.train) == 24
+
+
+@pytest.mark.parametrize("options", [{"step": 0}, {"unit": "beats"}])
+def test_bad_time_steps_are_no_fault_of_the_files(folder, options):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        music.load_corpus(folder, errors="skip", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"step": 0.25}, {"unit": "seconds"}, {"errors": "skip"}]
+)
+def test_what_does_not_apply_to_a_corpus_is_refused(options):
+    match = f"`{next(iter(options))}` is for folders of MIDI files, .* 'jsb'"
+    with pytest.raises(ValueError, match=match):
+        music.load_corpus("jsb", **options)
+
+
 def test_what_is_no_source_of_music_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none of the corpora: jsb,"):
         music.load_corpus(tmp_path / "nothing")
@@ -202,6 +231,6 @@ def test_chorales_are_read_once_and_repetitions_left_out(monkeypatch, tmp_path):
     again = music.load_corpus("bach", step=1)
     for a, b in zip(corpus.train, again.train, strict=True):
         np.testing.assert_array_equal(a, b)
-    for bad in ({"step": 0}, {"unit": "seconds"}):
+    for bad in ({"step": 0}, {"unit": "seconds"}, {"errors": "skip"}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             music.load_corpus("bach", **bad)

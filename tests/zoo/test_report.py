@@ -49,6 +49,40 @@ def test_a_stale_report_is_found(tmp_path):
     report.main(["--check", "--out", str(out)])
 
 
+HEADER = ",".join(reproduce.COLUMNS) + "\n"
+ROW = ",".join(line("0", "1.0").values()) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "There is no file .*runs.csv: choose"),
+        (b"", "runs.csv is not a file of runs"),
+        (b"\x89PNG\r\n\xff", "runs.csv is not a file of runs"),
+        ((HEADER + ROW + ROW[:-30] + "\n" + ROW).encode(), "damaged in line 3"),
+        ((HEADER + ROW + ROW[:-30]).encode(), "damaged in line 3"),
+        ((HEADER + ROW + ROW[:-1]).encode(), "damaged in line 3"),
+    ],
+)
+def test_a_file_that_holds_no_runs_or_half_of_one_is_refused(
+    tmp_path, content, message
+):
+    runs, out = tmp_path / "runs.csv", tmp_path / "RESULTS.md"
+    if content is not None:
+        runs.write_bytes(content)
+    out.write_text("before")
+    with pytest.raises(SystemExit, match=f"error: .*{message}"):
+        report.main(["--runs", str(runs), "--out", str(out)])
+    assert out.read_text() == "before"
+
+
+def test_a_report_is_made_of_the_runs_that_are_named(tmp_path):
+    runs, out = tmp_path / "runs.csv", tmp_path / "RESULTS.md"
+    runs.write_text(HEADER + ROW)
+    report.main(["--runs", str(runs), "--out", str(out)])
+    assert "1.00 (1 seed)" in out.read_text(encoding="utf-8")
+
+
 def lost(*args, **kwargs):
     return {**line(*args, **kwargs), "metric": reproduce.DIVERGED}
 

@@ -24,6 +24,7 @@ def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
         rates.append(protocol.next_rate(rates[-1], errors))
     expected = [1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 1.25e-4, 1e-4, 1e-4]
     np.testing.assert_allclose(rates, expected)
+    assert protocol.next_rate(5e-5, [0.4, 0.5]) == 5e-5  # it was chosen so low
 
 
 def test_phase_1_ends_when_the_error_settles_at_the_lowest_rate():
@@ -197,7 +198,31 @@ def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
         lines = list(csv.DictReader(file))
     assert {line["metric"] for line in lines} == figures
     assert lines[0]["size"].startswith(f"reduced: {smaller}, width 0.1")
-    assert "training set only" not in lines[0]["size"]
+    assert ", validation by 4 samples, batches of 2" in lines[0]["size"]
+
+
+@pytest.mark.parametrize("table", ["table-1", "table-4", "section-4.3"])
+def test_fewer_validation_samples_leave_the_test_set_whole(table):
+    row = next(iter(EXPERIMENTS[table].rows))
+    command = [table, "--digits", "sklearn", "--row", row]
+    _, _, _, whole = EXPERIMENTS[table].data(reproduce.arguments(command), row)
+    args = reproduce.arguments([*command, "--validation", "2"])
+    _, valid, _, test = EXPERIMENTS[table].data(args, row)
+    assert valid.num_sequences == 2
+    assert test.num_sequences == whole.num_sequences > 2
+    assert "validation by 2 samples" in reproduce.size(args)
+
+
+def test_what_cannot_be_published_is_refused_before_the_training(tmp_path):
+    command = f"table-3 --out {tmp_path / 'run'} --runs {tmp_path / 'runs'}".split()
+    for row, name, words in (
+        ("all", "mine", "name its --row"),
+        ("LSTM of Keras", "mine", "takes no weights"),
+        ("RLadder", "a/b", "cannot be named 'a/b'"),
+    ):
+        with pytest.raises(SystemExit, match=words):
+            reproduce.main([*command, "--row", row, "--publish", name])
+    assert not list(tmp_path.iterdir())
 
 
 def few_labels(tmp_path, column, *more, out="run", row="Optimal"):

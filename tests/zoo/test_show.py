@@ -126,6 +126,35 @@ def test_frames_of_another_size_have_no_bars(tmp_path):
     assert (cell(path, 0, 1)[2:-2, 2:-2] == 1).all()
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_frames_keep_their_proportions(tmp_path, wide):
+    """A square of 6 x 6 pixels, in the middle of frames of 12 x 48, is a square."""
+    frames = np.zeros((2, 12, 48))
+    frames[:, 3:9, 21:27] = 1
+    frames = frames if wide else frames.swapaxes(1, 2)
+    path = show.sequence(tmp_path / "sequence.png", frames)
+    ink = cell(path, 0, 0).max(axis=-1) < 0.1
+    assert ink.any(axis=0).sum() == ink.any(axis=1).sum() == 4  # of 32
+
+
+def test_nothing_to_show_is_refused(tmp_path, batch):
+    path = tmp_path / "nothing.png"
+    images, outputs = np.ones((2, 32, 32, 1)), explanation(2, 3)
+    for n in (0, -1):
+        with pytest.raises(ValueError, match="`n` must be an integer of at least 1"):
+            show.groups(images, outputs, path, n=n)
+        with pytest.raises(ValueError, match="`n` must be an integer of at least 1"):
+            show.dataset(path, batch, n=n)
+    with pytest.raises(ValueError, match="`images` is empty"):
+        show.groups(images[:0], explanation(0, 3), path)
+    with pytest.raises(ValueError, match="`film` is empty"):
+        show.video(images[:0], explanation(1, 3), path)
+    with pytest.raises(ValueError, match="`observed` is empty"):
+        show.sequence(path, images[:0])
+    assert not path.exists()
+    show.sequence(path, images[:1], images[:0])  # which has no next frame
+
+
 def test_bad_arguments(tmp_path, batch):
     frames = batch.frames[0]
     path = tmp_path / "sequence.png"

@@ -77,6 +77,22 @@ def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
         np.testing.assert_allclose(again[name], outputs[name], atol=1e-6)
 
 
+def test_what_a_rollout_takes():
+    x, _ = films(2, 3)
+    model = zoo.rladder(levels(), (8, 12, 3))
+    expected, _ = model.rollout(x, 2)
+    found, _ = model.rollout(x.tolist(), np.int64(2))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    alone, outputs = model.rollout(x, 0)
+    np.testing.assert_array_equal(alone, x)
+    np.testing.assert_allclose(outputs["frame"][:, -1], expected[:, 3], atol=1e-6)
+    for steps in (-1, 1.5, "2"):
+        with pytest.raises(ValueError, match="`steps` must be an integer"):
+            model.rollout(x, steps)
+    with pytest.raises(ValueError, match="the context is empty"):
+        model.rollout([], 2)
+
+
 def test_a_coarse_grid_gives_the_pixels_of_its_cells():
     """Weights that tell rows, columns and channels of a cell apart."""
     d = keras.Input((None, 2, 3, 1))
@@ -160,6 +176,20 @@ def test_videos_are_read_from_a_folder(tmp_path):
     assert train.frame_shape == (3, 4, 3)
 
 
+def test_hidden_files_and_folders_are_no_videos(tmp_path):
+    for name in "ab":
+        pictures(tmp_path / name / "one", 4)
+        (tmp_path / name / "one" / "._frame0.png").write_bytes(b"Mac OS X")
+        (tmp_path / name / ".ipynb_checkpoints").mkdir()
+        (tmp_path / name / "._x.gif").write_bytes(b"Mac OS X")
+    pictures(tmp_path / ".hidden" / "one", 4)
+    train, valid, names = zoo.data.from_folder(
+        tmp_path, [4, 4], labels="folders", frames=4, batch_size=1
+    )
+    assert names == ["a", "b"]
+    assert [len(v) for v in (*train.videos, *valid.videos)] == [4, 4]
+
+
 def test_videos_that_are_none_are_named(tmp_path):
     good, _ = films()
     cases = [
@@ -186,6 +216,9 @@ def test_videos_that_are_none_are_named(tmp_path):
         zoo.data.from_arrays(good, validation=10)
     with pytest.raises(ValueError, match="is not a folder"):
         zoo.data.from_folder(tmp_path / "none", (4, 4))
+    for size in (8, (8,), (8, 8, 1), (8, 0), (8, 8.5)):
+        with pytest.raises(ValueError, match="`size` must be"):
+            zoo.data.from_folder(tmp_path, size)
     with pytest.raises(ValueError, match="has no videos"):
         zoo.data.from_folder(tmp_path, (4, 4))
     (tmp_path / "bad.gif").write_bytes(b"GIF89a, nearly")

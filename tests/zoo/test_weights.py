@@ -71,7 +71,7 @@ def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
         "width": 0.07,
         **joint,
     }
-    found = zoo.polyphonic_music_rladder(weights="tiny", unroll=False)
+    found = zoo.polyphonic_music_rladder(weights="tiny", unroll=False, carry=2)
     rolls = (np.random.default_rng(0).random((1, 3, 88)) < 0.1).astype("float32")
     rolls = {"roll": rolls, "next": rolls} if joint else rolls
     values, expected = (m.predict(rolls, verbose=0)["notes"] for m in (found, model))
@@ -85,6 +85,28 @@ def test_another_architecture_is_refused(published, tmp_path):
     with pytest.raises(ValueError, match="another architecture"):
         zoo.occluded_mnist_rladder(0.2, table=small_table, weights=file)
     assert BUILD(weights=file)
+
+
+def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
+    with pytest.raises(ValueError, match="of feedback='recurrent': leave feedback out"):
+        zoo.occluded_mnist_rladder(weights="tiny", feedback="none")
+    assert zoo.occluded_mnist_rladder(weights="tiny", feedback="recurrent", skip=())
+    build = partial(BUILD, skip=("diagonal",))
+    weights.publish(build(), build, "diagonal", {}, tmp_path)
+    assert zoo.occluded_mnist_rladder(weights="diagonal", skip=("diagonal",))
+
+
+@pytest.mark.parametrize("carries", [None, 3])
+def test_a_state_that_is_carried_is_no_part_of_the_weights(tmp_path, carries):
+    build = partial(zoo.polyphonic_music_rladder, 0.07, unroll=False)
+    model = build(carry=carries)
+    reference.randomise(model)
+    file = tmp_path / "mine.weights.h5"
+    model.save_weights(file)
+    other = build(carry=None if carries else 2, weights=file)
+    rolls = (np.random.default_rng(0).random((1, 3, 88)) < 0.1).astype("float32")
+    values, expected = (m.predict(rolls, verbose=0)["notes"] for m in (other, model))
+    np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
 def test_unknown_names_are_refused_with_the_known_ones(published):

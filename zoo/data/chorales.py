@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from zoo.data.digits import keras_datasets
-from zoo.data.midi import roll_of
+from zoo.data.midi import check_time_step, roll_of
 from zoo.files import write_whole
 
 
@@ -25,8 +25,7 @@ def read_chorales(step: float = 0.5) -> list[np.ndarray]:
     Raises:
         ImportError: If music21 is not installed, and the cache is empty.
     """
-    if not step > 0:
-        raise ValueError(f"`step` must be above 0, not {step!r}.")
+    check_time_step(step)
     cache = keras_datasets() / "music" / f"bach-{step:g}.npz"
     if cache.is_file():
         with np.load(cache) as file:

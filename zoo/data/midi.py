@@ -15,6 +15,7 @@ from zoo.files import write_whole
 KEYS, LOWEST = 88, 21
 DRUMS = 9  # the channel whose notes are no pitches
 TICKS = 480  # of a quarter note, in files that are written
+MIDI_SUFFIXES = (".mid", ".midi")
 
 
 def read_midi(
@@ -44,10 +45,7 @@ def read_midi(
         >>> read_midi(path, step=0.25).shape
         (176, 88)
     """
-    if unit not in ("quarters", "seconds"):
-        raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
-    if not step > 0:
-        raise ValueError(f"`step` must be above 0, not {step!r}.")
+    check_time_step(step, unit)
     notes = list(read_notes(Path(path), unit))
     beyond = sorted({key for *_, key in notes if not 0 <= key - LOWEST < KEYS})
     if beyond:
@@ -58,6 +56,14 @@ def read_midi(
     if not notes:
         raise ValueError(f"{path} has no notes: leave it out (errors='skip').")
     return roll_of(notes, step)
+
+
+def check_time_step(step, unit="quarters"):
+    """Raises a `ValueError` unless they are what `read_midi` takes."""
+    if unit not in ("quarters", "seconds"):
+        raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
+    if not 0 < step < float("inf"):
+        raise ValueError(f"`step` must be above 0 and finite, not {step!r}.")
 
 
 def roll_of(notes, step):
@@ -75,13 +81,19 @@ def read_notes(path, unit):
     """Yield beginning, end and MIDI note number of each note of a file."""
     mido = import_mido()
     if not path.is_file():
+        if path.is_symlink():
+            raise FileNotFoundError(
+                f"{path} is a link that leads to no file: mend it, or leave it out "
+                "(errors='skip')."
+            )
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     try:
         file = mido.MidiFile(path)
     except Exception as error:  # mido raises many kinds
         raise ValueError(
-            f"{path} is no MIDI file or is damaged ({error or 'it ends too early'}): "
-            "replace it, or leave it out (errors='skip')."
+            f"{path} is no MIDI file or is damaged "
+            f"({str(error) or 'it ends too early'}): replace it, or leave it out "
+            "(errors='skip')."
         ) from error
     if file.ticks_per_beat <= 0:
         raise ValueError(
@@ -120,13 +132,14 @@ def write_midi(
         path: Where to write.
         roll: Shape `(T, 88)`; above 0 means that the key sounds.
         step: Length of a time step in quarter notes.
-        tempo: Quarter notes in a minute.
+        tempo: Quarter notes in a minute, at least 4.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the roll does not have that shape.
+        ValueError: If the roll does not have that shape, or another argument is not as
+            above.
 
     Examples:
         >>> from zoo.data.midi import read_midi, write_midi
@@ -138,6 +151,12 @@ def write_midi(
     roll = np.asarray(roll)
     if roll.ndim != 2 or roll.shape[1] != KEYS:
         raise ValueError(f"a piano roll has shape (T, {KEYS}), and not {roll.shape}.")
+    check_time_step(step)
+    if not 4 <= tempo <= 60_000_000:  # what three bytes of microseconds can say
+        raise ValueError(
+            "`tempo` must be from 4 to 60,000,000 quarter notes in a minute, not "
+            f"{tempo!r}."
+        )
     file = mido.MidiFile(ticks_per_beat=TICKS)
     track = file.add_track("piano")
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))

@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo.data.chorales import read_chorales
 from zoo.data.digits import DATA_DIR, data_dir, keras_datasets
-from zoo.data.midi import KEYS, LOWEST, read_midi
+from zoo.data.midi import KEYS, LOWEST, MIDI_SUFFIXES, check_time_step, read_midi
 from zoo.files import write_whole
 
 SPLITS = ("train", "valid", "test")
@@ -77,7 +77,7 @@ class Corpus(NamedTuple):
 
 
 def load_corpus(
-    source: str | os.PathLike,
+    source: str | os.PathLike | Corpus,
     *,
     step: float = 0.5,
     unit: str = "quarters",
@@ -93,8 +93,9 @@ def load_corpus(
             those of Table 3. Or the path of a folder with at least three `.mid` or
             `.midi` files. The last tenth of the chorales or of the files, in the order
             of their names, is the test set, the tenth before it the validation set.
+            A `Corpus` is given back.
         step: Length of a time step of MIDI files and of `"bach"`.
-        unit: Of `step`: `"quarters"` (notes) or `"seconds"`.
+        unit: Of `step`: `"quarters"` (notes) or `"seconds"`, of MIDI files only.
         errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged or have
             notes beyond the piano, with a warning for each.
 
@@ -102,13 +103,20 @@ def load_corpus(
         A `Corpus`.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no MIDI file in it.
-        ValueError: If a file is damaged or is not the one that it should be.
+        FileNotFoundError: If there is no such folder, or no MIDI file in it, or a
+            link in it leads nowhere.
+        ValueError: If a file is damaged or is not the one that it should be, or an
+            argument does not apply to the source.
         ConnectionError: If the corpus is not here and cannot be downloaded.
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"`errors` must be 'raise' or 'skip', not {errors!r}.")
+    folder_only = {"step": step, "unit": unit, "errors": errors}
+    if isinstance(source, Corpus):
+        check_defaults(f"the corpus {source.name!r}", **folder_only)
+        return source
     if source in FILES:
+        check_defaults(repr(source), **folder_only)
         file = FILES[source]
         content = find(file)
         parse = parse_mat if file.address.endswith(".mat") else parse_json
@@ -116,6 +124,7 @@ def load_corpus(
     if source == "bach":
         if unit != "quarters":
             raise ValueError("`unit` must be 'quarters' for the chorales of 'bach'.")
+        check_defaults("'bach'", errors=errors)
         rolls = [frozen(roll) for roll in read_chorales(step)]
         return split(f"{len(rolls)} chorales of music21", rolls)
     folder = Path(source).expanduser()
@@ -125,6 +134,21 @@ def load_corpus(
             f"{', '.join(FILES)}, bach."
         )
     return load_folder(folder, step, unit, errors)
+
+
+def check_defaults(source, **options):
+    """Raises a `ValueError` if an option is given to a source that it says nothing of.
+
+    Args:
+        source: What the source is called.
+        **options: Of those of `load_corpus`, which have its defaults if not given.
+    """
+    for name, value in options.items():
+        if value != load_corpus.__kwdefaults__[name]:
+            raise ValueError(
+                f"`{name}` is for folders of MIDI files, and does not apply to "
+                f"{source}: leave it out."
+            )
 
 
 def find(file, timeout=30):
@@ -190,7 +214,12 @@ def frozen(roll):
 
 
 def load_folder(folder, step, unit, errors):
-    paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in MIDI_SUFFIXES]
+    check_time_step(step, unit)
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in MIDI_SUFFIXES and not path.is_dir()
+    ]
     if not paths:
         raise FileNotFoundError(
             f"{folder} has no MIDI files ({', '.join(MIDI_SUFFIXES)}): give another "
@@ -207,7 +236,7 @@ def load_folder(folder, step, unit, errors):
                     "(errors='skip')."
                 )
             rolls.append(frozen(roll))
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
             if errors == "raise":
                 raise
             warnings.warn(f"left out: {error}", stacklevel=4)
@@ -224,6 +253,3 @@ def split(name, rolls):
     n = max(1, len(rolls) // 10)
     splits = rolls[: -2 * n], rolls[-2 * n : -n], rolls[-n:]
     return Corpus(name, *map(tuple, splits))
-
-
-MIDI_SUFFIXES = (".mid", ".midi")

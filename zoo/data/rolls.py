@@ -100,8 +100,16 @@ class PianoRolls(EpochDataset):
 
     @property
     def frequencies(self) -> np.ndarray:
-        """How often each key sounds, shape `(88,)`; never quite 0 or 1."""
-        sounding = sum(piece.sum(axis=0, dtype=int) for piece in self.pieces)
+        """How often each key sounds, shape `(88,)`; never quite 0 or 1.
+
+        With `transpose` it is the mean over the moves that may be drawn.
+        """
+        shifts = np.arange(-self.transpose, self.transpose + 1)
+        sounding = np.zeros(KEYS)
+        for piece, *ends in zip(self.pieces, *self._reach, strict=True):
+            counts = piece.sum(axis=0, dtype=int)
+            moved = [np.roll(counts, up) for up in np.clip(shifts, *ends)]
+            sounding += np.mean(moved, axis=0)
         return (sounding + 0.5) / (sum(map(len, self.pieces)) + 1)
 
     def __len__(self) -> int:
@@ -216,7 +224,8 @@ def piano_rolls(
         merge_validation: Whether the pieces of the validation set are in the training
             set too, as in the second phase of the protocol of Appendix D.2.
         verbose: Whether to print what was loaded.
-        **folder: `step`, `unit` and `errors` for a folder of MIDI files.
+        **folder: `step`, `unit` and `errors` for a folder of MIDI files, see
+            `zoo.data.load_corpus`, which refuses them where they do not apply.
 
     Returns:
         Training, validation and test set, each `PianoRolls`.
@@ -230,7 +239,7 @@ def piano_rolls(
         >>> train.frequencies.shape
         (88,)
     """
-    corpus = source if isinstance(source, Corpus) else load_corpus(source, **folder)
+    corpus = load_corpus(source, **folder)
     train = corpus.train + corpus.valid if merge_validation else corpus.train
     fresh = {"seed": seed, "fresh": True, "transpose": transpose}
     sets = (

@@ -134,7 +134,8 @@ def from_folder(path, size, *, colour=False, labels=None, **kwargs):
     """Training and validation set from a folder of videos.
 
     A video is an animated GIF, WebP or PNG, or a folder of pictures, whose names in
-    alphabetic order (numbers by their value) are their order in time.
+    alphabetic order (numbers by their value) are their order in time. Hidden files and
+    folders, whose names begin with a dot, are passed over.
 
     Args:
         path: The folder.
@@ -148,7 +149,8 @@ def from_folder(path, size, *, colour=False, labels=None, **kwargs):
         classes.
 
     Raises:
-        ValueError: If there are no videos, or a file cannot be read; it is named.
+        ValueError: If there are no videos, a file cannot be read, which is named, or
+            an argument is not as above.
 
     Examples:
         >>> from PIL import Image
@@ -162,15 +164,19 @@ def from_folder(path, size, *, colour=False, labels=None, **kwargs):
     path = Path(path)
     if not path.is_dir():
         raise ValueError(f"{path} is not a folder: give one that holds videos.")
+    if np.shape(size) != (2,):
+        raise ValueError(f"`size` must be (height, width), and it is {size!r}.")
+    for side in size:
+        check_integer("size", side, 1)
     if labels not in (None, "folders"):
         raise ValueError(f"`labels` must be None or 'folders', not {labels!r}.")
     classes = [path]
     if labels:
-        classes = sorted((p for p in path.iterdir() if p.is_dir()), key=by_number)
+        classes = [p for p in listed(path) if p.is_dir()]
     places = [
         (video, label)
         for label, folder in enumerate(classes)
-        for video in sorted(folder.iterdir(), key=by_number)
+        for video in listed(folder)
         if video.is_dir() or video.suffix.lower() in FILMS
     ]
     if not places:
@@ -203,8 +209,7 @@ def read_video(path, size, colour=False):
     mode, width_first = ("RGB" if colour else "L"), tuple(size)[::-1]
     files = [path]
     if path.is_dir():
-        files = [p for p in path.iterdir() if p.suffix.lower() in PICTURES]
-        files = sorted(files, key=by_number)
+        files = [p for p in listed(path) if p.suffix.lower() in PICTURES]
     frames = []
     for file in files:
         try:
@@ -219,6 +224,13 @@ def read_video(path, size, colour=False):
     if not frames:
         raise ValueError(f"{path} has no pictures: fill it or take it away.")
     return np.stack(frames).reshape(len(frames), *size, -1)
+
+
+def listed(folder: Path):
+    """What is in a folder and not hidden, in the order of names."""
+    return sorted(
+        (p for p in folder.iterdir() if not p.name.startswith(".")), key=by_number
+    )
 
 
 def by_number(path: os.PathLike):

@@ -71,6 +71,8 @@ def common_smaller(args, batch_size, phases):
         epochs = "" if args.epochs is None else f"{args.epochs} "
         length = f" of {sequences} sequences" if sequences else ""
         yield f"{epochs}epochs{length}"
+    if getattr(args, "validation", None):
+        yield f"validation by {args.validation} samples"
     if args.batch_size != batch_size:
         yield f"batches of {args.batch_size}"
     if args.phases < phases:
@@ -105,15 +107,18 @@ def digit_sets(load, args, **more):
         args: The arguments.
         **more: What else it is to get.
     """
-    sets = load(
+    sets = partial(
+        load,
         args.digits,
         args.batch_size,
         seed=args.seed,
         sequences=args.sequences,
-        evaluation_sequences=args.validation,
         **more,
     )
-    return with_training_set_only(sets)
+    train, valid, test = sets()
+    if args.validation:
+        _, valid, _ = sets(evaluation_sequences=args.validation, verbose=False)
+    return with_training_set_only((train, valid, test))
 
 
 def digits_smaller(args):
