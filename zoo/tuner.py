@@ -5,6 +5,7 @@ for each argument that is worth searching. Its `objective` is a validation metri
 search should look at a test set.
 """
 
+import inspect
 from functools import partial
 from importlib.util import find_spec
 
@@ -19,6 +20,7 @@ except ImportError as error:
 
 from zoo import moving_mnist, music, occluded_mnist, textured_mnist
 from zoo.data.epochs import EpochDataset
+from zoo.weights import OF_TRAINING
 
 # What a tuner may propose for an argument: functions of its name and the proposals.
 
@@ -126,6 +128,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
 
     Raises:
         ValueError: If there is no such hypermodel.
+        TypeError: If the builder has no such argument.
     """
 
     def __init__(self, name, **fixed):
@@ -133,7 +136,11 @@ class ZooHyperModel(keras_tuner.HyperModel):
             known = ", ".join(repr(name) for name in SPACES)
             raise ValueError(f"there is no hypermodel {name!r}; there are: {known}.")
         super().__init__(name)
-        self.builder, metric, self.space = SPACES[name]
+        self.builder, metric, space = SPACES[name]
+        inspect.signature(self.builder).bind_partial(**fixed)
+        if "weights" in fixed:  # what they were trained with cannot change
+            space = {name: space[name] for name in space if name in OF_TRAINING}
+        self.space = space
         if fixed.get("classification") is False:
             metric = "frame_mse"
         self.objective = keras_tuner.Objective(f"val_{metric}", "min")
@@ -174,6 +181,7 @@ def hypermodel(name, **fixed):
 
     Raises:
         ValueError: If there is no such hypermodel.
+        TypeError: If the builder has no such argument.
         ImportError: If something is not installed that keras-tuner needs.
 
     Examples:

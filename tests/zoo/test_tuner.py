@@ -68,6 +68,16 @@ def test_unknown_name_is_refused():
         zoo.hypermodel("lstm")
 
 
+def test_unknown_arguments_are_refused():
+    with pytest.raises(TypeError, match="'widht'"):
+        zoo.hypermodel("polyphonic_music_rladder", widht=0.5)
+
+
+def test_trained_weights_leave_the_search_what_serves_training():
+    search = zoo.hypermodel("occluded_mnist_rladder", weights="small")
+    assert set(search.space) == {"learning_rate", "frame_weight"}
+
+
 def test_missing_tensorboard_is_named(monkeypatch):
     monkeypatch.setattr(tuner, "find_spec", lambda name: None)
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")

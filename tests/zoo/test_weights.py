@@ -10,6 +10,7 @@ import pytest
 import reference
 
 import zoo
+from rladder_keras import RecurrentLadder
 from zoo import weights
 from zoo.occluded_mnist import small_table
 
@@ -94,6 +95,21 @@ def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
     build = partial(BUILD, skip=("diagonal",))
     weights.publish(build(), build, "diagonal", {}, tmp_path)
     assert zoo.occluded_mnist_rladder(weights="diagonal", skip=("diagonal",))
+
+
+def test_a_part_of_a_model_is_trained(published):
+    (ladder,) = (n for n in published.layers if isinstance(n, RecurrentLadder))
+    frozen = ladder.cell.encoders[:2]
+    for row in frozen:
+        row.trainable = False
+    published.compile_from_config(published.get_compile_config())
+    layers = [*frozen, ladder]
+    before = [[w.copy() for w in layer.get_weights()] for layer in layers]
+    targets = {"class": np.array([1, 2]), "probe": frames()}
+    published.train_on_batch(frames(), targets)
+    for layer, weights_before in zip(layers, before, strict=True):
+        same = all(map(np.array_equal, layer.get_weights(), weights_before))
+        assert same == (layer is not ladder)
 
 
 @pytest.mark.parametrize("carries", [None, 3])
