@@ -554,6 +554,7 @@ def recomputed(cell):
 def keep_frozen(layer):
     """Freeze the parts, too, that a frozen layer got when it was built."""
     if layer is not None and not layer.trainable:
+        layer.trainable = True  # else TensorFlow sees no change
         layer.trainable = False
 
 

@@ -88,6 +88,7 @@ def test_another_architecture_is_refused(published, tmp_path):
     assert BUILD(weights=file)
 
 
+@pytest.mark.once
 def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
     with pytest.raises(ValueError, match="of feedback='recurrent': leave feedback out"):
         zoo.occluded_mnist_rladder(weights="tiny", feedback="none")
@@ -112,6 +113,7 @@ def test_a_part_of_a_model_is_trained(published):
         assert same == (layer is not ladder)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("carries", [None, 3])
 def test_a_state_that_is_carried_is_no_part_of_the_weights(tmp_path, carries):
     build = partial(zoo.polyphonic_music_rladder, 0.07, unroll=False)
