@@ -165,18 +165,38 @@ class ZooModel(keras.Model):
         """Refuse arrays that the model was not made for; other inputs pass."""
         check_frames(x, self.input_shape)
 
-    def fit(self, x=None, *args, **kwargs):
+    def check_labels(self, x, y):
+        """Refuse arrays of labels that are none of the classes: JAX would go on."""
+        labels = y.get("class") if isinstance(y, dict) else getattr(x, "labels", None)
+        if "class" not in self.output_names or not isinstance(labels, np.ndarray):
+            return
+        if labels.ndim != 1:
+            raise ValueError(
+                "`class` must have one integer label for each sequence, and its shape "
+                f"is {labels.shape}."
+            )
+        classes = self.output["class"].shape[-1]
+        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(
+                f"the labels are from {labels.min()} to {labels.max()}, and the model "
+                f"has {classes} classes: they must be from 0 to {classes - 1}, also of "
+                "what has no label, which gets a sample_weight of 0."
+            )
+
+    def fit(self, x=None, y=None, *args, **kwargs):
         """As of Keras, but data sets of the zoo keep the order of their batches.
 
         They are drawn at random already, and a state that is carried from batch to
         batch must find the piece that it left.
         """
         self.check_inputs(first_batch(x))
-        return super().fit(x, *args, **in_order(x, kwargs))
+        self.check_labels(x, y)
+        return super().fit(x, y, *args, **in_order(x, kwargs))
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check_inputs(first_batch(x))
-        return super().evaluate(x, *args, **kwargs)
+        self.check_labels(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         self.check_inputs(first_batch(x))

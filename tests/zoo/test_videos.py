@@ -77,6 +77,28 @@ def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
         np.testing.assert_allclose(again[name], outputs[name], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 3], "from 0 to 3, and the model has 3 classes"),
+        ([0, -1, 2], "from -1 to 2"),
+        (np.eye(3, dtype=int), "one integer label for each"),
+    ],
+)
+def test_labels_of_no_class_are_refused(labels, message):
+    x, _ = films(3)
+    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"))
+    y = {"class": np.asarray(labels), "frame": x}
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=message):
+            method(x, y, verbose=0)
+        if message.startswith("from 0"):
+            data, _ = zoo.data.from_arrays(x, labels, frames=4, batch_size=1)
+            data.labels[:] = 3
+            with pytest.raises(ValueError, match="from 3 to 3"):
+                method(data, verbose=0)
+
+
 def test_what_a_rollout_takes():
     x, _ = films(2, 3)
     model = zoo.rladder(levels(), (8, 12, 3))
