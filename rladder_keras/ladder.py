@@ -427,8 +427,9 @@ class RecurrentLadder(layers.RNN):
             ]
 
     def load_own_variables(self, store):
-        """The carried state is nothing learned: files with and without it are alike."""
-        if len(store.keys()) == len(self.carried):
+        """The carried state, if it is of as many rows; nothing in it was learned."""
+        shapes = [tuple(store[str(i)].shape) for i in range(len(store.keys()))]
+        if shapes == [tuple(x.shape) for x in self.carried]:
             super().load_own_variables(store)
 
     def call(

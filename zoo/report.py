@@ -82,12 +82,7 @@ def read_runs(path):
     """
     if not path.is_file():
         raise ValueError(f"There is no file {path}: choose another --runs.")
-    try:
-        check_runs(path)
-    except UnicodeDecodeError:
-        raise ValueError(
-            f"{path} is not a file of runs: choose another --runs."
-        ) from None
+    check_runs(path)
     with open(path, newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         torn = [lines.line_num for line in lines if len(line) not in (0, len(COLUMNS))]

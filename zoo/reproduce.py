@@ -240,7 +240,8 @@ def recorded(folder):
 
 def check_runs(path):
     """Refuse a file that is something else; before the training, and after it."""
-    if path.exists() and path.read_text().splitlines()[:1] != [",".join(COLUMNS)]:
+    header = ",".join(COLUMNS).encode()
+    if path.exists() and path.read_bytes().splitlines()[:1] != [header]:
         raise ValueError(f"{path} is not a file of runs: choose another --runs.")
 
 

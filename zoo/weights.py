@@ -146,8 +146,8 @@ def arguments_of(build, known, given):
     for name, value in given.items():
         if name in OF_TRAINING:
             continue
-        its = usual[name].default if name in usual else None
-        its = arguments.get(name, its)
+        default = usual[name].default if name in usual else None
+        its = arguments.get(name, default)
         if as_read(value) != as_read(its):
             raise ValueError(
                 f"The weights {known['name']!r} of {known['model']} are of "

@@ -198,6 +198,7 @@ def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
         lines = list(csv.DictReader(file))
     assert {line["metric"] for line in lines} == figures
     assert lines[0]["size"].startswith(f"reduced: {smaller}, width 0.1")
+    assert "training set only" not in lines[0]["size"]
     assert ", validation by 4 samples, batches of 2" in lines[0]["size"]
 
 
