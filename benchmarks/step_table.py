@@ -4,18 +4,19 @@ from benchmarks import table
 from benchmarks.table import number, rounded, share
 
 MARKERS = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
-KEY = ("device", "cores", "batch", "width", "backend", "loop")
+KEY = ("device", "cores", "batch", "width", "precision", "backend", "loop")
 COLUMNS = (*KEY, "build_s", "compile_s", "step_ms", "sequences_per_s", "gflops")
 COLUMNS += ("matmul_gflops", "memory_mb", "torch_ms", "vs_torch", "convlstm_ms")
 COLUMNS += ("vs_convlstm", "macs", "convlstm_macs", "stopped")
 COLUMNS += ("date", "commit", "versions")
-HEAD = "width, backend, loop, compile s, step ms, sequences/s, % of matmul rate"
-HEAD += ", peak memory MB, vs hand-written PyTorch, vs ConvLSTM2D stack"
+HEAD = "width, precision, backend, loop, compile s, step ms, sequences/s"
+HEAD += ", % of matmul rate, peak memory MB, vs hand-written PyTorch, vs ConvLSTM2D stack"
 LEGEND = """\
 "Compile" is what the first call takes longer than a later one. The rate counts six
-times the forward multiply-accumulates, as share of what a 1024 x 1024 fp32 product
-reaches in the same framework and process, and in brackets of the fastest framework's.
-Memory is that of the process on the host. The last columns are the peer's time by ours,
+times the forward multiply-accumulates, as share of what a product of 1024 x 1024
+matrices (on a GPU 8192 x 8192) reaches in the same precision, framework and process,
+and in brackets of the fastest framework's. Memory is that of the process, on the host
+or the GPU. The last columns are the peer's time by ours,
 the median over turns taken one after the other: above 1, ours is faster. The peers are
 `benchmarks/torch_ladder.py`, the same model by hand, and a stack of
 `keras.layers.ConvLSTM2D` with the same backend and loop and, within 10 %, as many
@@ -47,12 +48,13 @@ def lines_of(rows):
         f"at commit {commit} with {versions}:",
         "",
         f"| {' | '.join(head)} |",
-        f"|{'---|' * 3}{'---:|' * (len(head) - 3)}",
+        f"|{'---|' * 4}{'---:|' * (len(head) - 4)}",
     ]
     models = [row for row in rows if row["backend"] != "data"]
-    best = max((number(row["matmul_gflops"]) for row in models), default=0)
-    models.sort(key=lambda row: (float(row["width"]), row["backend"], row["loop"]))
+    models.sort(key=lambda row: (float(row["width"]), *(row[k] for k in KEY[-3:])))
     for row in models:
+        same = [r for r in models if r["precision"] == row["precision"]]
+        best = max(number(r["matmul_gflops"]) for r in same)
         lines.append(f"| {' | '.join(cells(row, best))} |")
     fastest = max((number(row["sequences_per_s"]) for row in models), default=0)
     for row in rows:
@@ -71,7 +73,7 @@ def cells(row, best):
     rates = (row["matmul_gflops"], best)
     own, of_best = (share(row["gflops"], rate) for rate in rates)
     return [
-        *(row[k] for k in ("width", "backend", "loop")),
+        *(row[k] for k in KEY[-4:]),
         rounded(row["compile_s"]),
         rounded(row["step_ms"]) or row["stopped"],
         rounded(row["sequences_per_s"]),

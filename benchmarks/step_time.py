@@ -7,13 +7,15 @@ The processes live side by side and compute in turns, never two at once, so that
 else the machine does falls on all of them alike, and all keep the memory that they free
 (`zoo/heap.py`). The peers are the hand-written PyTorch
 ladder of `benchmarks/torch_ladder.py` and a stack of `keras.layers.ConvLSTM2D` with the
-same backend and loop and about as many multiply-accumulates. This process imports no
-framework; `--child` is how it starts the others.
+same backend and loop and about as many multiply-accumulates. Where there are many cores
+and only minutes of a GPU, `--together` lets all processes compile at once. This process
+imports no framework; `--child` is how it starts the others.
 """
 
 import argparse
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -22,11 +24,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from benchmarks import command, step_table, steps, table
 from benchmarks.command import ROOT
+
+SETTING = "backend", "loop", "width", "precision"
 
 
 class Child:
@@ -110,28 +116,37 @@ class Child:
         self.process.stdout.close()
 
 
-def measure(args, backend, loop, width):
-    """One row of results."""
-    row = {"backend": backend, "loop": loop, "width": width}
-    with contextlib.ExitStack() as alive:
-        ours = Child(alive, args, "ladder", backend, loop, width)
-        row.update(described(args, ours.facts), stopped=ours.stopped)
-        if ours.stopped:
-            return row
-        cpu = not ours.facts["device"]
-        hand = Child(alive, args, "torch_ladder", "torch", "", width, cpu=cpu)
-        peers, macs = {"torch": hand}, hand.facts.get("macs", 0)
-        if macs:
-            stack = Child(alive, args, "conv_lstm", backend, loop, width, macs, cpu)
-            peers["convlstm"] = stack
-            row["convlstm_macs"] = stack.facts.get("macs", "")
-        take_turns([ours, *peers.values()], args)
+def measure(args, settings):
+    """Yield a row of results for each setting; their processes start at once."""
+    with contextlib.ExitStack() as alive, ThreadPoolExecutor(len(settings)) as pool:
+
+        def start(work, setting, **more):
+            return Child(alive, args, work, *setting[:3], precision=setting[3], **more)
+
+        found = list(pool.map(partial(start, "ladder"), settings))
+        cpu = not any(ours.facts["device"] for ours in found)
+        same = sorted({("torch", "", *setting[2:]) for setting in settings})
+        hands = pool.map(partial(start, "torch_ladder", cpu=cpu), same)
+        hands = dict(zip(same, hands, strict=True))
+        for setting, ours in zip(settings, found, strict=True):
+            peers = {"torch": hands["torch", "", *setting[2:]]}
+            macs = peers["torch"].facts.get("macs", 0)
+            if macs and not ours.stopped and not args.no_stack:
+                peers["convlstm"] = start("conv_lstm", setting, macs=macs, cpu=cpu)
+            take_turns([ours, *peers.values()], args)
+            yield dict(zip(SETTING, setting, strict=True)) | row(args, ours, peers)
+            ours.close()
+
+
+def row(args, ours, peers):
+    """What was found of a setting."""
+    row = described(args, ours.facts) | {"stopped": ours.stopped}
     if not ours.turns:
-        return {**row, "stopped": ours.stopped}
-    step = median(ours.turns)
+        return row
+    step, macs = median(ours.turns), peers["torch"].facts.get("macs", 0)
     row.update(
         build_s=ours.facts["build_s"],
-        compile_s=max(0.0, ours.first_s - step),
+        compile_s="" if args.together else max(0.0, ours.first_s - step),
         step_ms=1e3 * step,
         sequences_per_s=args.batch / step,
         macs=macs,
@@ -143,11 +158,15 @@ def measure(args, backend, loop, width):
         ratios = [b / a for a, b in zip(ours.turns, peer.turns, strict=False)]
         row[f"vs_{name}"] = median(ratios) if ratios else f"peer {peer.stopped}"
         row[f"{name}_ms"] = 1e3 * median(peer.turns) if ratios else ""
+        if name == "convlstm":
+            row["convlstm_macs"] = peer.facts.get("macs", "")
     return row
 
 
 def take_turns(processes, args):
     """There and back, so that a drift of the machine cancels out."""
+    for process in processes:
+        process.turns = []
     for i in range(args.rounds):
         for process in processes[:: (-1) ** i]:
             process.turn(args.steps, args.rounds)
@@ -192,10 +211,14 @@ def arguments(argv):
     add = parser.add_argument
     add("--widths", nargs="+", type=float, default=[0.25, 1.0])
     add("--modes", nargs="+", default=["unroll", "scan"], choices=["unroll", "scan"])
+    add("--precisions", nargs="+", default=["float32"], choices=steps.PRECISIONS)
+    add("--no-stack", action="store_true", help="leave out the ConvLSTM2D stack")
+    add("--together", action="store_true", help="compile all settings at once")
     add("--batch", type=int, default=16)
     add("--threads", type=int, help="default: all cores")
     for private in ("--child", "--loop"):
         add(private, help=argparse.SUPPRESS)
+    add("--precision", default="float32", help=argparse.SUPPRESS)
     for private in ("--width", "--macs"):
         add(private, type=float, help=argparse.SUPPRESS)
     for private in ("--groups", "--iterations", "--size", "--remat"):
@@ -215,12 +238,12 @@ def main(argv=None):
             print("This machine is busy: the times will be too long.", file=sys.stderr)
         args.commit = command.commit()
         step_table.save(args.out, [measure_data(args)])
-        for width in args.widths:
-            for backend in args.backends:
-                for loop in args.modes:
-                    row = measure(args, backend, loop, width)
-                    step_table.save(args.out, [row])
-                    print({k: table.text(v) for k, v in row.items()}, flush=True)
+        each = args.widths, args.precisions, args.backends, args.modes
+        settings = [(b, loop, w, p) for w, p, b, loop in itertools.product(*each)]
+        for some in [settings] if args.together else [[one] for one in settings]:
+            for found in measure(args, some):
+                step_table.save(args.out, [found])
+                print({k: table.text(v) for k, v in found.items()}, flush=True)
     if readme:
         step_table.render(args.out, readme)
 

@@ -14,6 +14,7 @@ import time
 import timeit
 
 FRAMES, SIDE = 5, 32
+PRECISIONS = "float32", "tf32", "mixed_bfloat16"
 STEPS = 25  # of music
 
 
@@ -41,7 +42,9 @@ def torch_ladder(args):
     def step():
         x, labels = (tensor.to(on) for tensor in data)
         optimizer.zero_grad()
-        cost = peer.loss(*model(x, last_prediction=True), x, labels.long(), lam=0.1)
+        with torch.autocast(on, torch.bfloat16, args.precision == "mixed_bfloat16"):
+            logits, frames = model(x, last_prediction=True)
+        cost = peer.loss(logits.float(), frames.float(), x, labels.long(), lam=0.1)
         cost.backward()
         optimizer.step()
         return cost.item()  # waits for the device
@@ -220,13 +223,14 @@ def conv_stack(macs):
 
 
 def matmul_gflops(n=1024, chain=10):
-    """Rate of the framework's own product of two fp32 matrices."""
+    """Rate of the framework's own product of two matrices, in the precision in use."""
+    import keras
     import numpy as np
     from keras import ops
 
     # Scaled so that the powers of the matrix neither grow nor vanish.
     x = np.random.default_rng(0).random((n, n), dtype="float32") * (2 / n)
-    x = ops.convert_to_tensor(x)
+    x = ops.convert_to_tensor(x, keras.config.dtype_policy().compute_dtype)
 
     def product():
         y = x
@@ -235,6 +239,36 @@ def matmul_gflops(n=1024, chain=10):
         return float(y[0, 0])  # waits for the device
 
     return chain * 2 * n**3 / min(timeit.repeat(product, number=1, repeat=4)) / 1e9
+
+
+def set_precision(backend, precision):
+    """Let products of float32 matrices be exact, or use a GPU's faster units."""
+    import keras
+
+    framework = importlib.import_module(backend)
+    exact = precision == "float32"
+    if backend == "torch":
+        framework.backends.cuda.matmul.allow_tf32 = not exact
+        framework.backends.cudnn.allow_tf32 = not exact
+    elif backend == "jax":
+        name = "highest" if exact else "default"
+        framework.config.update("jax_default_matmul_precision", name)
+    else:
+        framework.config.experimental.enable_tensor_float_32_execution(not exact)
+    if precision == "mixed_bfloat16":
+        keras.config.set_dtype_policy(precision)
+
+
+def gpu_memory_mb(backend):
+    """The most memory of its GPU that this process has had."""
+    framework = importlib.import_module(backend)
+    if backend == "torch":
+        most = framework.cuda.max_memory_allocated()
+    elif backend == "jax":
+        most = framework.devices()[0].memory_stats()["peak_bytes_in_use"]
+    else:
+        most = framework.config.experimental.get_memory_info("GPU:0")["peak"]
+    return most / 2**20
 
 
 def device(backend):
@@ -260,6 +294,7 @@ def answer(args):
 
     keep_freed_memory()
     backend = keras.backend.backend()
+    set_precision(backend, args.precision)
     keras.utils.set_random_seed(0)
     works = (ladder, torch_ladder, conv_lstm, data, music_rladder, music_lstm)
     works += (music_flops, music_rladder_stream, music_rladder_again, music_lstm_stream)
@@ -277,7 +312,7 @@ def answer(args):
             step()
             reply = time.perf_counter() - start
         elif command == "matmul\n":
-            reply = matmul_gflops()
+            reply = matmul_gflops(8192 if facts["device"] else 1024)
         elif command == "memory\n":
-            reply = memory_mb()
+            reply = gpu_memory_mb(backend) if facts["device"] else memory_mb()
         print(json.dumps(reply), file=replies, flush=True)

@@ -156,7 +156,7 @@ class G1(nn.Module):
         w0, w1, w2, w3, w4 = self.f
         bend = torch.sigmoid(torch.addcmul(w2, w1, u))
         s, f = torch.addcmul(torch.addcmul(w4, w3, u), w0, bend).unbind(1)
-        return torch.lerp(f, side, s)
+        return torch.lerp(f, side.to(f.dtype), s)
 
 
 class TorchLadder(nn.Module):

@@ -71,6 +71,8 @@ def common_options(add, phases):
     choices = range(1, phases + 1)
     add("--phases", type=int, choices=choices, default=phases, help="1: no validation")
     add("--batch-size", type=partial(integer, 1), help="default: of the full size")
+    policies = "mixed_bfloat16", "mixed_float16"
+    add("--dtype", choices=policies, help="policy of the model; default: float32")
     add("--unroll", choices=("auto", "yes", "no"), default="auto", help="the loop")
     add("--out", type=Path, help="folder of the checkpoints; default: below runs/")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -120,6 +122,7 @@ def reproduce(args, row):
             raise ValueError(f"{args.out} holds a single run: name its --row.")
         folder = args.out / slug(row)
     experiment = EXPERIMENTS[args.table]
+    keras.config.set_dtype_policy(args.dtype or "float32")
     train, valid, merged, test = experiment.data(args, row)
     build = experiment.build(args, row, train)
     if args.publish:
@@ -296,6 +299,8 @@ def size(args):
     """`full`, or in which ways a run is smaller, or other, than the paper's."""
     experiment = EXPERIMENTS[args.table]
     smaller, tuned = list(experiment.smaller(args)), list(experiment.tuned(args))
+    if args.dtype:
+        smaller.append(args.dtype)
     kind = "reduced: " if smaller else "tuned: " if tuned else "full"
     return kind + ", ".join([*smaller, *tuned])
 
