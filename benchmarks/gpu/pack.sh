@@ -14,7 +14,8 @@ fi
 mkdir -p "$folder/wheels" "$folder/data"
 # Without the checkpoints of other runs, which are large.
 upload="git -c uploadpack.allowFilter=true upload-pack"
-git clone -q --depth 1 --filter=blob:none --sparse -c "remote.origin.uploadpack=$upload" \
+git clone -q --depth 1 --filter=blob:none --sparse -u "$upload" \
+  -c "remote.origin.uploadpack=$upload" \
   "file://$PWD" "$folder/code"
 git -C "$folder/code" sparse-checkout set --no-cone '/*' '!/zoo/results/checkpoints'
 platforms=()
