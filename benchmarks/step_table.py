@@ -10,7 +10,8 @@ COLUMNS += ("matmul_gflops", "memory_mb", "torch_ms", "vs_torch", "convlstm_ms")
 COLUMNS += ("vs_convlstm", "macs", "convlstm_macs", "stopped")
 COLUMNS += ("date", "commit", "versions")
 HEAD = "width, precision, backend, loop, compile s, step ms, sequences/s"
-HEAD += ", % of matmul rate, peak memory MB, vs hand-written PyTorch, vs ConvLSTM2D stack"
+HEAD += ", % of matmul rate, peak memory MB"
+HEAD += ", vs hand-written PyTorch, vs ConvLSTM2D stack"
 LEGEND = """\
 "Compile" is what the first call takes longer than a later one. The rate counts six
 times the forward multiply-accumulates, as share of what a product of 1024 x 1024

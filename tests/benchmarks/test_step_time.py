@@ -8,6 +8,7 @@ import pytest
 from benchmarks import step_table, step_time, steps, table
 
 ROW = {"device": "CPU", "cores": 2, "batch": 16, "width": 0.25, "loop": "unroll"}
+ROW["precision"] = "float32"
 ROW |= {"date": "2026-01-01", "commit": "abc", "versions": "Keras 3, jax 0.10"}
 FAST = {"step_ms": 50.0, "sequences_per_s": 320.0, "gflops": 30.0}
 FAST |= {"matmul_gflops": 60.0, "vs_torch": 1.5, "vs_convlstm": "peer > 240 s"}
@@ -36,6 +37,44 @@ def test_child_is_killed_when_its_time_is_spent():
     assert child.process.returncode < 0
 
 
+class Idle:
+    """A child that did its steps: the peer's take twice the time."""
+
+    started = []
+
+    def __init__(self, alive, args, work, backend, loop, width, macs=0, **more):
+        self.started.append((work, backend, more["precision"]))
+        self.step = 0.01 if work == "ladder" else 0.02
+        self.facts = {"device": "GPU", "versions": {}, "build_s": 1.0}
+        self.facts["macs"] = 0 if work == "ladder" else 1e9
+        self.stopped, self.first_s, self.memory_mb = "", 9.0, 5.0
+
+    def turn(self, count, rounds):
+        self.turns.append(self.step)
+        self.rates = [1e5]
+
+    def close(self):
+        self.stopped = "closed"
+
+
+def test_settings_that_start_together_share_the_ladder_by_hand(monkeypatch):
+    monkeypatch.setattr(step_time, "Child", Idle)
+    args = step_time.arguments(["--together", "--no-stack", "--batch", "10"])
+    args.commit = ""
+    settings = [("jax", "unroll", 1.0, p) for p in ("float32", "mixed_bfloat16")]
+    settings.append(("torch", "unroll", 1.0, "float32"))
+    rows = list(step_time.measure(args, settings))
+    hands = [started for started in Idle.started if started[0] == "torch_ladder"]
+    assert sorted(hands) == [
+        ("torch_ladder", "torch", "float32"),
+        ("torch_ladder", "torch", "mixed_bfloat16"),
+    ]
+    for setting, row in zip(settings, rows, strict=True):
+        assert tuple(row[k] for k in step_time.SETTING) == setting
+        assert row["vs_torch"] == 2 and row["compile_s"] == ""
+        assert math.isclose(row["gflops"], 6 * 10 / 0.01)
+
+
 def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
     results, readme = tmp_path / "results.csv", tmp_path / "README.md"
     slow = {**ROW, "backend": "jax", "stopped": "> 240 s"}
@@ -51,9 +90,9 @@ def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
     written = readme.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")
     assert "old" not in written
-    row = "| 0.25 | torch | unroll |  | 50.0 | 320 | 50 (50) |  | 1.50 | peer > 240 s |"
-    assert row in written
-    assert "| 0.25 | jax | unroll |  | > 240 s |" in written
+    row = "| 0.25 | float32 | torch | unroll |  | 50.0 | 320 | 50 (50) |  | 1.50 | "
+    assert row + "peer > 240 s |" in written
+    assert "| 0.25 | float32 | jax | unroll |  | > 240 s |" in written
     assert "draws 3,200 sequences/s, 10 times" in written
 
 

@@ -373,6 +373,20 @@ def test_figures_are_written_to_files_of_runs_only(tmp_path):
     assert (tmp_path / "runs.csv").read_text() == "dear diary\n"
 
 
+@pytest.mark.once
+def test_a_run_in_mixed_precision_is_another_size(tmp_path, policy):
+    policy("float32")
+    model, _ = train(tmp_path, "--dtype", "mixed_bfloat16")
+    ladder = next(x for x in model.layers if x.name == "ladder")
+    assert ladder.compute_dtype == "bfloat16"
+    sizes = {line["size"] for line in report.read(tmp_path / "runs.csv")}
+    assert len(sizes) == 1 and sizes.pop().endswith(", mixed_bfloat16")
+    with pytest.raises(ValueError, match="dtype 'mixed_bfloat16' and not None"):
+        train(tmp_path, "--resume")
+    model, _ = train(tmp_path, out="other")
+    assert model.dtype_policy.name == "float32"
+
+
 def test_another_weight_of_the_prediction_is_another_size(tmp_path):
     args = reproduce.arguments(command(tmp_path, "--frame-weight", "0.1"))
     assert "frame weight 0.1" in reproduce.size(args)
