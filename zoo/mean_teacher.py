@@ -11,7 +11,7 @@ import keras
 from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
-from zoo.model import ZooModel, first_batch, in_order, make_variables
+from zoo.model import ZooModel, in_order, make_variables
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -237,15 +237,15 @@ class MeanTeacher(keras.Model):
 
     # Training and use
 
-    def fit(self, x=None, *args, **kwargs):
-        self.check_inputs(x)
-        history = super().fit(x, *args, **in_order(x, kwargs))
+    def fit(self, x=None, y=None, *args, **kwargs):
+        self.check(x, y)
+        history = super().fit(x, y, *args, **in_order(x, kwargs))
         self.catch_up()
         return history
 
-    def evaluate(self, x=None, *args, **kwargs):
-        self.check_inputs(x)
-        return super().evaluate(x, *args, **kwargs)
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        self.check(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """What the teacher predicts."""
@@ -257,9 +257,9 @@ class MeanTeacher(keras.Model):
         self.catch_up()
         return self.teacher.predict_on_batch(x)
 
-    def check_inputs(self, x):
+    def check(self, x, y):
         if isinstance(self.student, ZooModel):
-            self.student.check_inputs(first_batch(x))
+            self.student.check(x, y)
 
     def get_config(self):
         return {

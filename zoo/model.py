@@ -161,6 +161,11 @@ class ZooModel(keras.Model):
             )
         return outputs["frame"]
 
+    def check(self, x, y):
+        """Refuse arrays that `fit` and `evaluate` cannot use; others pass."""
+        self.check_inputs(first_batch(x))
+        self.check_labels(x, y)
+
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""
         check_frames(x, self.input_shape)
@@ -189,13 +194,11 @@ class ZooModel(keras.Model):
         They are drawn at random already, and a state that is carried from batch to
         batch must find the piece that it left.
         """
-        self.check_inputs(first_batch(x))
-        self.check_labels(x, y)
+        self.check(x, y)
         return super().fit(x, y, *args, **in_order(x, kwargs))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        self.check_inputs(first_batch(x))
-        self.check_labels(x, y)
+        self.check(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):

@@ -85,7 +85,8 @@ def read_runs(path):
     check_runs(path)
     with open(path, newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
-        torn = [lines.line_num for line in lines if len(line) not in (0, len(COLUMNS))]
+        next(lines)
+        torn = [lines.line_num for line in lines if line and not is_whole(line)]
         if not path.read_bytes().endswith(b"\n"):
             torn.append(lines.line_num)
     if torn:
@@ -93,6 +94,17 @@ def read_runs(path):
             f"{path} is damaged in line {torn[0]}: mend it, or choose another --runs."
         )
     return read(path)
+
+
+def is_whole(line):
+    """Whether a line has all columns, and numbers where they belong."""
+    row = dict(zip(COLUMNS, line, strict=False))
+    try:
+        for name in ("value", "seconds"):
+            float(row.get(name, ""))
+    except ValueError:
+        return False
+    return len(line) == len(COLUMNS)
 
 
 def render(paper, runs):

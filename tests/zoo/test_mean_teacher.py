@@ -328,3 +328,7 @@ def test_frames_that_are_none_are_refused():
     model = zoo.MeanTeacher(of_frames())
     with pytest.raises(ValueError, match="divide 8-bit images by 255"):
         model.fit(frames * 255, y)
+    wrong = {**y, "class": y["class"] + 10}
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="must be from 0 to"):
+            use(frames, wrong)

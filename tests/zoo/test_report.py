@@ -62,6 +62,7 @@ ROW = ",".join(line("0", "1.0").values()) + "\n"
         ((HEADER + ROW + ROW[:-30] + "\n" + ROW).encode(), "damaged in line 3"),
         ((HEADER + ROW + ROW[:-30]).encode(), "damaged in line 3"),
         ((HEADER + ROW + ROW[:-1]).encode(), "damaged in line 3"),
+        ((HEADER + ROW.replace("1.0", "one")).encode(), "damaged in line 2"),
     ],
 )
 def test_a_file_that_holds_no_runs_or_half_of_one_is_refused(
