@@ -270,13 +270,14 @@ def publish(model, build, name, about, folder=SHIPPED):
 
 
 def check(model):
-    """Some of what a model gives for certain inputs, to six digits."""
+    """The largest numbers that a model gives for certain inputs, to six digits."""
     rng = np.random.default_rng(0)
 
     def draw(tensor):
         shape = [2 if n is None else n for n in tensor.shape[1:]]
-        return (rng.random((1, *shape)) < 0.5).astype("float32")
+        return (rng.random((1, *shape)) < 0.05).astype("float32")  # few notes
 
     x = keras.tree.map_structure(draw, model.input)
     outputs = model.predict(x, verbose=0).items()
-    return {k: [float(f"{v:.6g}") for v in np.ravel(y)[-5:]] for k, y in outputs}
+    largest = {name: np.sort(y, axis=None)[-5:] for name, y in outputs}
+    return {k: [float(f"{v:.6g}") for v in values] for k, values in largest.items()}
