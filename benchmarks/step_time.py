@@ -133,12 +133,13 @@ def measure(args, settings):
             macs = peers["torch"].facts.get("macs", 0)
             if macs and not ours.stopped and not args.no_stack:
                 peers["convlstm"] = start("conv_lstm", setting, macs=macs, cpu=cpu)
-            take_turns([ours, *peers.values()], args)
-            yield dict(zip(SETTING, setting, strict=True)) | row(args, ours, peers)
+            if not ours.stopped:
+                take_turns([ours, *peers.values()], args)
+            yield dict(zip(SETTING, setting, strict=True)) | facts(args, ours, peers)
             ours.close()
 
 
-def row(args, ours, peers):
+def facts(args, ours, peers):
     """What was found of a setting."""
     row = described(args, ours.facts) | {"stopped": ours.stopped}
     if not ours.turns:
