@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.once("tensorflow")
+@pytest.mark.once
 def test_python_blocks_run(monkeypatch, tmp_path):
     """As printed, but for one epoch of narrow models on little data."""
     few = partial(
