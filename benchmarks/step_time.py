@@ -125,15 +125,17 @@ def measure(args, settings):
 
         found = list(pool.map(partial(start, "ladder"), settings))
         cpu = not any(ours.facts["device"] for ours in found)
-        same = sorted({("torch", "", *setting[2:]) for setting in settings})
+        pairs = list(zip(settings, found, strict=True))
+        same = sorted({("torch", "", *s[2:]) for s, ours in pairs if not ours.stopped})
         hands = pool.map(partial(start, "torch_ladder", cpu=cpu), same)
         hands = dict(zip(same, hands, strict=True))
-        for setting, ours in zip(settings, found, strict=True):
-            peers = {"torch": hands["torch", "", *setting[2:]]}
-            macs = peers["torch"].facts.get("macs", 0)
-            if macs and not ours.stopped and not args.no_stack:
-                peers["convlstm"] = start("conv_lstm", setting, macs=macs, cpu=cpu)
+        for setting, ours in pairs:
+            peers = {}
             if not ours.stopped:
+                peers["torch"] = hands["torch", "", *setting[2:]]
+                macs = peers["torch"].facts.get("macs", 0)
+                if macs and not args.no_stack:
+                    peers["convlstm"] = start("conv_lstm", setting, macs=macs, cpu=cpu)
                 take_turns([ours, *peers.values()], args)
             yield dict(zip(SETTING, setting, strict=True)) | facts(args, ours, peers)
             ours.close()

@@ -98,13 +98,14 @@ def read_runs(path):
 
 def is_whole(line):
     """Whether a line has all columns, and numbers where they belong."""
-    row = dict(zip(COLUMNS, line, strict=False))
+    if len(line) != len(COLUMNS):
+        return False
+    row = dict(zip(COLUMNS, line, strict=True))
     try:
-        for name in ("value", "seconds"):
-            float(row.get(name, ""))
+        float(row["value"]), float(row["seconds"])
     except ValueError:
         return False
-    return len(line) == len(COLUMNS)
+    return True
 
 
 def render(paper, runs):
