@@ -1,7 +1,7 @@
 """Recurrent Ladder Networks (Premont-Schwarz et al., 2017) for Keras 3."""
 
 from rladder_keras import _backend as _backend  # first: it speaks before Keras does
-from rladder_keras.decoders import G1, ConvG1, ConvG2, ConvG3, Identity
+from rladder_keras.decoders import G1, ConvG1, ConvG2, ConvG3, Identity, TopDown
 from rladder_keras.encoders import (
     Conv,
     ConvGRUCell,
@@ -39,6 +39,7 @@ __all__ = [
     "Softmax",
     "StockCell",
     "TaggerCell",
+    "TopDown",
     "export_step",
     "f",
     "gate",

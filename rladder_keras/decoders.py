@@ -1,8 +1,8 @@
 """Decoder cells (Appendix A): `y = g(v_top, h)`, `v_top = d_{l+1}(t)`, `h = e_l(t)`.
 
-They are stateless. `G1` and `ConvG1` give an output of the shape of `h`. `ConvG2` and
-`ConvG3` undo the strides or the pooling of their row: their output has the channels of
-`h` on the grid of the row's input, `below`.
+They are stateless. `G1`, `ConvG1` and `TopDown` give an output of the shape of `h`.
+`ConvG2` and `ConvG3` undo the strides or the pooling of their row: their output has the
+channels of `h` on the grid of the row's input, `below`.
 """
 
 import math
@@ -32,18 +32,22 @@ class _G1(layers.Layer):
     def build(self, v_top_shape, h_shape, below_shape=None):
         self.h_shape = tuple(h_shape)
         self.A = self.make_A(v_top_shape, h_shape)
-        shape = (5, self.A.filters)
-        # Starts as an even mixture of h and u: s = sigmoid(u), f(u, w) = u.
-        self.w_s = self.add_weight(shape, by_rows(1, 1, 0, 0, 0), name="w_s")
-        self.w = self.add_weight(shape, by_rows(0, 1, 0, 1, 0), name="w")
+        self.build_mixture((5, self.A.filters))
         self.b = None  # batch normalisation has an offset of its own
         if self.normalization != "batch":
             self.b = self.add_weight((self.A.filters,), "zeros", name="b")
 
+    def build_mixture(self, shape):
+        # Starts as an even mixture of h and u: s = sigmoid(u), f(u, w) = u.
+        self.w_s = self.add_weight(shape, by_rows(1, 1, 0, 0, 0), name="w_s")
+        self.w = self.add_weight(shape, by_rows(0, 1, 0, 1, 0), name="w")
+
     def mixed(self, u, h):
-        """`y` from `N(A v_top)` and `h` of the same shape."""
-        u = u if self.b is None else u + self.b
+        """`y` from `u = N(A v_top) + b` and `h` of the same shape."""
         return gate(f(u, self.w_s), h, f(u, self.w))
+
+    def with_b(self, u):
+        return u if self.b is None else u + self.b
 
     def compute_output_shape(self, v_top_shape, h_shape, below_shape=None):
         return tuple(h_shape)
@@ -89,7 +93,7 @@ class G1(_G1):
         return A
 
     def call(self, v_top, h):
-        u = self.A(v_top)
+        u = self.with_b(self.A(v_top))
         y = self.mixed(u, ops.reshape(h, ops.shape(u)))
         return ops.reshape(y, (-1, *self.h_shape[1:]))
 
@@ -155,10 +159,44 @@ class ConvG1(_G1):
         if len(v_top.shape) == 2:
             ones = (1,) * len(grid)
             v_top = unpool(ops.reshape(v_top, (-1, *ones, v_top.shape[-1])), grid)
-        return self.mixed(crop(self.A(v_top), grid), h)
+        return self.mixed(self.with_b(crop(self.A(v_top), grid)), h)
 
     def get_config(self):
         return {**super().get_config(), "kernel_size": self.kernel_size}
+
+
+@register
+class TopDown(ConvG1):
+    """Decoder cell that does not look at `h`: the mirror image of a `Conv` row.
+
+        y = relu(BN(A * v_top))
+
+    Not in the paper. A ladder of such rows is an auto-encoder: all that it says has
+    passed its narrowest row, where a decoder that mixes `h` in leads past it.
+
+    Args:
+        kernel_size: Integer or tuple.
+        normalization: As in `G1`.
+
+    Call arguments:
+        v_top, h: As in `ConvG1`; of `h` only the shape matters.
+
+    Output shape:
+        That of `h`.
+
+    Examples:
+        >>> v_top, h = np.zeros((2, 1, 1, 64)), np.zeros((2, 5, 5, 32))
+        >>> cell = TopDown(5)
+        >>> cell.build(v_top.shape, h.shape)
+        >>> ops.shape(cell(v_top, h))
+        (2, 5, 5, 32)
+    """
+
+    def build_mixture(self, shape):
+        pass
+
+    def mixed(self, u, h):
+        return ops.relu(u)
 
 
 class _UpsamplingCell(layers.Layer):

@@ -274,6 +274,15 @@ def conv_g1(w, v_top, h, iteration, strides=1, normalization="batch"):
     return gate(f(u, w["w_s"]), h, f(u, w["w"]))
 
 
+def top_down(w, v_top, h, iteration, strides=1, normalization="batch"):
+    """`relu(N(A * v_top) + b)`: `conv_g1` with its gates shut to `h`, and rectified."""
+    channels = np.ones(h.shape[-1])
+    shut = {"w_s": np.outer([0, 0, 0, 0, 0], channels)}
+    linear = {"w": np.outer([0, 0, 0, 1, 0], channels)}
+    w = {**w, **shut, **linear}
+    return relu(conv_g1(w, v_top, h, iteration, strides, normalization))
+
+
 def first_convolutions(w, v_top, h, iteration, strides, grid, normalization, n=1):
     """`N(A_i * v_top) + N(B_i * h) + c_i`, a list with one for each of `n` maps `i`.
 
@@ -464,13 +473,14 @@ class Row:
             return identity(v_top, h)
         if self.below == "G1":
             return g1(self.w_d, v_top, h, iteration, self.decoder.normalization)
-        if self.below == "ConvG1":
+        if self.below in ("ConvG1", "TopDown"):
+            cell = {"ConvG1": conv_g1, "TopDown": top_down}[self.below]
             strides = 1
             if v_top.ndim > 2:
                 pairs = zip(h.shape[1:-1], v_top.shape[1:-1], strict=True)
                 strides = tuple(-(-a // b) for a, b in pairs)
             norm = self.decoder.normalization
-            return conv_g1(self.w_d, v_top, h, iteration, strides, norm)
+            return cell(self.w_d, v_top, h, iteration, strides, norm)
         cell = {"ConvG2": conv_g2, "ConvG3": conv_g3}[self.below]
         grid, norm = e_below.shape[1:-1], self.decoder.normalization
         return cell(self.w_d, v_top, h, iteration, self.strides, grid, norm)

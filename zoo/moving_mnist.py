@@ -11,7 +11,7 @@ from functools import partial
 import keras
 import numpy as np
 
-from rladder_keras import Conv, ConvG1, Level, TaggerCell
+from rladder_keras import Conv, ConvG1, Level, TaggerCell, TopDown
 from zoo.data.epochs import check_integer
 from zoo.grouping import (
     AMI,
@@ -68,6 +68,28 @@ def connected_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
         Level(Conv(c(256), size, size)),
         Level(recurrent(c(32), 1)),
         Level(Conv(c(256), 1),          ConvG1(1)),
+    ]  # fmt: on
+
+
+def bottleneck_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
+    """Convolutions around a vector of few units, to be trained on a CPU.
+
+    As in `connected_table_of_motion`, all that a group knows passes those units; here
+    digits are seen and drawn by filters that are the same in all places.
+
+    Args:
+        width: Factor on the channels.
+        recurrent: See `table_of_motion`.
+        size: Side of the frames.
+    """
+    c, side = partial(channels, width), -(-size // 4)
+    # fmt: off
+    return [
+        #     Encoder                         Decoder
+        Level(Conv(c(32), 5, 2),              TopDown(4)),
+        Level(Conv(c(64), 4, 2),              TopDown(side)),
+        Level(recurrent(c(32), side, side)),
+        Level(Conv(c(256), 1),                ConvG1(1)),
     ]  # fmt: on
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 
-from rladder_keras import G1, ConvG1, ConvG2, ConvG3, Identity
+from rladder_keras import G1, ConvG1, ConvG2, ConvG3, Identity, TopDown
 
 UPSAMPLING = {ConvG2: reference.conv_g2, ConvG3: reference.conv_g3}
 ATOL = 2e-5
@@ -73,6 +73,28 @@ def test_conv_g1_from_any_grid_above(run, rng, v_top, h, kernel, strides):
         run, rng, ConvG1(kernel), reference.conv_g1, v_top, h, strides=strides
     )
     assert tuple(cell.w.shape) == (5, h[-1])
+
+
+@pytest.mark.parametrize(
+    ("v_top", "h", "kernel", "strides"),
+    [
+        ((3, 4, 3, 2), (3, 4, 3, 5), 3, 1),
+        ((3, 1, 1, 4), (3, 3, 3, 2), 3, 3),
+        ((3, 3, 2, 2), (3, 5, 4, 3), 3, 2),
+        ((3, 4), (3, 5, 2), 3, 1),
+    ],
+)
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_top_down_is_a_rectified_conv_of_what_is_above(
+    run, rng, v_top, h, kernel, strides, normalization
+):
+    cell = TopDown(kernel, normalization=normalization)
+    kwargs = {"strides": strides, "normalization": normalization}
+    compare(run, rng, cell, reference.top_down, v_top, h, **kwargs)
+    v_top, *hs = draws(rng, v_top, h, h)
+    ys = [run(cell, v_top, h) for h in hs]
+    np.testing.assert_array_equal(*ys)
+    assert ys[0].min() == 0
 
 
 @pytest.mark.parametrize("normalization", ["layer", None])

@@ -27,6 +27,7 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
     StockCell,
+    TopDown,
 )
 
 ATOL = 5e-5
@@ -75,6 +76,15 @@ def gaps():
         Level(ConvGRUCell(2, 3, normalization=None), ConvG1(3)),
         Level(ConvLSTMCell(2, 3, 2), ConvG1(3)),
         Level(LSTMCell(3)),
+    ]
+
+
+def bottleneck():
+    """What is drawn has passed the vector in the middle."""
+    return [
+        Level(Conv(2, 3, 2), TopDown(3)),
+        Level(ConvLSTMCell(2, 2, 2, normalization="batch")),
+        Level(Conv(2, 1), ConvG1(1)),
     ]
 
 
@@ -158,6 +168,7 @@ INFERENCE, TRAINING = (False,), (False, True)
             (batch_normalised, UNEVEN, "all", False, TRAINING),
             (gaps, UNEVEN, "recurrent", True, TRAINING),
             (encoder_only, IMAGE, "recurrent", True, INFERENCE),
+            (bottleneck, IMAGE, "recurrent", True, TRAINING),
         )
         for training in modes
     ],
@@ -696,6 +707,7 @@ CASES = {
         },
         [(2, *IMAGE)],
     ),
+    "TopDown": ({"kernel_size": (3, 2), "normalization": "layer"}, UP),
     "StockCell": (
         {"cell": lambda: layers.GRUCell(3, recurrent_initializer="zeros")},
         [VECTOR],

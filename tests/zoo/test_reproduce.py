@@ -183,6 +183,12 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
             "connected ladder, 2 groups, size 20, 2 frames",
             {"AMI", "AMI, frame seen", "AMI, last frame, seen"},
         ),
+        (
+            "section-4.3 --ladder bottleneck --groups 2 --size 22 --frames 2",
+            "RTagger",
+            "bottleneck ladder, 2 groups, size 22, 2 frames",
+            {"AMI", "AMI, frame seen", "AMI, last frame, seen"},
+        ),
     ],
 )
 def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):

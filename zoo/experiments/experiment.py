@@ -51,9 +51,10 @@ def unroll(args):
 
 
 def sized_table(ladders, args):
-    """The table that `--ladder` names; connected levels depend on `--size`, too."""
+    """The table that `--ladder` names; filters of the whole map need `--size`, too."""
     table = ladders[args.ladder]
-    return partial(table, size=args.size) if args.ladder == "connected" else table
+    whole = args.ladder in ("connected", "bottleneck")
+    return partial(table, size=args.size) if whole else table
 
 
 def common_smaller(args, batch_size, phases):

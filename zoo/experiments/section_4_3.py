@@ -18,6 +18,7 @@ SIZE, RATE, BATCH_SIZE, GROUPS = 64, 1e-3, 16, 3
 LADDERS = {
     "paper": moving_mnist.table_of_motion,
     "connected": moving_mnist.connected_table_of_motion,
+    "bottleneck": moving_mnist.bottleneck_table_of_motion,
 }
 ROWS = moving_mnist.SECTION_4_3 | moving_mnist.BASELINES
 
