@@ -100,6 +100,14 @@ def sequences_options(add):
     add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
 
 
+def sized_sets(sets, args):
+    """Training, validation and test set; `--validation` shortens the second of them."""
+    train, valid, test = sets()
+    if args.validation:
+        _, valid, _ = sets(evaluation_sequences=args.validation, verbose=False)
+    return train, valid, test
+
+
 def digit_sets(load, args, **more):
     """The sets that `sequences_options` ask for, where there is no second phase.
 
@@ -116,10 +124,7 @@ def digit_sets(load, args, **more):
         sequences=args.sequences,
         **more,
     )
-    train, valid, test = sets()
-    if args.validation:
-        _, valid, _ = sets(evaluation_sequences=args.validation, verbose=False)
-    return with_training_set_only((train, valid, test))
+    return with_training_set_only(sized_sets(sets, args))
 
 
 def digits_smaller(args):

@@ -9,6 +9,7 @@ from zoo.experiments.experiment import (
     common_smaller,
     digits_smaller,
     sequences_options,
+    sized_sets,
     unroll,
 )
 
@@ -33,8 +34,8 @@ def load(args, row, **labels):
         inputs="reconstruction" if row.startswith("Optimal") else "frames",
         **labels,
     )
-    train, valid, _ = sets(evaluation_sequences=args.validation)
-    merged, _, test = sets(merge_validation=True, verbose=False)
+    train, valid, test = sized_sets(sets, args)
+    merged, _, _ = sets(merge_validation=True, verbose=False)
     return train, valid, merged, test
 
 
