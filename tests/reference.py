@@ -486,6 +486,45 @@ class Row:
         return cell(self.w_d, v_top, h, iteration, self.strides, grid, norm)
 
 
+class Ladder:
+    """A table by its twins, and where it is in time."""
+
+    def __init__(self, cell, x_shape):
+        levels = zip(cell.encoders, cell.decoders, strict=True)
+        self.rows = [
+            Row(encoder, decoder, cell.feedback) for encoder, decoder in levels
+        ]
+        self.gains = {n: numpy_of(gain) for n, gain in cell.gains.items()}
+        self.s, self.d, shape = [], [], x_shape
+        for row in self.rows:
+            shape, s_0, d_0 = row.start(shape)
+            self.s.append(s_0)
+            self.d.append(d_0)
+            row.e_shape = shape
+        v_top = shape
+        for n, row in reversed(list(enumerate(self.rows))):
+            last, d = n - 1, self.d
+            below = (self.rows[last], self.rows[last].e_shape, d[last].shape)
+            row.find_skips(cell.skip, below if n else None, v_top, d[n].shape)
+            v_top = d[n].shape if row.decoder else v_top
+
+    def step(self, x, iteration):
+        """One iteration: `e_L` and the lowest `d`."""
+        e, s, d = [x], self.s, self.d
+        for n, row in enumerate(self.rows):
+            inside = iteration.inside(f"encoder {n + 1}")
+            below = np.concatenate([e[n], d[n - 1]], -1) if row.diagonal else e[n]
+            e_l, s[n] = row.encode(below, d[n], s[n], inside)
+            e.append(e_l)
+        v_top = e[-1]
+        for n, row in reversed(list(enumerate(self.rows))):
+            inside = iteration.inside(f"decoder {n + 1}")
+            if row.itself:
+                v_top = np.concatenate([v_top, d[n] * self.gains[n]], -1)
+            d[n] = v_top = row.decode(v_top, e[n + 1], e[n], inside)
+        return e[-1], v_top
+
+
 def ladder(layer, x, training=False):
     """Run a built `RecurrentLadder` in NumPy.
 
@@ -499,45 +538,76 @@ def ladder(layer, x, training=False):
         each batch normalisation a list of one `(mean, variance)` for each iteration,
         under names `"encoder 1/norm/"`.
     """
-    cell = layer.cell
-    levels = zip(cell.encoders, cell.decoders, strict=True)
-    rows = [Row(encoder, decoder, cell.feedback) for encoder, decoder in levels]
     x = np.asarray(x, np.float64)
-    s, d, shape = [], [], x[:, 0].shape
-    for row in rows:
-        shape, s_0, d_0 = row.start(shape)
-        s.append(s_0)
-        d.append(d_0)
-        row.e_shape = shape
-    v_top = shape
-    for n, row in reversed(list(enumerate(rows))):
-        below = (rows[n - 1], rows[n - 1].e_shape, d[n - 1].shape) if n else None
-        row.find_skips(cell.skip, below, v_top, d[n].shape)
-        v_top = d[n].shape if row.decoder else v_top
+    twin = Ladder(layer.cell, x[:, 0].shape)
     top, bottom, moments = [], [], {}
     for t in range(x.shape[1]):
         iteration = Iteration(TRAINING if training else t)
-        e = [x[:, t]]
-        for n, row in enumerate(rows):
-            inside = iteration.inside(f"encoder {n + 1}")
-            below = np.concatenate([e[n], d[n - 1]], -1) if row.diagonal else e[n]
-            e_l, s[n] = row.encode(below, d[n], s[n], inside)
-            e.append(e_l)
-        v_top = e[-1]
-        for n, row in reversed(list(enumerate(rows))):
-            inside = iteration.inside(f"decoder {n + 1}")
-            if row.itself:
-                own = d[n] * numpy_of(cell.gains[n])
-                v_top = np.concatenate([v_top, own], -1)
-            d[n] = v_top = row.decode(v_top, e[n + 1], e[n], inside)
-        top.append(e[-1])
-        bottom.append(v_top)
+        e_L, d_1 = twin.step(x[:, t], iteration)
+        top.append(e_L)
+        bottom.append(d_1)
         for name, values in iteration.moments.items():
             moments.setdefault(name, []).append(values)
     outputs = {"top": np.stack(top, axis=1), "moments": moments}
-    if any(row.decoder for row in rows):
+    if any(row.decoder for row in twin.rows):
         outputs["bottom"] = np.stack(bottom, axis=1)
     return outputs
+
+
+# Section 4: the Tagger
+
+
+def evidence(x, mu, pi, pixels, noise, variance):
+    """What each group sees: `(batch, K, *grid, 4)`; `pi` are logits."""
+    x, pi = x[:, None], np.exp(pi) / np.exp(pi).sum(1, keepdims=True)
+    if pixels == "gaussian":
+        derivative = pi * (x - mu)
+        likelihood = np.exp(-((x - mu) ** 2) / (2 * (noise**2 + variance**2)))
+    else:
+        p = sigmoid(mu) * (1 - noise) + (1 - sigmoid(mu)) * noise
+        mixture = (pi * p).sum(1, keepdims=True)
+        derivative = pi * (1 - 2 * noise) * (x - mixture) / (mixture * (1 - mixture))
+        likelihood = p**x * (1 - p) ** (1 - x)
+    likelihood = likelihood / likelihood.sum(1, keepdims=True)
+    return np.concatenate([mu, derivative, pi, likelihood], axis=-1)
+
+
+def tagger(cell, x, mu, pi, training=False):
+    """Run a built `TaggerCell` in NumPy over grey frames, `(batch, T, *grid, 1)`.
+
+    Args:
+        cell: The cell.
+        x: The frames, of a side that the lowest row's stride divides.
+        mu: What it starts from, shape `(batch, K, *grid, 1)`.
+        pi: Logits, of the same shape.
+        training: Whether to use batch moments.
+
+    Returns:
+        A dictionary with `groups`, `reconstructions` and `top`.
+    """
+    x, mu, pi = (np.asarray(value, np.float64) for value in (x, mu, pi))
+    w, binary, variance = weights_of(cell), cell.pixels == "binary", None
+    if not binary:
+        variance = w["spread"] + np.sqrt(w["spread"] ** 2 + 1)
+    maps = (mu.shape[0] * mu.shape[1], *mu.shape[2:-1])
+    twin = Ladder(cell, (*maps, 4))
+    groups, reconstructions, top = [], [], []
+    for t in range(x.shape[1]):
+        iteration = Iteration(TRAINING if training else t)
+        seen = evidence(x[:, t], mu, pi, cell.pixels, cell.noise, variance)
+        e_L, d_1 = twin.step(seen.reshape(*maps, 4), iteration)
+        read = {}
+        for name in ("mu", "pi"):
+            strides = maps[1] // d_1.shape[1]
+            y = linear(below(w, f"read_{name}"), d_1, strides, strides > 1)
+            norm = iteration.inside(name)
+            read[name] = batch_norm(y, below(w, f"norm_read_{name}"), norm)
+        mu, pi = (read[name].reshape(mu.shape) for name in ("mu", "pi"))
+        groups.append((np.exp(pi) / np.exp(pi).sum(1, keepdims=True))[..., 0])
+        reconstructions.append(sigmoid(mu) if binary else mu)
+        top.append(e_L.reshape(*mu.shape[:2], *e_L.shape[1:]))
+    outputs = {"groups": groups, "reconstructions": reconstructions, "top": top}
+    return {name: np.stack(values, axis=1) for name, values in outputs.items()}
 
 
 def moving_statistics(layer):

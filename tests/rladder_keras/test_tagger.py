@@ -16,6 +16,7 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
     TaggerCell,
+    TopDown,
 )
 
 
@@ -97,6 +98,32 @@ def test_what_a_group_sees(pixels):
         less[:, k] -= 1e-5
         slope = ((log_p(more) - log_p(less)) / 2e-5)[:, 0]
         np.testing.assert_allclose(found[:, k, ..., 1:2], slope, rtol=1e-3, atol=1e-3)
+
+
+def drawn():
+    """As in the table for moving digits: a bottleneck, and a decoder below it."""
+    return [
+        Level(Conv(3, 4, 2), TopDown(4)),
+        Level(ConvLSTMCell(2, 4, 4, normalization="batch")),
+        Level(Conv(3, 1), ConvG1(1)),
+    ]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("levels", "pixels"),
+    [(recurrent, "gaussian"), (feed_forward, "gaussian"), (drawn, "binary")],
+)
+def test_whole_tagger_against_its_twin(run, levels, pixels, training):
+    """Three iterations on other frames each, from what is given."""
+    layer = ladder(levels, groups=2, pixels=pixels)
+    x = images(steps=1) * np.linspace(0.5, 1, 3).reshape(3, 1, 1, 1).astype("float32")
+    state = start(2, 2, layer)
+    explanation = [ops.convert_to_numpy(value) for value in state[3]]
+    found = run(layer, x, state, training=training)
+    expected = reference.tagger(layer.cell, x, *explanation, training)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
 
 
 def test_the_cost_against_numpy():
