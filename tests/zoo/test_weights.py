@@ -40,7 +40,9 @@ def frames():
 def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
     card = weights.card(model, name)
     trained = getattr(zoo, model)(weights=name)
-    for output, values in weights.check(trained).items():
+    found = weights.check(trained)
+    assert found.keys() == card["check"].keys()
+    for output, values in found.items():
         np.testing.assert_allclose(values, card["check"][output], atol=1e-4)
     assert card["metrics"] and card["command"].startswith("python -m zoo.reproduce")
     assert {"table", "row", "seed", "commit", "inputs", "licence"} <= set(card)
@@ -77,6 +79,22 @@ def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
     rolls = {"roll": rolls, "next": rolls} if joint else rolls
     values, expected = (m.predict(rolls, verbose=0)["notes"] for m in (found, model))
     np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+@pytest.mark.once
+def test_models_of_groups_by_name(tmp_path, monkeypatch):
+    """A table that was given something, and an answer that is another one each time."""
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    table = partial(zoo.moving_mnist.bottleneck_table_of_motion, size=22)
+    build = partial(zoo.moving_mnist_rtagger, 0.1, table=table, size=22, frames=3)
+    model = build()
+    weights.publish(model, build, "tiny", {}, tmp_path)
+    card = weights.card("moving_mnist_rtagger", "tiny")
+    name = {"name": "bottleneck_table_of_motion", "arguments": {"size": 22}}
+    assert card["arguments"]["table"] == name and card["check"] == {}
+    found = zoo.moving_mnist_rtagger(weights="tiny")
+    for a, b in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_another_architecture_is_refused(published, tmp_path):
