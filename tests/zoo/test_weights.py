@@ -12,6 +12,7 @@ import reference
 import zoo
 from rladder_keras import RecurrentLadder
 from zoo import weights
+from zoo.data.digits import _find_mnist
 from zoo.occluded_mnist import small_table
 
 BUILD = partial(
@@ -46,6 +47,21 @@ def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
         np.testing.assert_allclose(values, card["check"][output], atol=1e-4)
     assert card["metrics"] and card["command"].startswith("python -m zoo.reproduce")
     assert {"table", "row", "seed", "commit", "inputs", "licence"} <= set(card)
+
+
+@pytest.mark.once
+def test_groups_of_shipped_weights_are_the_digits():
+    """On a hundred films, about as on all of them."""
+    if _find_mnist() is None:
+        pytest.skip("MNIST is not on this machine; RLADDER_DATA_DIR names its folder")
+    films = {"size": 20, "frames": 8, "evaluation_sequences": 100, "verbose": False}
+    _, _, test = zoo.data.moving_mnist("mnist", 50, **films)
+    found = zoo.moving_mnist_rtagger(weights="small").evaluate(
+        test, verbose=0, return_dict=True
+    )
+    metrics = weights.card("moving_mnist_rtagger", "small")["metrics"]
+    assert abs(found["posterior_ami"] - metrics["AMI, frame seen"]) < 0.08
+    assert found["posterior_ami"] > 0.4
 
 
 def test_a_name_brings_the_arguments_and_the_weights(published):
