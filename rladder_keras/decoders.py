@@ -42,12 +42,12 @@ class _G1(layers.Layer):
         self.w_s = self.add_weight(shape, by_rows(1, 1, 0, 0, 0), name="w_s")
         self.w = self.add_weight(shape, by_rows(0, 1, 0, 1, 0), name="w")
 
-    def mixed(self, u, h):
-        """`y` from `u = N(A v_top) + b` and `h` of the same shape."""
+    def mixture(self, u, h):
         return gate(f(u, self.w_s), h, f(u, self.w))
 
-    def with_b(self, u):
-        return u if self.b is None else u + self.b
+    def mixed(self, u, h):
+        """`y` from `N(A v_top)` and `h` of the same shape."""
+        return self.mixture(u if self.b is None else u + self.b, h)
 
     def compute_output_shape(self, v_top_shape, h_shape, below_shape=None):
         return tuple(h_shape)
@@ -93,7 +93,7 @@ class G1(_G1):
         return A
 
     def call(self, v_top, h):
-        u = self.with_b(self.A(v_top))
+        u = self.A(v_top)
         y = self.mixed(u, ops.reshape(h, ops.shape(u)))
         return ops.reshape(y, (-1, *self.h_shape[1:]))
 
@@ -159,7 +159,7 @@ class ConvG1(_G1):
         if len(v_top.shape) == 2:
             ones = (1,) * len(grid)
             v_top = unpool(ops.reshape(v_top, (-1, *ones, v_top.shape[-1])), grid)
-        return self.mixed(self.with_b(crop(self.A(v_top), grid)), h)
+        return self.mixed(crop(self.A(v_top), grid), h)
 
     def get_config(self):
         return {**super().get_config(), "kernel_size": self.kernel_size}
@@ -195,7 +195,7 @@ class TopDown(ConvG1):
     def build_mixture(self, shape):
         pass
 
-    def mixed(self, u, h):
+    def mixture(self, u, h):
         return ops.relu(u)
 
 

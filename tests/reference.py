@@ -78,9 +78,9 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def softmax(x):
-    x = np.exp(x - x.max(axis=-1, keepdims=True))
-    return x / x.sum(axis=-1, keepdims=True)
+def softmax(x, axis=-1):
+    x = np.exp(x - x.max(axis=axis, keepdims=True))
+    return x / x.sum(axis=axis, keepdims=True)
 
 
 def per_axis(n, rank):
@@ -263,24 +263,25 @@ def g1(w, v_top, h, iteration, normalization="batch"):
     return y.reshape(h.shape)
 
 
-def conv_g1(w, v_top, h, iteration, strides=1, normalization="batch"):
-    """A.1, with a convolution; `strides` lead from the grid of `h` to `v_top`'s."""
+def from_above(w, v_top, h, iteration, strides, normalization):
+    """`N(A * v_top) + b`; `strides` lead from the grid of `h` to that of `v_top`."""
     grid = h.shape[1:-1]
     if v_top.ndim == 2:
         v_top = copy_to_grid(v_top, grid)
     transpose = max(per_axis(strides, len(grid))) > 1
     u = normalised(w, "A", v_top, normalization, iteration, strides, transpose)
-    u = crop(u, grid) + w.get("b", 0)
+    return crop(u, grid) + w.get("b", 0)
+
+
+def conv_g1(w, v_top, h, iteration, strides=1, normalization="batch"):
+    """A.1, with a convolution."""
+    u = from_above(w, v_top, h, iteration, strides, normalization)
     return gate(f(u, w["w_s"]), h, f(u, w["w"]))
 
 
 def top_down(w, v_top, h, iteration, strides=1, normalization="batch"):
-    """`relu(N(A * v_top) + b)`: `conv_g1` with its gates shut to `h`, and rectified."""
-    channels = np.ones(h.shape[-1])
-    shut = {"w_s": np.outer([0, 0, 0, 0, 0], channels)}
-    linear = {"w": np.outer([0, 0, 0, 1, 0], channels)}
-    w = {**w, **shut, **linear}
-    return relu(conv_g1(w, v_top, h, iteration, strides, normalization))
+    """Only what is above, rectified."""
+    return relu(from_above(w, v_top, h, iteration, strides, normalization))
 
 
 def first_convolutions(w, v_top, h, iteration, strides, grid, normalization, n=1):
@@ -490,22 +491,18 @@ class Ladder:
     """A table by its twins, and where it is in time."""
 
     def __init__(self, cell, x_shape):
-        levels = zip(cell.encoders, cell.decoders, strict=True)
-        self.rows = [
-            Row(encoder, decoder, cell.feedback) for encoder, decoder in levels
-        ]
+        self.rows = rows = [Row(*level, cell.feedback) for level in cell.levels]
         self.gains = {n: numpy_of(gain) for n, gain in cell.gains.items()}
         self.s, self.d, shape = [], [], x_shape
-        for row in self.rows:
+        for row in rows:
             shape, s_0, d_0 = row.start(shape)
             self.s.append(s_0)
             self.d.append(d_0)
             row.e_shape = shape
-        v_top = shape
-        for n, row in reversed(list(enumerate(self.rows))):
-            last, d = n - 1, self.d
-            below = (self.rows[last], self.rows[last].e_shape, d[last].shape)
-            row.find_skips(cell.skip, below if n else None, v_top, d[n].shape)
+        v_top, d = shape, self.d
+        for n, row in reversed(list(enumerate(rows))):
+            below = (rows[n - 1], rows[n - 1].e_shape, d[n - 1].shape) if n else None
+            row.find_skips(cell.skip, below, v_top, d[n].shape)
             v_top = d[n].shape if row.decoder else v_top
 
     def step(self, x, iteration):
@@ -559,7 +556,7 @@ def ladder(layer, x, training=False):
 
 def evidence(x, mu, pi, pixels, noise, variance):
     """What each group sees: `(batch, K, *grid, 4)`; `pi` are logits."""
-    x, pi = x[:, None], np.exp(pi) / np.exp(pi).sum(1, keepdims=True)
+    x, pi = x[:, None], softmax(pi, 1)
     if pixels == "gaussian":
         derivative = pi * (x - mu)
         likelihood = np.exp(-((x - mu) ** 2) / (2 * (noise**2 + variance**2)))
@@ -603,7 +600,7 @@ def tagger(cell, x, mu, pi, training=False):
             norm = iteration.inside(name)
             read[name] = batch_norm(y, below(w, f"norm_read_{name}"), norm)
         mu, pi = (read[name].reshape(mu.shape) for name in ("mu", "pi"))
-        groups.append((np.exp(pi) / np.exp(pi).sum(1, keepdims=True))[..., 0])
+        groups.append(softmax(pi, 1)[..., 0])
         reconstructions.append(sigmoid(mu) if binary else mu)
         top.append(e_L.reshape(*mu.shape[:2], *e_L.shape[1:]))
     outputs = {"groups": groups, "reconstructions": reconstructions, "top": top}

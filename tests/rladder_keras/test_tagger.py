@@ -59,11 +59,6 @@ def images(batch=2, steps=3, seed=0):
     return np.repeat(x, steps, axis=1)
 
 
-def softmax(x, axis):
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return e / e.sum(axis, keepdims=True)
-
-
 @pytest.mark.parametrize("pixels", ["gaussian", "binary"])
 def test_what_a_group_sees(pixels):
     """Likelihoods that sum to one, and the gradient that it would have numerically."""
@@ -75,7 +70,7 @@ def test_what_a_group_sees(pixels):
     mu, pi = rng.normal(0, 1, (2, 2, 3, 8, 8, 1))
     found = cell.evidence(*(ops.array(a, "float32") for a in (x, mu, pi)))
     found = ops.convert_to_numpy(found).reshape(2, 3, 8, 8, 4)
-    pi = softmax(pi, 1)
+    pi = reference.softmax(pi, 1)
     np.testing.assert_allclose(found[..., :1], mu, atol=1e-5)
     np.testing.assert_allclose(found[..., 2:3], pi, atol=1e-5)
     np.testing.assert_allclose(found[..., 3].sum(1), 1, atol=1e-5)
@@ -129,7 +124,7 @@ def test_whole_tagger_against_its_twin(run, levels, pixels, training):
 def test_the_cost_against_numpy():
     rng = np.random.default_rng(0)
     x, mu = rng.random((2, 1, 4, 4, 1)), rng.random((2, 3, 2, 4, 4, 1))
-    pi = softmax(rng.normal(0, 1, (2, 3, 2, 4, 4)), 2)
+    pi = reference.softmax(rng.normal(0, 1, (2, 3, 2, 4, 4)), 2)
     v = np.full((2, 3, 1), 0.3)
     arguments = [ops.array(a, "float32") for a in (x, pi, mu, v)]
     normal = np.exp(-((x[:, :, None] - mu) ** 2) / 0.6)[..., 0] / np.sqrt(0.3)
@@ -146,7 +141,7 @@ def test_the_cost_against_numpy():
 def test_the_posterior_against_numpy(pixels):
     rng = np.random.default_rng(0)
     x, mu = rng.integers(2, size=(2, 3, 4, 4, 1)), rng.random((2, 3, 2, 4, 4, 1))
-    pi = softmax(rng.normal(0, 1, (2, 3, 2, 4, 4)), 2)
+    pi = reference.softmax(rng.normal(0, 1, (2, 3, 2, 4, 4)), 2)
     seen = x[:, :, None]
     if pixels == "binary":
         likelihood, variance = np.where(seen == 1, mu, 1 - mu), []

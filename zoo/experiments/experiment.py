@@ -1,5 +1,6 @@
 """What a table of the paper is, and what several of them have in common."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ def unroll(args):
 def sized_table(ladders, args):
     """The table that `--ladder` names; filters of the whole map need `--size`, too."""
     table = ladders[args.ladder]
-    whole = args.ladder in ("connected", "bottleneck")
+    whole = "size" in inspect.signature(table).parameters
     return partial(table, size=args.size) if whole else table
 
 
