@@ -391,6 +391,8 @@ class RecurrentLadder(layers.RNN):
             raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
         if remat and not unroll:
             raise ValueError("remat=True unrolls the loop: leave unroll out.")
+        if carry is not None and (not isinstance(carry, int) or carry < 1):
+            raise ValueError(f"carry must be an integer of 1 or more, not {carry!r}.")
         # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
         super().__init__(cell, return_sequences=True, unroll=False, **kwargs)
         self.unroll_setting = unroll
@@ -478,7 +480,8 @@ class RecurrentLadder(layers.RNN):
         return self.named(outputs)
 
     def check_carry(self, rows):
-        if rows not in (None, self.carry):
+        """Refuse batches of another number of rows, where the state is carried."""
+        if self.carry is not None and rows not in (None, self.carry):
             raise ValueError(
                 f"this ladder carries its state from batch to batch in {self.carry} "
                 f"rows, and the batch has {rows}: train in batches of {self.carry}, or "

@@ -37,11 +37,11 @@ def step_model(model):
         (2, 8)
     """
     ladder = the_ladder(model)
-    sequences = layers.Identity()(tree.flatten(ladder.input)[0])
-    below = keras.Model(model.input, sequences)
-    ends = tree.flatten([model.input, ladder.output])
+    copy, sequences, outputs = cut_open(model, ladder)
+    below = keras.Model(copy.input, layers.Identity()(sequences))
+    ends = tree.flatten([copy.input, outputs])
     # Keras takes no tensor that is an input and an output.
-    tops = tree.map_structure(lambda x: layers.Identity(dtype=x.dtype)(x), model.output)
+    tops = tree.map_structure(lambda x: layers.Identity(dtype=x.dtype)(x), copy.output)
     above = keras.Model(ends, tops)
     frame = tree.map_structure(
         lambda x: keras.Input(x.shape[2:], dtype=x.dtype, name=x.name), model.input
@@ -55,6 +55,26 @@ def step_model(model):
     outputs = above(tree.flatten([sequence, outputs]))
     outputs = tree.map_structure(lambda x: ops.squeeze(x, 1), outputs)
     return keras.Model([frame, state], [outputs, following], name="step")
+
+
+def cut_open(model, ladder):
+    """A copy of the model with its layers, and what goes into and out of the ladder.
+
+    Made of the tensors of the model itself, a model that begins at the ladder would
+    take over its inputs, and the model could not be saved any more.
+    """
+    ends = []
+
+    def call(layer, *args, **kwargs):
+        outputs = layer(*args, **kwargs)
+        if layer is ladder:
+            ends[:] = tree.flatten(args)[0], outputs
+        return outputs
+
+    copy = keras.models.clone_model(
+        model, clone_function=lambda layer: layer, call_function=call
+    )
+    return copy, *ends
 
 
 def initial_state(model, batch_size):

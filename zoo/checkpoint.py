@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -35,7 +36,7 @@ def save(folder, model, progress):
     new = folder / f"incomplete-{number:06d}"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    arrays = {k: ops.convert_to_numpy(v.value) for k, v in variables(model).items()}
+    arrays = {k: as_array(v) for k, v in variables(model).items()}
     for i, shard in enumerate(shards(arrays)):
         np.savez(new / f"shard-{i:03d}.npz", **shard)
     (new / "progress.json").write_text(json.dumps(progress, indent=1))
@@ -83,7 +84,7 @@ def progress(folder):
 
 def complete(folder):
     """Folders of the complete checkpoints, oldest first."""
-    return sorted(folder.glob("checkpoint-*"))
+    return sorted(folder.glob("checkpoint-" + "[0-9]" * 6))
 
 
 def variables(model):
@@ -97,6 +98,14 @@ def variables(model):
         "optimizer": model.optimizer.variables,
     }
     return {f"{k}-{i:04d}": v for k, vs in groups.items() for i, v in enumerate(vs)}
+
+
+def as_array(variable):
+    """Its value in NumPy, which has no bfloat16: what is of that type as `float32`."""
+    value = variable.value
+    if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
+        value = ops.cast(value, "float32")
+    return ops.convert_to_numpy(value)
 
 
 def shards(arrays):

@@ -41,7 +41,13 @@ from rladder_keras import (
 )
 from zoo import show
 from zoo.data.epochs import check_integer
-from zoo.data.midi import KEYS, MIDI_SUFFIXES, check_time_step, write_midi
+from zoo.data.midi import (
+    KEYS,
+    MIDI_SUFFIXES,
+    check_time_step,
+    import_mido,
+    write_midi,
+)
 from zoo.data.rolls import PianoRolls
 from zoo.model import ZooModel
 from zoo.occluded_mnist import channels
@@ -366,7 +372,13 @@ class MusicModel(ZooModel):
 
     def check_inputs(self, x):
         """Refuse arrays that are no piano rolls; other inputs pass."""
-        if isinstance(x, np.ndarray) and is_joint(self):
+        if isinstance(x, PianoRolls) and x.joint != is_joint(self):
+            raise ValueError(
+                f"these data are made with joint={x.joint}, and this model needs "
+                f"`zoo.data.piano_rolls(..., joint={is_joint(self)})`."
+            )
+        alone = isinstance(x, np.ndarray) or (isinstance(x, dict) and "next" not in x)
+        if alone and is_joint(self):
             raise ValueError(
                 "this model gives the joint distribution of the notes of a step, and "
                 "takes a dictionary with 'roll' and, the notes to be predicted, "
@@ -391,6 +403,12 @@ class MusicModel(ZooModel):
                 "-1 (padding)."
             )
 
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As of `ZooModel`; rows that a ladder cannot carry on are refused."""
+        if isinstance(x, PianoRolls):
+            self.get_layer("ladder").check_carry(x.batch_size)
+        return super().fit(x, y, *args, **kwargs)
+
     def next_frame(self, outputs):
         raise ValueError(
             "the keys of a step are drawn by their probabilities: use "
@@ -400,7 +418,10 @@ class MusicModel(ZooModel):
 
 @register
 class NegativeLogLikelihood(keras.losses.Loss):
-    """`nll`, its mean over the steps that have weight."""
+    """`nll`, its mean over the steps of a batch that have weight.
+
+    Keras gives the mean of the batches; over all steps the mean is the metric `nll`.
+    """
 
     def __init__(
         self, reduction="mean_with_sample_weight", name="negative_log_likelihood", **k
@@ -461,7 +482,7 @@ def negative_log_likelihood(model, pieces):
 
     Args:
         model: A model of this module.
-        pieces: Piano rolls of shape `(n, 88)`.
+        pieces: Piano rolls of shape `(n, 88)`, or `PianoRolls`.
 
     Returns:
         A number.
@@ -472,6 +493,7 @@ def negative_log_likelihood(model, pieces):
         >>> round(loss / np.log(2))  # bits: one for each key
         88
     """
+    pieces = getattr(pieces, "pieces", pieces)
     total, data = 0.0, PianoRolls(pieces, joint=is_joint(model))
     for x, y, weight in (data[i] for i in range(len(data))):
         y, p = y["notes"], model.predict_on_batch(x)["notes"].astype(np.float64)
@@ -514,8 +536,11 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     check_integer("steps", steps, 0)
     check_time_step(step)
     if path is not None:
-        check_midi_path(Path(path))
+        path = Path(path).expanduser()
+        check_midi_path(path)
     prompt = np.asarray(prompt)
+    if prompt.ndim != 2:
+        raise ValueError(f"the prompt must have shape (n, {KEYS}), not {prompt.shape}.")
     model.check_roll(prompt[None].astype(np.float32))
     if len(prompt) < 1 or (prompt < 0).any():
         raise ValueError("the prompt must have at least one step, and no padding.")
@@ -532,17 +557,19 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
             roll[t + 1] = draw(readout, d[:, None], rng, is_joint(model))
     if path is not None:
         write_midi(path, roll, step)
-        picture = Path(path).with_suffix(".png")
+        picture = path.with_suffix(".png")
         show.piano_roll(picture, roll, prompt=len(prompt))
     return roll
 
 
 def check_midi_path(path):
-    """Raises a `ValueError` if no MIDI file with a picture beside it can be there."""
+    """Make its folder; refused, before any work, is where no MIDI file can be."""
     if path.suffix.lower() not in MIDI_SUFFIXES:
         raise ValueError(f"{str(path)!r} must end in {' or '.join(MIDI_SUFFIXES)}.")
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder: give the name of a file.")
+    import_mido()
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def draw(readout, d, rng, joint):

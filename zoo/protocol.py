@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from zoo import checkpoint
@@ -190,16 +191,19 @@ def train(
             verbose=verbose,
             callbacks=[keras.callbacks.TerminateOnNaN()],
         )
-        if model.stop_training:
+        finite = not model.stop_training and all_finite(model)
+        progress["epoch"] += 1
+        progress["sequences"] += source.num_sequences
+        if finite and progress["phase"] == 1:
+            values = model.evaluate(valid, verbose=0, return_dict=True)
+            errors.append(values[steer])
+            finite = np.isfinite(errors[-1])
+        if not finite:
             raise FloatingPointError(
                 f"the loss of epoch {epoch + 1} is not a number; the checkpoint before "
                 f"it is in {folder}. Lower the learning rate."
             )
-        progress["epoch"] += 1
-        progress["sequences"] += source.num_sequences
         if progress["phase"] == 1:
-            values = model.evaluate(valid, verbose=0, return_dict=True)
-            errors.append(values[steer])
             print(
                 f"epoch {epoch + 1}: rate {rates[epoch]:.2e}, validation "
                 f"{steer} {errors[-1]:.5f}",
@@ -220,6 +224,12 @@ def train(
         if time_budget is not None and spent + epoch_seconds > time_budget:
             break
     return model, progress
+
+
+def all_finite(model):
+    """Whether training left numbers in the weights: the last update has no loss."""
+    weights = (ops.convert_to_numpy(v.value) for v in model.trainable_variables)
+    return all(np.isfinite(w.astype(np.float32)).all() for w in weights)
 
 
 def begun():

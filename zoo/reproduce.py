@@ -8,6 +8,7 @@ whose only writer it is. `python -m zoo.report` makes RESULTS.md of that file.
 import argparse
 import csv
 import datetime
+import functools
 import io
 import json
 import os
@@ -76,9 +77,14 @@ def common_options(add, phases):
     add("--unroll", choices=("auto", "yes", "no"), default="auto", help="the loop")
     add("--out", type=Path, help="folder of the checkpoints; default: below runs/")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
-    add("--time-budget", type=float, metavar="SECONDS", help="stop, and resume later")
+    add(
+        "--time-budget",
+        type=float,
+        metavar="SECONDS",
+        help="stop a row, and resume later",
+    )
     add("--runs", type=Path, default=RUNS, help="file of the figures")
-    add("--publish", metavar="NAME", help="write the weights into the package")
+    add("--publish", metavar="NAME", help="write weights that `weights=NAME` finds")
     add("--verbose", type=int, default=2, help="as in model.fit")
 
 
@@ -121,6 +127,7 @@ def reproduce(args, row):
         if (args.out / "run.json").exists():
             raise ValueError(f"{args.out} holds a single run: name its --row.")
         folder = args.out / slug(row)
+    commit()
     experiment = EXPERIMENTS[args.table]
     keras.config.set_dtype_policy(args.dtype or "float32")
     train, valid, merged, test = experiment.data(args, row)
@@ -309,8 +316,12 @@ def slug(row):
     return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
 
 
+@functools.cache
 def commit():
-    """Commit of the code, `+` if it was changed since; empty outside of a checkout."""
+    """Commit of the code, `+` if it was changed since; empty outside of a checkout.
+
+    Asked for when a run starts: what is committed while it goes on does not train it.
+    """
     git = partial(
         subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True
     )

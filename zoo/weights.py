@@ -220,7 +220,7 @@ def without_optimizer(model):
     return keras.Model(model.input, model.output)
 
 
-def check_publishable(build, name):
+def check_publishable(build, name, folder=None):
     """Name of the builder, if its weights can be published under that name."""
     builder = getattr(build.func, "__name__", "")
     if builder not in MODELS:
@@ -231,10 +231,17 @@ def check_publishable(build, name):
         raise ValueError(
             f"Weights cannot be named {name!r}: take letters, digits, '_', '-' and '.'."
         )
+    path = card_path(builder, name, folder)
+    if path.exists():
+        raise ValueError(f"{path} exists: delete it, or publish under another name.")
     return builder
 
 
-def publish(model, build, name, about, folder=SHIPPED):
+def card_path(builder, name, folder):
+    return Path(folder or folders()[0]) / f"{builder}-{name}.json"
+
+
+def publish(model, build, name, about, folder=None):
     """Write the weights of a trained model, and their card.
 
     Args:
@@ -242,7 +249,7 @@ def publish(model, build, name, about, folder=SHIPPED):
         build: `functools.partial` of a builder of the zoo that gives such a model.
         name: Of the weights.
         about: What else the card says.
-        folder: Where to.
+        folder: Where to; by default the first in which weights are looked up.
 
     Returns:
         The path of the card.
@@ -250,7 +257,7 @@ def publish(model, build, name, about, folder=SHIPPED):
     Raises:
         ValueError: If the builder takes no weights, or the name is none for a file.
     """
-    builder = check_publishable(build, name)
+    builder = check_publishable(build, name, folder)
     arguments = {
         name: as_written(value)
         for name, value in named(build.func, *build.args, **build.keywords).items()
@@ -260,7 +267,8 @@ def publish(model, build, name, about, folder=SHIPPED):
     kept = [v for v in model.weights if not v.name.startswith("carried")]
     # Copies: JAX may free an array once one of the two models has used it.
     bare.set_weights([np.array(keras.ops.convert_to_numpy(v)) for v in kept])
-    file = Path(folder) / f"{builder}-{name}{ENDING}"
+    path = card_path(builder, name, folder)
+    file = path.with_name(f"{builder}-{name}{ENDING}")
     temporary = file.with_name(f"writing-{file.name}")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -279,7 +287,6 @@ def publish(model, build, name, about, folder=SHIPPED):
         "check": check(bare),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    path = file.with_name(f"{builder}-{name}.json")
     return write_whole(path, (json.dumps(known, indent=1) + "\n").encode())
 
 

@@ -69,6 +69,29 @@ def test_a_note_that_is_never_released_sounds_to_the_end(tmp_path):
     assert sounding(roll) == [[50], [50, 70]]
 
 
+def test_a_key_struck_twice_and_released_once_ends_with_that_release(tmp_path):
+    messages = [
+        note("note_on", 60, 0),
+        note("note_on", 60, 120),
+        note("note_off", 60, 360),
+        note("note_on", 64, 0),
+        note("note_off", 64, 960),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
+    assert sounding(roll) == [[60], [64], [64]]
+
+
+def test_of_two_nearest_steps_it_is_the_later_one(tmp_path):
+    """Sixteenths in steps of an eighth: pairs, and not one and three by turns."""
+    run = [
+        note(kind, 60 + i, 120 * (kind == "note_off"))
+        for i in range(7)
+        for kind in ("note_on", "note_off")
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", run), step=0.5)
+    assert sounding(roll) == [[60], [61, 62], [63, 64], [65, 66]]
+
+
 def test_the_tempo_map_counts_in_seconds_only(tmp_path):
     tempos = [
         mido.MetaMessage("set_tempo", tempo=1_000_000, time=0),
@@ -110,6 +133,9 @@ def test_files_that_are_no_music_are_refused_by_name(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="a.mid"):
             read_midi(path)
+    path.write_bytes(whole[:9] + b"\x02" + whole[10:])
+    with pytest.raises(ValueError, match="a.mid holds several pieces"):
+        read_midi(path)
     save(path, [])
     with pytest.raises(ValueError, match="a.mid has no notes"):
         read_midi(path)

@@ -12,9 +12,10 @@ import pytest
 from keras import ops
 
 from zoo import checkpoint, music, protocol, report, reproduce
+from zoo import occluded_mnist as om
 from zoo.data import load_digits
 from zoo.data.music import Corpus
-from zoo.experiments import EXPERIMENTS
+from zoo.experiments import EXPERIMENTS, table_1
 
 
 def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
@@ -74,8 +75,14 @@ def weights(model):
     ]
 
 
-def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path):
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     """Stopped after every epoch, through both phases."""
+
+    def short(width):  # the models are compiled six times here
+        rows = om.small_table(width)
+        return [rows[0], *rows[6:]]
+
+    monkeypatch.setitem(table_1.LADDERS, "small", short)
     whole, _ = train(tmp_path, out="whole")
     part, progress = train(tmp_path, "--time-budget", "0", out="parts")
     stops = 0
@@ -420,10 +427,12 @@ def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
         reproduce.main(command(tmp_path, row="RLader"))
 
 
-def test_a_run_that_diverged_is_recorded_once(tmp_path):
+@pytest.mark.parametrize("batch", [200, 400])
+def test_a_run_that_diverged_is_recorded_once(tmp_path, batch):
+    """Also one whose last update did it, after which there is no loss any more."""
     command = (
-        "appendix-b --rate 1e30 --sequences 400 --batch-size 200 --seed 3 --verbose 0 "
-        f"--out {tmp_path / 'run'} --runs {tmp_path / 'runs.csv'}"
+        f"appendix-b --rate 1e38 --sequences 400 --batch-size {batch} --seed 3 "
+        f"--verbose 0 --out {tmp_path / 'run'} --runs {tmp_path / 'runs.csv'}"
     )
     args = [*command.split(), "--row", "RLadder, 1 iteration"]
     for more in ([], ["--resume"]):
@@ -446,6 +455,20 @@ def test_the_other_rows_of_all_go_on_where_one_diverges(tmp_path, monkeypatch):
         reproduce.main(command.split())
     recorded = report.read(tmp_path / "runs.csv")
     assert set(rows) == {line["row"] for line in recorded}
+
+
+def test_a_checkpoint_in_bfloat16(tmp_path, policy):
+    """NumPy has no such numbers; the carried state of music has."""
+    policy("mixed_bfloat16")
+    models = [music.polyphonic_music_lstm(3, carry=2) for _ in range(2)]
+    (carried,) = (v for v in models[0].variables if v.name == "carried_1")
+    carried.assign(ops.ones(carried.shape))
+    checkpoint.save(tmp_path, models[0], {})
+    checkpoint.save(tmp_path, models[0], {})
+    shutil.copytree(tmp_path / "checkpoint-000002", tmp_path / "checkpoint-backup")
+    checkpoint.load(tmp_path, models[1])
+    for a, b in zip(*(checkpoint.variables(m).values() for m in models), strict=True):
+        np.testing.assert_array_equal(checkpoint.as_array(a), checkpoint.as_array(b))
 
 
 def small_model(units=3):

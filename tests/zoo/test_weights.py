@@ -192,6 +192,14 @@ def test_what_is_altered_is_refused_and_what_is_missing_downloaded(
     assert zoo.occluded_mnist_rladder(weights="tiny")
 
 
+def test_what_is_published_is_found_and_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    weights.publish(BUILD(), BUILD, "tiny", {})
+    assert zoo.list_weights("occluded_mnist_rladder").count("tiny") == 1
+    with pytest.raises(ValueError, match="exists: delete it, or publish under another"):
+        weights.check_publishable(BUILD, "tiny")
+
+
 def test_models_of_no_builder_are_not_published(tmp_path):
     with pytest.raises(ValueError, match="takes no weights"):
         weights.publish(None, partial(dict), "x", {}, tmp_path)

@@ -1,6 +1,7 @@
 """The chorales of Bach that the package music21 carries, as piano rolls."""
 
 import io
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,10 +27,13 @@ def read_chorales(step: float = 0.5) -> list[np.ndarray]:
         ImportError: If music21 is not installed, and the cache is empty.
     """
     check_time_step(step)
-    cache = keras_datasets() / "music" / f"bach-{step:g}.npz"
+    cache = keras_datasets() / "music" / f"chorales-{step:g}.npz"
     if cache.is_file():
-        with np.load(cache) as file:
-            return [file[f"{i}"] for i in range(len(file.files))]
+        try:
+            with np.load(cache) as file:
+                return [file[f"{i}"] for i in range(len(file.files))]
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+            raise ValueError(f"{cache} is damaged: delete it.") from error
     each = (roll_of(chorale, step) for chorale in parse_chorales())
     rolls = {(roll.shape, roll.tobytes()): roll for roll in each}.values()
     buffer = io.BytesIO()

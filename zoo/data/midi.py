@@ -5,6 +5,7 @@ note 21) to C8 (108), sound in each time step.
 """
 
 import io
+import math
 import os
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def read_midi(
     """Piano roll of a MIDI file: all tracks together, without the drums.
 
     A note sounds from the step nearest to its beginning to the one nearest to its end,
-    and for one step at least. One that is never released sounds to the end of the file.
+    and for one step at least. One that is never released sounds to the end of the file,
+    or to the last release of its key, where that was struck twice and released once.
 
     Args:
         path: File in the standard MIDI format.
@@ -68,13 +70,18 @@ def check_time_step(step, unit="quarters"):
 
 def roll_of(notes, step):
     """Piano roll of notes: beginning, end and MIDI note number of each."""
-    notes = [(round(start / step), round(end / step), key) for start, end, key in notes]
+    notes = [(nearest(start / step), nearest(end / step), k) for start, end, k in notes]
     first = min(start for start, *_ in notes)
     last = max(max(end, start + 1) for start, end, _ in notes)
     roll = np.zeros((last - first, KEYS), np.uint8)
     for start, end, key in notes:
         roll[start - first : max(end, start + 1) - first, key - LOWEST] = 1
     return roll
+
+
+def nearest(x):
+    """The nearest integer, the later one of two: `round` would take the even one."""
+    return math.floor(x + 0.5)
 
 
 def read_notes(path, unit):
@@ -95,13 +102,18 @@ def read_notes(path, unit):
             f"({str(error) or 'it ends too early'}): replace it, or leave it out "
             "(errors='skip')."
         ) from error
+    if file.type == 2:
+        raise ValueError(
+            f"{path} holds several pieces (a MIDI file of type 2): save each as a file "
+            "of its own, or leave it out (errors='skip')."
+        )
     if file.ticks_per_beat <= 0:
         raise ValueError(
             f"{path} counts time in frames of film, not in notes: save it with a "
             "number of ticks per quarter note."
         )
     now, tempo = 0.0, 500_000  # microseconds for a quarter note: MIDI's default
-    sounding = {}
+    sounding, released = {}, {}
     for message in mido.merge_tracks(file.tracks):
         if unit == "quarters":
             now += message.time / file.ticks_per_beat
@@ -114,10 +126,12 @@ def read_notes(path, unit):
             if message.type == "note_on" and message.velocity > 0:
                 sounding.setdefault(voice, []).append(now)
             elif sounding.get(voice):
+                released[voice] = now
                 yield sounding[voice].pop(0), now, message.note
-    for (_, note), starts in sounding.items():
+    for voice, starts in sounding.items():
         for start in starts:
-            yield start, now, note
+            last = released.get(voice, now)
+            yield start, last if last > start else now, voice[1]
 
 
 def write_midi(

@@ -115,6 +115,12 @@ def load_corpus(
     if isinstance(source, Corpus):
         check_defaults(f"the corpus {source.name!r}", **folder_only)
         return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise ValueError(
+            "the music must be the name of a corpus, a folder of MIDI files or a "
+            f"`zoo.data.music.Corpus`, not a {type(source).__name__}: make a `Corpus` "
+            "of piano rolls of your own."
+        )
     if source in FILES:
         check_defaults(repr(source), **folder_only)
         file = FILES[source]

@@ -36,7 +36,8 @@ class PianoRolls(EpochDataset):
     Args:
         pieces: Piano rolls: arrays of shape `(n, 88)`, 0 or 1, n at least 2.
         batch_size: Number of rows in a batch, `B`.
-        window: Steps of a batch, `T`. Default: as many as the longest piece has.
+        window: Steps of a batch, `T`. Default: as many as the longest piece has, the
+            step of padding included.
         seed: Integer, at least 0.
         fresh: Whether each epoch has the pieces in an order of its own.
         joint: Whether `x` has the next step too.
@@ -87,8 +88,8 @@ class PianoRolls(EpochDataset):
         self.num_steps = sum(len(piece) - 1 for piece in self.pieces)
         lengths = [len(piece) for piece in self.pieces]  # with the step of padding
         if window is None:
-            self.window = max(lengths) - 1
-            self._rows = pack(lengths, self.window + 1)
+            self.window = max(lengths)
+            self._rows = pack(lengths, self.window)
             self._batches = -(-len(self._rows) // batch_size)
         else:
             self.window = window
