@@ -479,6 +479,11 @@ class RecurrentLadder(layers.RNN):
         self.cell.statistics.update(outputs.moments)
         return self.named(outputs)
 
+    def reset_state(self):
+        """Let the next training batch start from zeros, where the state is carried."""
+        for variable in self.carried:
+            variable.assign(ops.zeros_like(variable))
+
     def check_carry(self, rows):
         """Refuse batches of another number of rows, where the state is carried."""
         if self.carry is not None and rows not in (None, self.carry):

@@ -404,9 +404,14 @@ class MusicModel(ZooModel):
             )
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """As of `ZooModel`; rows that a ladder cannot carry on are refused."""
+        """As of `ZooModel`; an epoch that was stopped leaves no state to the next.
+
+        Rows that the ladder cannot carry on are refused.
+        """
         if isinstance(x, PianoRolls):
-            self.get_layer("ladder").check_carry(x.batch_size)
+            ladder = self.get_layer("ladder")
+            ladder.check_carry(x.batch_size)
+            ladder.reset_state()
         return super().fit(x, y, *args, **kwargs)
 
     def next_frame(self, outputs):

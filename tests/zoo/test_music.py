@@ -362,6 +362,26 @@ def test_a_joint_model_is_saved_after_steps(tmp_path):
     np.testing.assert_allclose(found, np.stack(steps, 1), atol=1e-6)
 
 
+@pytest.mark.once
+def test_whole_pieces_and_epochs_leave_no_state_to_the_next():
+    data = PianoRolls(rolls(9, 9, 5, 5), 1, fresh=True)
+    models = []
+    for carry in (1, None):
+        keras.utils.set_random_seed(0)
+        models.append(zoo.polyphonic_music_lstm(4, carry=carry, learning_rate=0.0))
+    carries, plain = models
+    (ladder,) = (n for n in carries.layers if hasattr(n, "carried"))
+    for i in range(len(data)):
+        losses = [
+            m.train_on_batch(*data[i], return_dict=True)["loss"]
+            for m in (carries, plain)
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    ladder.carried[1].assign(ops.ones((1, 4)))  # as where training was interrupted
+    carries.fit(data, verbose=0)
+    assert not any(ops.convert_to_numpy(v).any() for v in ladder.carried[1:])
+
+
 def test_data_that_a_model_is_not_made_for():
     model = zoo.polyphonic_music_lstm(4, carry=3)
     with pytest.raises(ValueError, match="batches of 3"):

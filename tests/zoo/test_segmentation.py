@@ -252,7 +252,7 @@ def test_a_thousand_large_images_take_a_second():
     """About a tenth of a second for each score; a few seconds are allowed."""
     pair = random_segmentations(np.random.default_rng(8), 10, (96, 96), 2, 3)
     pair = [np.tile(labels, (100, 1, 1)) for labels in pair]
-    start = time.perf_counter()
+    start = time.process_time()
     adjusted_mutual_information(*pair)
     adjusted_rand_index(*pair)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -565,10 +565,10 @@ def test_drawing_is_fast():
     textures = load_textures("generated", 32).train
     data = TexturedMNIST(*make_digits(1600), textures, size=32, fresh=True)
     data[0]
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in data:
         pass
-    assert 1600 / (time.perf_counter() - start) > 1000
+    assert 1600 / (time.process_time() - start) > 1000
 
 
 def test_textures_that_are_given_are_used():
