@@ -169,14 +169,17 @@ class LadderCell(layers.Layer):
         shapes = self.decoder_shapes(l, x_shape, v_top)
         below = shapes[-1]
         with self.naming(l, f"its input has shape {below}, v_top {v_top}"):
-            if any(layer is not None and layer.weights for layer in self.levels[l]):
+            own = [layer for layer in self.levels[l] if layer is not None]
+            plain = own[0] if is_plain(own[0]) else None  # may come trained
+            if any(layer.weights for layer in own if layer is not plain):
                 raise ValueError(
                     "It belongs to another ladder already: make new levels for each."
                 )
             if self.receives_diagonal(l):
                 below = joined_shape(below, self.d_shapes[l - 1])
             feedback = self.receives_feedback(l)
-            self.encoders[l].build([below, self.d_shapes[l]] if feedback else below)
+            if plain is None or not plain.built:
+                self.encoders[l].build([below, self.d_shapes[l]] if feedback else below)
             if self.receives_itself(l):
                 shapes = joined_shape(v_top, self.d_shapes[l]), *shapes[1:]
                 channels = self.d_shapes[l][-1:]
@@ -393,6 +396,11 @@ class RecurrentLadder(layers.RNN):
             raise ValueError("remat=True unrolls the loop: leave unroll out.")
         if carry is not None and (not isinstance(carry, int) or carry < 1):
             raise ValueError(f"carry must be an integer of 1 or more, not {carry!r}.")
+        if carry is not None and type(cell) is not LadderCell:
+            raise ValueError(
+                f"a {type(cell).__name__} does not start from zeros, as a state that "
+                "is carried from batch to batch does: leave carry out."
+            )
         # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
         super().__init__(cell, return_sequences=True, unroll=False, **kwargs)
         self.unroll_setting = unroll
@@ -565,6 +573,13 @@ def keep_frozen(layer):
     if layer is not None and not layer.trainable:
         layer.trainable = True  # else TensorFlow sees no change
         layer.trainable = False
+
+
+def is_plain(encoder):
+    """Whether an encoder row is a layer that knows nothing of ladders."""
+    return not hasattr(encoder, "state_size") and not hasattr(
+        encoder, "accepts_feedback"
+    )
 
 
 def is_float(x):

@@ -71,8 +71,12 @@ def cut_open(model, ladder):
             ends[:] = tree.flatten(args)[0], outputs
         return outputs
 
+    inputs = tree.map_structure(
+        lambda x: keras.Input((None, *x.shape[2:]), dtype=x.dtype, name=x.name),
+        model.input,
+    )
     copy = keras.models.clone_model(
-        model, clone_function=lambda layer: layer, call_function=call
+        model, inputs, clone_function=lambda layer: layer, call_function=call
     )
     return copy, *ends
 

@@ -184,6 +184,13 @@ class GroupingModel(ZooModel):
             targets["posterior"] = targets["groups"][:, 1:]
         return targets
 
+    @staticmethod
+    def _weights(sample_weight, y_pred):
+        """`"cost"` has the weight of `"groups"`, unless it is given one."""
+        if isinstance(sample_weight, dict) and sample_weight.get("groups") is not None:
+            sample_weight = {"cost": sample_weight["groups"], **sample_weight}
+        return ZooModel._weights(sample_weight, y_pred)
+
     def of_steps(self):
         """Without what needs the frame that comes."""
         later = ("cost", "posterior")

@@ -65,6 +65,11 @@ def rladder(
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     if not heads or not set(heads) <= set(HEADS):
         raise ValueError(f"heads must be some of {HEADS}, not {heads!r}.")
+    if not isinstance(levels, (list, tuple)):
+        raise ValueError(
+            "levels must be a list of Level, which a table such as `small_table` gives "
+            f"when it is called: `small_table()`. It is {levels!r}."
+        )
     if len(input_shape) != 3:
         raise ValueError(
             f"input_shape must be (height, width, channels), not {input_shape!r}."
@@ -156,6 +161,7 @@ class LastClass(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, **k)
 
     def call(self, labels, probabilities):
+        labels = ops.reshape(labels, (-1,))
         return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
 
 
@@ -163,7 +169,8 @@ class LastClass(keras.losses.Loss):
 def error(labels, probabilities):
     """1 where the most probable class after the last frame is wrong, else 0."""
     predicted = ops.argmax(probabilities[:, -1], axis=-1)
-    wrong = ops.not_equal(ops.cast(labels, "int32"), ops.cast(predicted, "int32"))
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))  # also where they are (B, 1)
+    wrong = ops.not_equal(labels, ops.cast(predicted, "int32"))
     return ops.cast(wrong, "float32")
 
 

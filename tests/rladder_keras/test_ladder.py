@@ -1046,6 +1046,27 @@ def test_iterations_must_be_given_where_there_are_statistics_of_unknown_length()
     assert without(keras.Input((None, *IMAGE)))["top"].shape == (None, None, 4, 4, 2)
 
 
+@pytest.mark.once
+def test_a_row_may_be_a_model_and_come_trained(tmp_path):
+    x = np.random.default_rng(0).random((2, 2, 8, 8, 1), dtype="float32")
+    trained = layers.Conv2D(2, 3, padding="same")
+    trained.build((None, 8, 8, 1))
+    kernel = ops.convert_to_numpy(trained.kernel)
+    rows = [
+        Level(trained),
+        Level(keras.Sequential([layers.Conv2D(2, 3, padding="same")]), ConvG3(3)),
+        Level(ConvLSTMCell(2, 3), ConvG3(3)),
+    ]
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, RecurrentLadder(rows)(inputs))
+    np.testing.assert_array_equal(ops.convert_to_numpy(trained.kernel), kernel)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    expected, found = model.predict(x, verbose=0), loaded.predict(x, verbose=0)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+
+
 def test_two_ladders_cannot_share_levels():
     levels = one_recurrent()
     built(levels)

@@ -154,3 +154,15 @@ def test_a_model_of_still_images_takes_no_steps():
     model = zoo.textured_mnist_rtagger(0.1, table=table, size=32)
     with pytest.raises(ValueError, match="takes whole images.* use predict"):
         model.init_state(1)
+
+
+def test_models_of_sequences_of_one_length_take_steps():
+    inputs = keras.Input((3, 4, 4, 1))
+    ladder = RecurrentLadder([Level(ConvLSTMCell(2, 3), ConvG3(3))])
+    frames = np.random.default_rng(0).random((2, 3, 4, 4, 1), dtype="float32")
+    model = keras.Model(inputs, ladder(inputs))
+    whole = model.predict(frames, verbose=0)["bottom"]
+    step, state = step_model(model), initial_state(model, 2)
+    for t in range(3):
+        outputs, state = step.predict_on_batch([frames[:, t], state])
+        np.testing.assert_allclose(outputs["bottom"], whole[:, t], atol=1e-6)

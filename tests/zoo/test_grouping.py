@@ -213,6 +213,13 @@ def test_a_film_of_gaussian_pixels_goes_on_with_frames():
     assert frames.min() >= 0 and frames.max() <= 1
 
 
+def test_what_has_no_weight_costs_nothing():
+    model = moving_mnist.moving_mnist_rtagger(0.1, frames=2, **FILMS)
+    outputs = {"groups": np.zeros((3, 2)), "cost": np.zeros((3, 1))}
+    _, weights = model.arranged(outputs, {"groups": np.zeros(3)}, outputs)
+    assert not weights["cost"].any()
+
+
 def test_films_of_more_digits():
     model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=2, digits=3)
     (ami,) = model.get_compile_config()["metrics"]["groups"]

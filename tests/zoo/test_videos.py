@@ -21,6 +21,13 @@ def test_class_is_scored_after_the_last_frame_only():
     np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
 
 
+def test_labels_may_have_an_axis_of_their_own():
+    labels, p = np.array([0, 1, 1]), ops.array(np.eye(2)[[[0], [1], [0]]])
+    for y in (labels, labels[:, None]):
+        wrong = ops.convert_to_numpy(videos.error(ops.array(y), p))
+        np.testing.assert_array_equal(wrong, [0, 0, 1])
+
+
 def test_a_prediction_is_compared_with_the_next_frame():
     rng = np.random.default_rng(0)
     frames, predicted = rng.random((2, 4, 5, 32, 32, 1)).astype("float32")

@@ -215,6 +215,11 @@ def read_video(path, size, colour=False):
         try:
             with Image.open(file) as image:
                 still = path.is_dir()
+                if image.mode[0] in "IF":
+                    raise ValueError(
+                        f"{file} has more than 8 bits in a channel: convert it to 8, "
+                        "or give an array in [0, 1] to `zoo.data.from_arrays`."
+                    )
                 for frame in [image] if still else ImageSequence.Iterator(image):
                     frames.append(np.asarray(frame.convert(mode).resize(width_first)))
         except (UnidentifiedImageError, OSError) as error:
