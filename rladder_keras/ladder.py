@@ -490,7 +490,7 @@ class RecurrentLadder(layers.RNN):
     def reset_state(self):
         """Let the next training batch start from zeros, where the state is carried."""
         for variable in self.carried:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def check_carry(self, rows):
         """Refuse batches of another number of rows, where the state is carried."""

@@ -155,7 +155,7 @@ def per_axis(n, shape):
             "a convolution needs an input of shape (batch, *grid, channels), but its "
             f"input has shape {tuple(shape)}."
         )
-    n = (n,) * rank if isinstance(n, int) else tuple(n)
+    n = (n,) * rank if isinstance(n, int | np.integer) else tuple(n)
     if len(n) != rank:
         raise ValueError(
             f"a kernel size or stride of {len(n)} axes, {n}, does not fit an input "

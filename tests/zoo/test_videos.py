@@ -229,7 +229,7 @@ def test_videos_that_are_none_are_named(tmp_path):
         ([good[0], good[1, :2]], "Video 1 has 2 frames"),
         ([good[0], good[1, :, :4]], "Video 1 has frames of shape"),
         ([good[0], good[1] * 2], "Video 1 has pixels between"),
-        ([good[0], good[1] * np.nan], "Video 1 has pixels between"),
+        ([good[0], good[1] * np.nan], "Video 1 has NaN"),
         ([good[0], good[1].astype(int)], "Video 1 has numbers of type int64"),
         ([good[0], good[1, 0, 0]], "Video 1 has shape"),
         ([], "There are no videos"),

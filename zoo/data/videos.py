@@ -90,7 +90,8 @@ def from_arrays(
 
     Args:
         videos: Array of shape `(videos, n, height, width[, channels])`, or a list of
-            arrays without the first axis, of any length; see `Videos`.
+            arrays without the first axis, of any length; see `Videos`. (The published
+            file of Moving MNIST has time first: `np.moveaxis(x, 1, 0)`.)
         labels: Integers from 0, one for each video, or `None`.
         frames: Number of frames in a sequence.
         batch_size: Number of sequences in a batch.
@@ -265,11 +266,13 @@ def check_video(i, video, frames):
                 f"Video {i} has numbers of type {video.dtype}: give 8-bit integers, or "
                 "floating-point numbers in [0, 1]."
             )
+        if not np.isfinite(video).all():
+            raise ValueError(f"Video {i} has NaN or infinite pixels: clean it first.")
         low, high = video.min(), video.max()
-        if not (low >= 0 and high <= 1):
+        if low < 0 or high > 1:
             raise ValueError(
                 f"Video {i} has pixels between {low:g} and {high:g}, and they must be "
-                "in [0, 1]."
+                "in [0, 1]: divide 8-bit pixels by 255."
             )
     return video
 
