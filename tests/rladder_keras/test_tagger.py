@@ -308,3 +308,9 @@ def test_bad_arguments_are_refused():
     layer = ladder()
     with pytest.raises(ValueError, match="takes no mask"):
         layer(images(), mask=np.ones((2, 3), bool))
+
+
+def test_groups_that_start_at_random_are_not_carried():
+    cell = TaggerCell(recurrent(), 2, 4, iterations=2)
+    with pytest.raises(ValueError, match="TaggerCell does not start from zeros"):
+        RecurrentLadder(cell, carry=2)

@@ -73,6 +73,11 @@ def test_unknown_arguments_are_refused():
         zoo.hypermodel("polyphonic_music_rladder", widht=0.5)
 
 
+def test_no_weights_leave_the_search_as_it_is():
+    search = zoo.hypermodel("occluded_mnist_rladder", weights=None)
+    assert search.space == zoo.hypermodel("occluded_mnist_rladder").space
+
+
 def test_trained_weights_leave_the_search_what_serves_training():
     search = zoo.hypermodel("occluded_mnist_rladder", weights="small")
     assert set(search.space) == {"learning_rate", "frame_weight"}

@@ -261,3 +261,12 @@ def test_videos_that_are_none_are_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty has no pictures"):
         zoo.data.from_folder(tmp_path, (4, 4))
+
+
+def test_pictures_of_more_than_eight_bits_are_refused(tmp_path):
+    folder = tmp_path / "video"
+    folder.mkdir()
+    ramp = np.linspace(0, 60_000, 64).reshape(8, 8).astype("uint16")
+    Image.fromarray(ramp).save(folder / "deep.png")
+    with pytest.raises(ValueError, match="deep.png has more than 8 bits"):
+        zoo.data.from_folder(tmp_path, (8, 8), frames=1)
