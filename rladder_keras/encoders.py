@@ -375,6 +375,8 @@ class Softmax(layers.Layer):
         (2, 10)
     """
 
+    accepts_feedback = False
+
     def __init__(self, classes, normalization=None, **kwargs):
         super().__init__(**kwargs)
         self.classes = classes

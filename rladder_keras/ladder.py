@@ -84,6 +84,8 @@ class LadderCell(layers.Layer):
         ((2, 10), (2, 8))
     """
 
+    starts_from_zeros = True  # its state; only so can it be carried
+
     def __init__(
         self, levels, feedback="recurrent", iterations=None, skip=(), **kwargs
     ):
@@ -169,17 +171,18 @@ class LadderCell(layers.Layer):
         shapes = self.decoder_shapes(l, x_shape, v_top)
         below = shapes[-1]
         with self.naming(l, f"its input has shape {below}, v_top {v_top}"):
-            own = [layer for layer in self.levels[l] if layer is not None]
-            plain = own[0] if is_plain(own[0]) else None  # may come trained
-            if any(layer.weights for layer in own if layer is not plain):
+            encoder, decoder = self.levels[l]
+            plain = is_plain(encoder)
+            ours = [decoder] if plain else [encoder, decoder]
+            if any(row is not None and row.weights for row in ours):
                 raise ValueError(
                     "It belongs to another ladder already: make new levels for each."
                 )
             if self.receives_diagonal(l):
                 below = joined_shape(below, self.d_shapes[l - 1])
             feedback = self.receives_feedback(l)
-            if plain is None or not plain.built:
-                self.encoders[l].build([below, self.d_shapes[l]] if feedback else below)
+            if not (plain and encoder.built):  # it may come trained
+                encoder.build([below, self.d_shapes[l]] if feedback else below)
             if self.receives_itself(l):
                 shapes = joined_shape(v_top, self.d_shapes[l]), *shapes[1:]
                 channels = self.d_shapes[l][-1:]
@@ -396,7 +399,7 @@ class RecurrentLadder(layers.RNN):
             raise ValueError("remat=True unrolls the loop: leave unroll out.")
         if carry is not None and (not isinstance(carry, int) or carry < 1):
             raise ValueError(f"carry must be an integer of 1 or more, not {carry!r}.")
-        if carry is not None and type(cell) is not LadderCell:
+        if carry is not None and not getattr(cell, "starts_from_zeros", True):
             raise ValueError(
                 f"a {type(cell).__name__} does not start from zeros, as a state that "
                 "is carried from batch to batch does: leave carry out."

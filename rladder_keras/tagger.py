@@ -101,6 +101,8 @@ class TaggerCell(LadderCell):
         ((None, 5, 3, 8, 8), (None, 5, 3, 8, 8, 1))
     """
 
+    starts_from_zeros = False  # or all groups would be alike
+
     def __init__(
         self,
         levels,

@@ -3,15 +3,13 @@
 import json
 import os
 import shutil
-import zlib
 from pathlib import Path
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
 from keras import ops
 
-from zoo.files import read_json
+from zoo.files import read_arrays, read_json
 
 SHARD_BYTES = 12 * 2**20
 
@@ -58,13 +56,7 @@ def load(folder, model):
     path = complete(Path(folder))[-1]
     arrays = {}
     for shard in sorted(path.glob("shard-*.npz")):
-        try:
-            with open(shard, "rb") as file, np.load(file, allow_pickle=False) as opened:
-                arrays.update(opened)
-        except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
-            raise ValueError(
-                f"{shard} is damaged: delete {folder} and train anew."
-            ) from error
+        arrays.update(read_arrays(shard, f"delete {folder} and train anew"))
     expected = variables(model)
     shapes = {name: tuple(v.shape) for name, v in expected.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:

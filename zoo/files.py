@@ -2,6 +2,10 @@
 
 import json
 import os
+import zlib
+from zipfile import BadZipFile
+
+import numpy as np
 
 
 def write_whole(path, save):
@@ -23,6 +27,15 @@ def write_whole(path, save):
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def read_arrays(path, remedy="delete it"):
+    """The arrays of an `.npz` file by name; one that is damaged is named."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as opened:
+            return dict(opened)
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {remedy}.") from error
 
 
 def read_json(path):

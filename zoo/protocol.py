@@ -191,19 +191,15 @@ def train(
             verbose=verbose,
             callbacks=[keras.callbacks.TerminateOnNaN()],
         )
-        finite = not model.stop_training and all_finite(model)
+        if model.stop_training or not all_finite(model):
+            raise diverged(epoch, folder)
         progress["epoch"] += 1
         progress["sequences"] += source.num_sequences
-        if finite and progress["phase"] == 1:
+        if progress["phase"] == 1:
             values = model.evaluate(valid, verbose=0, return_dict=True)
             errors.append(values[steer])
-            finite = np.isfinite(errors[-1])
-        if not finite:
-            raise FloatingPointError(
-                f"the loss of epoch {epoch + 1} is not a number; the checkpoint before "
-                f"it is in {folder}. Lower the learning rate."
-            )
-        if progress["phase"] == 1:
+            if not np.isfinite(errors[-1]):
+                raise diverged(epoch, folder)
             print(
                 f"epoch {epoch + 1}: rate {rates[epoch]:.2e}, validation "
                 f"{steer} {errors[-1]:.5f}",
@@ -228,8 +224,15 @@ def train(
 
 def all_finite(model):
     """Whether training left numbers in the weights: the last update has no loss."""
-    weights = (ops.convert_to_numpy(v.value) for v in model.trainable_variables)
-    return all(np.isfinite(w.astype(np.float32)).all() for w in weights)
+    weights = map(checkpoint.as_array, model.trainable_variables)
+    return all(np.isfinite(w).all() for w in weights)
+
+
+def diverged(epoch, folder):
+    return FloatingPointError(
+        f"the loss of epoch {epoch + 1} is not a number; the checkpoint before it is "
+        f"in {folder}. Lower the learning rate."
+    )
 
 
 def begun():

@@ -8,7 +8,6 @@ whose only writer it is. `python -m zoo.report` makes RESULTS.md of that file.
 import argparse
 import csv
 import datetime
-import functools
 import io
 import json
 import os
@@ -17,7 +16,7 @@ import re
 import shlex
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import keras
@@ -127,7 +126,7 @@ def reproduce(args, row):
         if (args.out / "run.json").exists():
             raise ValueError(f"{args.out} holds a single run: name its --row.")
         folder = args.out / slug(row)
-    commit()
+    commit()  # remembered: that of the code which trains
     experiment = EXPERIMENTS[args.table]
     keras.config.set_dtype_policy(args.dtype or "float32")
     train, valid, merged, test = experiment.data(args, row)
@@ -316,12 +315,9 @@ def slug(row):
     return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
 
 
-@functools.cache
+@cache
 def commit():
-    """Commit of the code, `+` if it was changed since; empty outside of a checkout.
-
-    Asked for when a run starts: what is committed while it goes on does not train it.
-    """
+    """Commit of the code, `+` if it was changed since; empty outside of a checkout."""
     git = partial(
         subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True
     )

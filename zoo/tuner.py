@@ -138,9 +138,8 @@ class ZooHyperModel(keras_tuner.HyperModel):
         super().__init__(name)
         self.builder, metric, space = SPACES[name]
         inspect.signature(self.builder).bind_partial(**fixed)
-        if (
-            fixed.get("weights") is not None
-        ):  # what they were trained with cannot change
+        if fixed.get("weights") is not None:
+            # What they were trained with cannot change.
             space = {name: space[name] for name in space if name in OF_TRAINING}
         self.space = space
         if fixed.get("classification") is False:

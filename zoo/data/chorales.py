@@ -1,13 +1,12 @@
 """The chorales of Bach that the package music21 carries, as piano rolls."""
 
 import io
-from zipfile import BadZipFile
 
 import numpy as np
 
 from zoo.data.digits import keras_datasets
 from zoo.data.midi import check_time_step, roll_of
-from zoo.files import write_whole
+from zoo.files import read_arrays, write_whole
 
 
 def read_chorales(step: float = 0.5) -> list[np.ndarray]:
@@ -29,11 +28,8 @@ def read_chorales(step: float = 0.5) -> list[np.ndarray]:
     check_time_step(step)
     cache = keras_datasets() / "music" / f"chorales-{step:g}.npz"
     if cache.is_file():
-        try:
-            with np.load(cache) as file:
-                return [file[f"{i}"] for i in range(len(file.files))]
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-            raise ValueError(f"{cache} is damaged: delete it.") from error
+        file = read_arrays(cache)
+        return [file[f"{i}"] for i in range(len(file))]
     each = (roll_of(chorale, step) for chorale in parse_chorales())
     rolls = {(roll.shape, roll.tobytes()): roll for roll in each}.values()
     buffer = io.BytesIO()

@@ -266,9 +266,9 @@ def check_video(i, video, frames):
                 f"Video {i} has numbers of type {video.dtype}: give 8-bit integers, or "
                 "floating-point numbers in [0, 1]."
             )
-        if not np.isfinite(video).all():
-            raise ValueError(f"Video {i} has NaN or infinite pixels: clean it first.")
         low, high = video.min(), video.max()
+        if not np.isfinite([low, high]).all():
+            raise ValueError(f"Video {i} has NaN or infinite pixels: clean it first.")
         if low < 0 or high > 1:
             raise ValueError(
                 f"Video {i} has pixels between {low:g} and {high:g}, and they must be "
