@@ -181,7 +181,11 @@ def unpool(x, grid):
     """
     for axis, (coarse, fine) in enumerate(zip(x.shape[1:-1], grid, strict=True), 1):
         if fine != coarse:
-            x = ops.repeat(x, -(-fine // coarse), axis=axis)
+            copies = -(-fine // coarse)
+            before, after = x.shape[1:axis], x.shape[axis + 1 :]
+            # `ops.repeat` does not compile in a loop of TensorFlow with XLA.
+            x = ops.stack([x] * copies, axis=axis + 1)
+            x = ops.reshape(x, (-1, *before, coarse * copies, *after))
     return crop(x, grid)
 
 

@@ -37,6 +37,11 @@ FRAME_WEIGHT = 1.0  # the weight of the prediction task, see PAPER.md
 
 register = keras.saving.register_keras_serializable("zoo")
 
+# On odd sides, which the paper's frames do not have, what is left over is a block too:
+# decoders can undo that.
+MaxPool = partial(MaxPooling2D, padding="same")
+AveragePool = partial(AveragePooling2D, padding="same")
+
 
 def table_5(width=1.0, literal=False):
     """Structure of RLadder for Occluded Moving MNIST, without its row "Input".
@@ -62,16 +67,16 @@ def table_5(width=1.0, literal=False):
         Level(Conv(c(32), 3),         G3(3)),
         Level(Conv(c(32), 3),         G3(3)),
         Level(Conv(c(32), 3),         G3(3)),
-        Level(MaxPooling2D(2),        G3(6)),
+        Level(MaxPool(2),             G3(6)),
         Level(ConvLSTMCell(c(32), 3), G3(9)),
         Level(Conv(c(64), 3),         G3(3)),
         Level(Conv(c(64), 3),         G3(3)),
         Level(Conv(c(64), 3),         G3(3)),
-        Level(MaxPooling2D(2),        G3(6)),
+        Level(MaxPool(2),             G3(6)),
         Level(Conv(c(128), 3),        G3(3)),
         Level(Conv(c(64), 1),         G3(3)),
         Level(Conv(c(32), 1),         G3(3)),
-        Level(AveragePooling2D(2),    G1()),
+        Level(AveragePool(2),         G1()),
         Level(LSTMCell(16),           G1()),
         Level(Softmax(10)),
     ]  # fmt: on
@@ -108,11 +113,11 @@ def small_table(width=1.0):
         #     Encoder                    Decoder
         Level(Conv(c(16), 4, strides=2)),
         Level(ConvLSTMCell(c(16), 3),    ConvG3(5)),
-        Level(MaxPooling2D(2),           ConvG3(4)),
+        Level(MaxPool(2),                ConvG3(4)),
         Level(Conv(c(32), 3),            ConvG3(3)),
         Level(ConvLSTMCell(c(16), 3),    ConvG3(3)),
         Level(Conv(c(32), 3),            ConvG3(3)),
-        Level(AveragePooling2D(2),       G1()),
+        Level(AveragePool(2),            G1()),
         Level(LSTMCell(16),              G1()),
         Level(Softmax(10)),
     ]  # fmt: on

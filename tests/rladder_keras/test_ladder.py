@@ -526,6 +526,23 @@ def test_the_choice_of_the_loop():
         assert RecurrentLadder(small(), unroll=unroll).unrolls(5) is unroll
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TF")
+def test_a_scanned_ladder_trains_with_xla():
+    levels = [
+        Level(ConvLSTMCell(2, 3), ConvG3(3)),
+        Level(layers.AveragePooling2D(2), ConvG1(1)),
+        Level(Conv(2, 1), ConvG3(1)),
+    ]
+    x = keras.Input((3, *IMAGE))
+    ladder = RecurrentLadder(levels, unroll=False)
+    model = keras.Model(x, ladder(x)["bottom"])
+    model.compile("sgd", "mse", jit_compile=True)
+    x = frames(IMAGE)
+    before = model.predict(x, verbose=0)
+    loss = model.train_on_batch(x, np.zeros_like(before))
+    assert loss > model.train_on_batch(x, np.zeros_like(before))
+
+
 # States
 
 

@@ -10,6 +10,7 @@ import zoo
 from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
 from zoo import videos
 from zoo.data.videos import Videos
+from zoo.occluded_mnist import small_table, table_5
 
 
 def test_class_is_scored_after_the_last_frame_only():
@@ -63,6 +64,17 @@ def films(n=6, length=5, shape=(8, 12, 3), seed=0):
         for t in range(length):
             films[i, t, :, (t + i) % shape[1], label] = 1
     return films.astype("float32"), labels
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("table", [small_table, table_5])
+@pytest.mark.parametrize("side", [28, 30])
+def test_tables_of_the_paper_take_frames_of_odd_maps(table, side):
+    model = zoo.rladder(table(0.1), (side, side, 1), ("class", "frame"))
+    sides = [shape[1] for shape in model.get_layer("ladder").cell.e_shapes[:-2]]
+    for fine, coarse in zip(sides, sides[1:], strict=False):
+        assert coarse in (fine, (fine + 1) // 2)
+    assert model.output["frame"].shape[2:] == (side, side, 1)
 
 
 @pytest.mark.once
