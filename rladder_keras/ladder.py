@@ -320,10 +320,12 @@ class RecurrentLadder(layers.RNN):
         feedback: `"recurrent"`, `"all"` or `"none"`, see `LadderCell`.
         iterations: How many iterations keep batch statistics of their own. Default: the
             length of the sequences, if it is known when the layer is built. Longer
-            sequences use the last row of statistics for what goes beyond; 1 means
-            statistics shared by all iterations, which suits long sequences only.
+            sequences use the last row of statistics for what goes beyond, or the last
+            that training has reached; 1 means statistics shared by all iterations,
+            which suits long sequences only.
         unroll: `True` is a Python loop, `False` a loop of the backend, and `"auto"`
-            takes the one that is faster (see `benchmarks/`).
+            takes the one that is faster (see `benchmarks/`), or that works: with rows
+            that draw random numbers, such as dropout, JAX trains unrolled only.
         carry: Number of rows in a batch, for truncated back-propagation through time:
             in training a batch then starts in the state that the batch before it ended
             in, and no gradient goes back there. At inference the start is zeros.
@@ -474,7 +476,7 @@ class RecurrentLadder(layers.RNN):
             # In the state, because Keras' loop goes over a single sequence, and of the
             # type that Keras casts a cell's states to.
             state = [*state, ops.cast(mask, self.cell.compute_dtype)]
-        if self.unrolls(sequences.shape[1]):
+        if self.unrolls(sequences.shape[1], training):
             steps = []
             cell = recomputed(self.cell) if self.remat and training else self.cell
             for x in ops.unstack(sequences, axis=1):
@@ -510,12 +512,22 @@ class RecurrentLadder(layers.RNN):
         names = self.named(self.cell.compute_output_shape(frame))
         return dict.fromkeys(names, tree.flatten(mask)[0])
 
-    def unrolls(self, steps):
+    def unrolls(self, steps, training=False):
         """Whether a sequence of this length (`None`: unknown) is unrolled."""
+        # A loop of JAX does not take the state of random numbers from step to step.
+        random = len(self.cell.variables) > len(self.cell.weights)
+        only_unrolled = training and random and keras.backend.backend() == "jax"
+        if only_unrolled and self.unroll_setting is False and not self.remat:
+            raise ValueError(
+                "a row of this ladder draws random numbers (dropout, noise), which a "
+                "scanned loop of JAX cannot do: leave unroll out."
+            )
         if self.unroll_setting != "auto" or self.remat:
             return self.remat or self.unroll_setting
         if steps is None:
             return False
+        if only_unrolled:
+            return True
         # On torch both are Python loops, but `inner_loop` runs the first step twice.
         return keras.backend.backend() == "torch" or steps <= LONGEST_UNROLLED
 

@@ -196,19 +196,27 @@ class BatchNormalization(layers.Layer):
         Args:
             moments: Batch means and variances, shape `(T, 2, channels)`.
             index: Which iterations they are of: integers in a row, shape `(T,)`. Those
-                past the last row of statistics update that row by their mean.
+                past the last row of statistics update that row by their mean. Rows
+                that none has reached so far are copies of the last one reached.
             share: Share of the samples that the moments are of, the others being
                 padding, shape `(T,)`: moments of fewer weigh less in the mean, and
                 the update weighs less, too.
         """
         row = ops.minimum(index, self.iterations - 1)
-        rows = ops.arange(self.iterations, dtype="int32")[:, None] == row[None, :]
-        rows = ops.cast(rows, "float32")  # (iterations, T)
+        all_rows = ops.arange(self.iterations, dtype="int32")[:, None]
+        rows = ops.cast(all_rows == row[None, :], "float32")  # (iterations, T)
         count = ops.maximum(ops.sum(rows, axis=1, keepdims=True), 1)
         weight = (1 - self.momentum) * share * rows / count
         keep = 1 - ops.sum(weight, axis=1, keepdims=True)
+        last = ops.max(row, keepdims=True)
         for i, moving in enumerate((self.moving_mean, self.moving_variance)):
-            moving.assign(keep * moving + ops.matmul(weight, moments[:, i]))
+            moved = keep * moving + ops.matmul(weight, moments[:, i])
+            if self.iterations > 1:
+                # What no sequence has reached yet is as the last that one has.
+                same = ops.equal(moving, ops.take(moving, last, axis=0))
+                follows = (all_rows > last) & ops.all(same, axis=1, keepdims=True)
+                moved = ops.where(follows, ops.take(moved, last, axis=0), moved)
+            moving.assign(moved)
 
     def compute_output_shape(self, input_shape):
         return input_shape

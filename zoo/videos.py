@@ -40,7 +40,7 @@ def rladder(
             `"class"`, or both.
         iterations: Number of frames that have batch statistics of their own, if
             rows of the table have batch normalisation (G1, ConvG1): the length of
-            the sequences.
+            the sequences, or more. What comes later shares the last ones.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         frame_weight: Weight of the squared error, summed over the pixels of a frame,

@@ -403,6 +403,26 @@ def test_sequences_shorter_and_longer_than_trained_for(run, steps):
     assert_like_twin(ladder, run(ladder, x), reference.ladder(ladder, x))
 
 
+def test_iterations_that_no_sequence_has_reached_are_like_the_last_that_one_has(run):
+    x = frames(IMAGE, 4)
+    two, four = (built(statistics(), iterations=n) for n in (2, 4))
+    for ladder in (two, four):
+        for of, to in zip(two.trainable_weights, ladder.trainable_weights, strict=True):
+            to.assign(of)
+        for norm in ladder.cell.statistics.layers:
+            norm.moving_mean.assign(np.zeros(norm.moving_mean.shape))
+            norm.moving_variance.assign(np.ones(norm.moving_variance.shape))
+        for _ in range(2):
+            run(ladder, x[:, :2], training=True)
+    assert_like_twin(four, run(four, x), run(two, x), atol=1e-6)
+    run(four, x, training=True)
+    before = reference.moving_statistics(four)
+    run(four, x[:, :2], training=True)
+    for name, (mean, _) in reference.moving_statistics(four).items():
+        changed = [bool(row.any()) for row in mean != before[name][0]]
+        assert changed == [True, True, False, False]
+
+
 def test_iterations_are_the_length_of_the_sequences_where_not_given():
     ladder = built(statistics(), steps=3)
     assert ladder.cell.iterations == 3
@@ -524,6 +544,23 @@ def test_the_choice_of_the_loop():
     assert not auto.unrolls(None)
     for unroll in (True, False):
         assert RecurrentLadder(small(), unroll=unroll).unrolls(5) is unroll
+
+
+@pytest.mark.parametrize("unroll", ["auto", False])
+def test_a_long_sequence_trains_with_dropout(unroll):
+    levels = [Level(layers.Dropout(0.5)), Level(LSTMCell(2, normalization=None))]
+    x = keras.Input((21, 3))
+    ladder = RecurrentLadder(levels, unroll=unroll)
+    model = keras.Model(x, ladder(x)["top"])
+    model.compile("sgd", "mse")
+    x, y = np.ones((2, 21, 3)), np.ones((2, 21, 2))
+    if keras.backend.backend() == "jax" and unroll is False:
+        with pytest.raises(ValueError, match="draws random numbers.*leave unroll out"):
+            model.train_on_batch(x, y)
+    else:
+        losses = [float(model.train_on_batch(x, y)) for _ in range(2)]
+        assert losses[0] != losses[1]
+        np.testing.assert_array_equal(*(model.predict(x, verbose=0) for _ in range(2)))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TF")
