@@ -197,7 +197,8 @@ class BatchNormalization(layers.Layer):
             moments: Batch means and variances, shape `(T, 2, channels)`.
             index: Which iterations they are of: integers in a row, shape `(T,)`. Those
                 past the last row of statistics update that row by their mean. Rows
-                that none has reached so far are copies of the last one reached.
+                that none has reached so far, or padding only, are copies of the last
+                one reached.
             share: Share of the samples that the moments are of, the others being
                 padding, shape `(T,)`: moments of fewer weigh less in the mean, and
                 the update weighs less, too.
@@ -208,7 +209,7 @@ class BatchNormalization(layers.Layer):
         count = ops.maximum(ops.sum(rows, axis=1, keepdims=True), 1)
         weight = (1 - self.momentum) * share * rows / count
         keep = 1 - ops.sum(weight, axis=1, keepdims=True)
-        last = ops.max(row, keepdims=True)
+        last = ops.max(ops.where(share > 0, row, 0), keepdims=True)
         for i, moving in enumerate((self.moving_mean, self.moving_variance)):
             moved = keep * moving + ops.matmul(weight, moments[:, i])
             if self.iterations > 1:

@@ -1,5 +1,7 @@
 """A model of sequences, one frame at a time."""
 
+from functools import partial
+
 import keras
 from keras import layers, ops, tree
 
@@ -24,7 +26,9 @@ def step_model(model):
         time.
 
     Raises:
-        ValueError: If there is not one ladder in the model.
+        ValueError: If there is not one ladder in the model, or one that takes several
+            iterations for a frame, or a mask that is not given to the ladder itself,
+            `ladder(x, mask=mask)`.
 
     Examples:
         >>> sequences = keras.Input((None, 6))
@@ -37,8 +41,9 @@ def step_model(model):
         (2, 8)
     """
     ladder = the_ladder(model)
-    copy, sequences, outputs = cut_open(model, ladder)
-    below = keras.Model(copy.input, layers.Identity()(sequences))
+    copy, (sequences, *mask), outputs = cut_open(model, ladder)
+    below = [layers.Identity(dtype=x.dtype)(x) for x in (sequences, *mask)]
+    below = keras.Model(copy.input, below)
     ends = tree.flatten([copy.input, outputs])
     # Keras takes no tensor that is an input and an output.
     tops = tree.map_structure(lambda x: layers.Identity(dtype=x.dtype)(x), copy.output)
@@ -51,7 +56,14 @@ def step_model(model):
         for i, (shape, dtype) in enumerate(state_specs(ladder))
     ]
     sequence = tree.map_structure(lambda x: ops.expand_dims(x, 1), frame)
-    outputs, following = LadderStep(ladder, name="ladder_step")(below(sequence), state)
+    x, *mask = below(sequence)
+    if x.shape[1] != 1:
+        raise ValueError(
+            f"the ladder of {model.name} takes {x.shape[1]} iterations for a frame, "
+            "and a step is one: use predict."
+        )
+    step = LadderStep(ladder, name="ladder_step")
+    outputs, following = step(x, state, *mask)
     outputs = above(tree.flatten([sequence, outputs]))
     outputs = tree.map_structure(lambda x: ops.squeeze(x, 1), outputs)
     return keras.Model([frame, state], [outputs, following], name="step")
@@ -60,15 +72,23 @@ def step_model(model):
 def cut_open(model, ladder):
     """A copy of the model with its layers, and what goes into and out of the ladder.
 
+    What goes in is a list of the sequences and, if there is one, their mask.
+
     Made of the tensors of the model itself, a model that begins at the ladder would
     take over its inputs, and the model could not be saved any more.
     """
     ends = []
 
     def call(layer, *args, **kwargs):
+        if isinstance(layer, layers.Masking) or getattr(layer, "mask_zero", False):
+            raise ValueError(
+                f"the layer {layer.name} hands on its mask unseen, which a step cannot "
+                "follow: give it to the ladder itself, ladder(x, mask=mask)."
+            )
         outputs = layer(*args, **kwargs)
         if layer is ladder:
-            ends[:] = tree.flatten(args)[0], outputs
+            mask = kwargs.get("mask")
+            ends[:] = [args[0], *([] if mask is None else [mask])], outputs
         return outputs
 
     inputs = tree.map_structure(
@@ -125,6 +145,8 @@ class LadderStep(layers.Layer):
     Call arguments:
         sequences: Shape `(batch, 1, ...)`: of a single frame.
         state: List of tensors, see `step_model`.
+        mask: Booleans of shape `(batch, 1)`, as of the ladder: after padding the state
+            is that of the beginning.
 
     Returns:
         The outputs of the ladder, and the next state.
@@ -134,15 +156,25 @@ class LadderStep(layers.Layer):
         super().__init__(**kwargs)
         self.ladder = ladder
 
-    def call(self, sequences, state):
-        cell = self.ladder.cell
-        state = tree.pack_sequence_as(cell.get_initial_state(1), state)
-        outputs, state = cell(sequences[:, 0], state)
+    def build(self, sequences_shape, state_shape=None, mask_shape=None):
+        # Here, because a Tagger's initial state is drawn, which no export can take.
+        # As a function, because Keras would turn the structure into another.
+        self.nested = partial(
+            tree.pack_sequence_as, self.ladder.cell.get_initial_state(1)
+        )
+
+    def call(self, sequences, state, mask=None):
+        state = self.nested(state)
+        if mask is not None:
+            mask = ops.cast(mask, self.ladder.cell.compute_dtype)
+            outputs, (*state, _) = self.ladder.cell(sequences[:, 0], [*state, mask])
+        else:
+            outputs, state = self.ladder.cell(sequences[:, 0], state)
         outputs = self.ladder.named(outputs)
         outputs = {name: ops.expand_dims(x, 1) for name, x in outputs.items()}
         return outputs, tree.flatten(state)
 
-    def compute_output_spec(self, sequences, state):
+    def compute_output_spec(self, sequences, state, mask=None):
         shapes = self.ladder.compute_output_shape(sequences.shape)
         outputs = {
             name: keras.KerasTensor(shape, self.compute_dtype)

@@ -237,7 +237,8 @@ class TaggerCell(LadderCell):
     def variance(self):
         """`sigma^2`, above 0, learned."""
         a = ops.cast(self.spread, "float32")
-        return a + ops.sqrt(ops.square(a) + 1)
+        larger = ops.abs(a) + ops.sqrt(ops.square(a) + 1)
+        return ops.where(a < 0, 1 / larger, larger)  # a + sqrt(a^2 + 1)
 
     def get_initial_state(self, batch_size=None):
         rows = None if batch_size is None else batch_size * self.groups

@@ -71,7 +71,9 @@ def load(folder, model):
 def progress(folder):
     """What `save` was given as `progress`, or `None` where there is no checkpoint."""
     paths = complete(Path(folder))
-    return read_json(paths[-1] / "progress.json") if paths else None
+    if not paths:
+        return None
+    return read_json(paths[-1] / "progress.json", f"delete {folder} and train anew")
 
 
 def complete(folder):

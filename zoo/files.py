@@ -38,9 +38,9 @@ def read_arrays(path, remedy="delete it"):
         raise ValueError(f"{path} is damaged: {remedy}.") from error
 
 
-def read_json(path):
-    """What a JSON file holds; one that is damaged is named."""
+def read_json(path, remedy="delete it"):
+    """What a JSON file holds; one that is damaged or missing is named."""
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: delete it or its folder.") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {remedy}.") from error

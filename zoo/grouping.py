@@ -12,7 +12,9 @@ compiled `keras.Model` whose outputs are
 - `"class"`: probabilities of the classes, `(batch, T, 10)`, where there are any.
 
 T counts the iterations: for a still image those of the inference, for a film the
-frames.
+frames. The groups begin at random, so that they change places from call to call: after
+`keras.utils.set_random_seed` an answer comes again. Images of which no segments are
+known have segments of -1, those without a class a `sample_weight` of 0 for it.
 """
 
 from functools import partial
@@ -27,7 +29,7 @@ from rladder_keras import (
     MixturePosterior,
     RecurrentLadder,
 )
-from zoo.data.epochs import check_integer
+from zoo.data.epochs import EpochDataset, check_integer
 from zoo.model import ZooModel
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -191,6 +193,24 @@ class GroupingModel(ZooModel):
             sample_weight = {"cost": sample_weight["groups"], **sample_weight}
         return ZooModel._weights(sample_weight, y_pred)
 
+    def check_labels(self, x, y):
+        """Refuse more segments than the metrics count, which would leave them out."""
+        super().check_labels(x, y)
+        if isinstance(x, EpochDataset) and len(x):
+            y = x.batch(0)[1]
+        truth = y.get("groups") if isinstance(y, dict) else None
+        metrics = self.get_compile_config()["metrics"]
+        if not isinstance(truth, np.ndarray) or not isinstance(metrics, dict):
+            return
+        segments = int(truth.max(initial=-1)) + 1
+        for metric in metrics.get("groups") or ():
+            if segments > metric["config"].get("segments", segments):
+                raise ValueError(
+                    f"the images have {segments} segments, and the metric AMI of this "
+                    f"model counts fewer: build it with digits={segments}, or compile "
+                    f"it with zoo.grouping.AMI({segments})."
+                )
+
     def of_steps(self):
         """Without what needs the frame that comes."""
         later = ("cost", "posterior")
@@ -255,7 +275,7 @@ class CostAt(keras.metrics.Mean):
         self.iteration = iteration
 
     def update_state(self, _, cost, sample_weight=None):
-        return super().update_state(cost[:, self.iteration])
+        return super().update_state(cost[:, self.iteration], sample_weight)
 
     def get_config(self):
         return {**super().get_config(), "iteration": self.iteration}
@@ -274,6 +294,7 @@ class ClassErrorAt(keras.metrics.Mean):
 
     def update_state(self, labels, probabilities, sample_weight=None):
         found = ops.argmax(probabilities[:, self.iteration], axis=-1)
+        labels = ops.reshape(labels, (-1,))  # also where they are (B, 1)
         wrong = ops.cast(ops.not_equal(found, ops.cast(labels, found.dtype)), "float32")
         return super().update_state(wrong, sample_weight)
 
@@ -331,6 +352,10 @@ class AMI(keras.metrics.Mean):
         found = ops.cast(ops.equal(found, np.arange(k)), "float32")
         table = ops.einsum("npi,npj->nij", truth, found)
         values, counts = ami_of(table, pixels)
+        if sample_weight is not None:
+            weight = ops.cast(ops.reshape(sample_weight, (-1, 1)), counts.dtype)
+            counts = weight * ops.reshape(counts, (ops.shape(weight)[0], -1))
+            counts = ops.reshape(counts, (-1,))
         return super().update_state(values, counts)
 
     def get_config(self):
@@ -366,9 +391,10 @@ def ami_of(table, pixels):
     information = ops.sum(information, axis=(1, 2))
     chance = expected_information(a, b, m, pixels)
     largest = ops.maximum(entropy(a[:, :, 0]), entropy(b[:, 0, :]))
-    # One segment and one group agree.
-    values = (information - chance) / ops.maximum(largest - chance, 1e-6)
-    return ops.where(largest > 0, values, 1.0) * some, some
+    # One segment and one group agree, and so do segments and groups of a pixel each.
+    room = largest - chance
+    values = (information - chance) / ops.maximum(room, 1e-5)
+    return ops.where(room > 1e-5, values, 1.0) * some, some
 
 
 def expected_information(a, b, m, pixels):

@@ -54,7 +54,7 @@ class MeanTeacher(keras.Model):
         consistency: Weight of the consistency after the ramp.
         ramp: Number of steps of the ramp.
         noise: Standard deviation of Gaussian noise on the input in training, drawn
-            separately for student and teacher.
+            separately for student and teacher. Inputs that are no floats have none.
         seed: Integer, of the noise.
 
     Call arguments:
@@ -128,7 +128,7 @@ class MeanTeacher(keras.Model):
     def call(self, inputs, training=None):
         if not without_values(inputs):
             self.catch_up()
-        noise = partial(self.noise, training=training)
+        noise = partial(noisy, self.noise, training=training)
         if training:
             self.steps.assign_add(1)
         # `training` by hand: JAX's `fit` calls this method without Keras' call context.
@@ -172,13 +172,12 @@ class MeanTeacher(keras.Model):
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
-        own = keras.saving.deserialize_keras_object(self.get_compile_config())
-        self.teacher.compile(
-            None, metrics=own["metrics"], weighted_metrics=own["weighted_metrics"]
-        )
+        names = ("metrics", "weighted_metrics")
+        own = {k: v for k, v in self.get_compile_config().items() if k in names}
+        self.teacher.compile(None, **restored(own))
 
     def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.compile(**restored(config))
         self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
@@ -304,17 +303,28 @@ def check_student(student, output):
         )
 
 
+def noisy(noise, x, training):
+    """The input with noise on it, if it is of floats."""
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return noise(x, training=training) if keras.backend.is_float_dtype(dtype) else x
+
+
 def copy_of(student):
     """A model with the same structure and weights that shares nothing with it."""
-    try:
-        copy = keras.saving.deserialize_keras_object(config_of(student))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"the student cannot be copied ({error}): register its own layers and "
-            "functions by keras.saving.register_keras_serializable."
-        ) from error
+    copy = restored(config_of(student))
     copy.set_weights(student.get_weights())
     return copy
+
+
+def restored(config):
+    """The objects of a configuration; what Keras does not know is named."""
+    try:
+        return keras.saving.deserialize_keras_object(config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the student cannot be copied ({error}): register its own layers, losses "
+            "and other functions by keras.saving.register_keras_serializable."
+        ) from error
 
 
 def config_of(student):

@@ -222,9 +222,11 @@ def compared(runs, row, without, metric):
     lost = latest(runs, row, DIVERGED).keys() & base.keys() - skips.keys()
     both = base.keys() & skips.keys()
     better, n = sum(skips[k] < base[k] for k in both), len(both | lost)
+    figures = figure(runs, without, metric), figure(runs, row, metric)
+    if not n:
+        return [*figures, ""], "was not compared, no seed being the same"
     verdict = {0: "does not help", n: "helps"}.get(better, "is no clear gain")
     found = f"lower in {better} of {n} seed{'s' if n > 1 else ''}"
-    figures = figure(runs, without, metric), figure(runs, row, metric)
     return [*figures, f"{better} of {n}"], f"{verdict} ({found})"
 
 

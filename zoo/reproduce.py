@@ -135,8 +135,10 @@ def reproduce(args, row):
         weights.check_publishable(build, args.publish)
     check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
-    over = (checkpoint.progress(folder) or {"epoch": 0})["epoch"]
-    how = f"goes on after epoch {over}" if over else "starts"
+    before = checkpoint.progress(folder)
+    how = "starts"
+    if before:
+        how = f"goes on after epoch {before['epoch']} of phase {before['phase']}"
     cell = f"{row}, {args.column}" if "column" in args else row
     print(
         f"{args.table}, {cell}, seed {args.seed}: {size(args)}, {how}, in {folder}",
@@ -169,7 +171,7 @@ def reproduce(args, row):
         record(args, row, figures, progress)
         write_whole(folder / "recorded.json", json.dumps(progress["epoch"]).encode())
     else:
-        print(f"this run is in {args.runs} already", flush=True)
+        print("the figures of this run were recorded before", flush=True)
     if args.publish:
         about = about_weights(args, row, figures, progress)
         card = weights.publish(model, build, args.publish, about)
@@ -187,7 +189,10 @@ def about_weights(args, row, figures, progress):
         word
         for name, value in sorted(identity.items())
         if value is not None and value is not False
-        for word in (f"--{name.replace('_', '-')}", str(value))
+        for word in (
+            f"--{name.replace('_', '-')}",
+            *(() if value is True else (value,)),
+        )
     ]
     return {
         "table": args.table,
@@ -196,7 +201,9 @@ def about_weights(args, row, figures, progress):
         "protocol": size(args),
         "seed": args.seed,
         "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},
-        "command": shlex.join(["python", "-m", "zoo.reproduce", args.table, *options]),
+        "command": shlex.join(
+            ["python", "-m", "zoo.reproduce", args.table, *map(str, options)]
+        ),
         **circumstances(progress),
     }
 
@@ -271,7 +278,7 @@ def claim(folder, identity, resume):
     """Make `folder` the home of this run, or check that it is."""
     file = folder / "run.json"
     if file.exists():
-        known = read_json(file)
+        known = read_json(file, f"delete {folder} and train anew")
         different = sorted(k for k in identity if known.get(k) != identity[k])
         if different:
             what = ", ".join(

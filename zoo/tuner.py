@@ -141,6 +141,8 @@ class ZooHyperModel(keras_tuner.HyperModel):
         if fixed.get("weights") is not None:
             # What they were trained with cannot change.
             space = {name: space[name] for name in space if name in OF_TRAINING}
+        if fixed.get("prediction") is False:
+            space = {name: space[name] for name in space if name != "frame_weight"}
         self.space = space
         if fixed.get("classification") is False:
             metric = "frame_mse"

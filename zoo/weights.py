@@ -69,7 +69,8 @@ def takes_weights(build):
 def named(build, *args, **kwargs):
     """Arguments of a call by their names."""
     arguments = inspect.signature(build).bind_partial(*args, **kwargs).arguments
-    return {**arguments, **arguments.pop("kwargs", {})}
+    others = arguments.pop("kwargs", {})
+    return {**arguments, **others}
 
 
 def list_models():

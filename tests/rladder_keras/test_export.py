@@ -93,6 +93,23 @@ def test_other_runtimes_give_what_the_model_gives(format, tmp_path):
         state = [given[f"next_{name}"] for name in names[0][1:]]
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="its export follows random numbers")
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+def test_a_tagger_whose_groups_begin_at_random_is_written(format, tmp_path):
+    for package in FORMATS[format][BACKEND]:
+        pytest.importorskip(package)
+    model = zoo.moving_mnist_rtagger(0.1, size=16, frames=3, groups=2)
+    reference.randomise(model)
+    frame = np.random.default_rng(0).random((1, 16, 16, 1), dtype="float32")
+    path = tmp_path / "step"
+    call = RUNTIMES[format](path, names := model.export_step(path, format))
+    state = model.init_state(1)
+    given = dict(zip(names[1], call([frame, *state]), strict=True))
+    expected, _ = model.step(frame, state)
+    for name, x in expected.items():
+        np.testing.assert_allclose(given[name], x, atol=1e-4)
+
+
 @pytest.mark.parametrize("format", set(FORMATS) - set(ABLE))
 def test_what_the_backend_cannot_write_is_named(format, tmp_path):
     with pytest.raises(ValueError, match=rf"cannot write '{format}'.*KERAS_BACKEND="):

@@ -423,6 +423,19 @@ def test_iterations_that_no_sequence_has_reached_are_like_the_last_that_one_has(
         assert changed == [True, True, False, False]
 
 
+def test_iterations_that_were_padding_only_are_like_the_last_that_was_not(run):
+    x = frames(IMAGE, 4)
+    padded, shorter = (built(statistics(), iterations=4) for _ in range(2))
+    for ladder in (padded, shorter):
+        for norm in ladder.cell.statistics.layers:
+            norm.moving_mean.assign(np.zeros(norm.moving_mean.shape))
+            norm.moving_variance.assign(np.ones(norm.moving_variance.shape))
+    mask = np.tile(np.arange(4) < 2, (len(x), 1))
+    run(masked(padded, 4), [x, mask], training=True)
+    run(shorter, x[:, :2], training=True)
+    assert_like_twin(padded, run(padded, x), run(shorter, x), atol=1e-5)
+
+
 def test_iterations_are_the_length_of_the_sequences_where_not_given():
     ladder = built(statistics(), steps=3)
     assert ladder.cell.iterations == 3

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import reference
-from keras import layers
+from keras import layers, ops
 
 import zoo
 from rladder_keras import (
@@ -18,6 +18,7 @@ from rladder_keras import (
     initial_state,
     step_model,
 )
+from zoo.gaussian_chain import CHAIN_C, gaussian_chain_rladder
 
 
 def ladder_of(levels=None, **kwargs):
@@ -166,3 +167,31 @@ def test_models_of_sequences_of_one_length_take_steps():
     for t in range(3):
         outputs, state = step.predict_on_batch([frames[:, t], state])
         np.testing.assert_allclose(outputs["bottom"], whole[:, t], atol=1e-6)
+
+
+def test_padding_is_padding_in_steps_too():
+    inputs = keras.Input((None, 3))
+    mask = ops.any(inputs >= 0, axis=-1)
+    ladder = RecurrentLadder([Level(LSTMCell(4), G1())], iterations=1)
+    model = keras.Model(inputs, ladder(inputs, mask=mask))
+    reference.randomise(model)
+    frames = np.random.default_rng(0).random((2, 5, 3), dtype="float32")
+    frames[0, 2] = -1
+    whole = model.predict(frames, verbose=0)
+    found = one_by_one(step_model(model), initial_state(model, 2), frames)
+    for name, expected in whole.items():
+        np.testing.assert_allclose(found[name], expected, atol=1e-6)
+
+
+def test_a_mask_that_steps_would_not_see_is_refused():
+    inputs = keras.Input((None, 3))
+    ladder = RecurrentLadder([Level(LSTMCell(4))], iterations=1)
+    model = keras.Model(inputs, ladder(layers.Masking(-1.0)(inputs))["top"])
+    with pytest.raises(ValueError, match=r"give it to the ladder itself"):
+        step_model(model)
+
+
+def test_a_model_of_several_iterations_for_a_frame_takes_no_steps():
+    model = gaussian_chain_rladder(chain=CHAIN_C, output="next", iterations=2)
+    with pytest.raises(ValueError, match="takes 2 iterations for a frame"):
+        model.step(np.zeros((3, 1, 1), "float32"), model.init_state(3))

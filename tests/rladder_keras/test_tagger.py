@@ -121,6 +121,14 @@ def test_whole_tagger_against_its_twin(run, levels, pixels, training):
         np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("variance", [1e-6, 1e-3, 1.0, 1e3])
+def test_variances_of_any_size_keep_their_precision(variance):
+    layer = RecurrentLadder(TaggerCell(recurrent(), variance=variance))
+    layer.build((None, 2, 8, 8, 1))
+    found = float(ops.convert_to_numpy(layer.cell.variance()))
+    assert found == pytest.approx(variance, rel=1e-5)
+
+
 def test_the_cost_against_numpy():
     rng = np.random.default_rng(0)
     x, mu = rng.random((2, 1, 4, 4, 1)), rng.random((2, 3, 2, 4, 4, 1))

@@ -92,6 +92,24 @@ def test_ami_is_that_of_the_segmentation_module(ahead):
     assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
 
 
+def test_weights_of_images_count_in_metrics():
+    truth = np.array([[[0, 1]], [[0, 1]]])
+    groups = np.array([[[[[1, 0]], [[0, 1]]]], [[[[1, 1]], [[0, 0]]]]], "float32")
+    for weights, expected in (([1, 0], 1), ([0, 1], 0), ([1, 1], 0.5)):
+        metric = grouping.AMI(2, 0)
+        metric.update_state(ops.array(truth), ops.array(groups), ops.array(weights))
+        assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
+    metric = grouping.CostAt(0)
+    metric.update_state(None, ops.array([[1.0], [5.0]]), ops.array([0.0, 1.0]))
+    assert float(metric.result()) == 5
+
+
+def test_labels_with_an_axis_of_their_own():
+    metric = grouping.ClassErrorAt(0)
+    metric.update_state(ops.array([[0], [1]]), ops.array(np.eye(2)[:, None]))
+    assert float(metric.result()) == 0
+
+
 def test_one_iteration_of_still_images():
     rng = np.random.default_rng(0)
     truth, groups = rng.integers(0, 2, (5, 8, 8)), rng.random((5, 3, 3, 8, 8))
@@ -227,6 +245,13 @@ def test_films_of_more_digits():
     for wrong, word in (({"frames": 1}, "frames"), ({"digits": 0}, "digits")):
         with pytest.raises(ValueError, match=word):
             moving_mnist.moving_mnist_rtagger(0.1, size=16, **wrong)
+
+
+def test_more_digits_than_the_metric_counts_are_refused():
+    model = moving_mnist.moving_mnist_rtagger(0.1, size=20, frames=2)
+    train, *_ = data.moving_mnist("sklearn", 2, size=20, frames=2, digits=3)
+    with pytest.raises(ValueError, match="have 3 segments.* build it with digits=3"):
+        model.fit(train, verbose=0)
 
 
 def test_outputs_keep_their_precision(policy):

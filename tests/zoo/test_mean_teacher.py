@@ -217,6 +217,15 @@ def test_noise_is_drawn_twice_and_in_training_only():
         assert (np.abs(a - b).max() > 1e-3) == differ
 
 
+def test_what_is_no_float_gets_no_noise():
+    tokens = keras.Input((3,), dtype="int32")
+    x = layers.Flatten()(layers.Embedding(9, 2)(tokens))
+    model = zoo.MeanTeacher(keras.Model(tokens, layers.Dense(4, "softmax")(x)), noise=1)
+    x = np.full((2, 3), 5, "int32")
+    noisy, clean = (model(x, training=t)["student"] for t in (True, False))
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (noisy, clean)))
+
+
 @pytest.mark.parametrize("student", [plain, of_frames])
 def test_file_has_both(tmp_path, student):
     x, y = points() if student is plain else films()
@@ -299,6 +308,21 @@ def test_a_class_of_ones_own():
     model.compile("sgd", "sparse_categorical_crossentropy")
     assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
     assert model.predict(x, verbose=0).shape == (8, 4)
+
+
+def test_a_loss_of_ones_own():
+    def mine(y, p):
+        return keras.losses.sparse_categorical_crossentropy(y, p)
+
+    x, y = points()
+    student = plain()
+    with pytest.raises(ValueError, match="register its own layers, losses"):
+        student.compile("sgd", mine)
+        zoo.MeanTeacher(student)
+    student = plain()
+    model = zoo.MeanTeacher(student)
+    model.compile("sgd", mine)
+    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
 
 
 def stacked(outputs):

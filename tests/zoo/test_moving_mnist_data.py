@@ -237,6 +237,14 @@ def test_evaluation_is_always_the_same():
     assert data.num_sequences == 30
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_training_flies_other_ways_than_evaluation(seed):
+    train, *evaluation = moving_mnist("sklearn", 8, size=20, seed=seed, verbose=False)
+    for data in evaluation:
+        a, b = (d.sequences(0).positions for d in (train, data))
+        assert not np.array_equal(a, b)
+
+
 class Frames(MovingMNIST):
     """With one target, for a model with one output."""
 

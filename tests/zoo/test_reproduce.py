@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from functools import partial
 from types import SimpleNamespace
@@ -213,6 +214,17 @@ def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
     assert lines[0]["size"].startswith(f"reduced: {smaller}, width 0.1")
     assert "training set only" not in lines[0]["size"]
     assert ", validation by 4 samples, batches of 2" in lines[0]["size"]
+
+
+def test_the_command_on_a_card_is_the_run():
+    given = "table-4 --upright --textures generated --rate 0.004 --epochs 2".split()
+    args = reproduce.arguments([*given, "--row", "RTagger, 50k labelled"])
+    about = reproduce.about_weights(args, args.row, {}, protocol.begun())
+    words = shlex.split(about["command"])[3:]
+    again = reproduce.arguments(words)
+    for name in ("table", "row", "upright", "textures", "rate", "epochs", "seed"):
+        assert getattr(again, name) == getattr(args, name)
+    assert about["inputs"]
 
 
 @pytest.mark.parametrize("table", ["table-1", "table-4", "section-4.3"])

@@ -63,6 +63,12 @@ def test_what_is_fixed_is_not_searched():
     assert search.objective.name == "val_frame_mse"
 
 
+def test_the_weight_of_a_task_that_is_left_out_is_not_searched():
+    assert "frame_weight" in zoo.hypermodel("occluded_mnist_rladder").space
+    search = zoo.hypermodel("occluded_mnist_rladder", prediction=False)
+    assert "frame_weight" not in search.space
+
+
 def test_unknown_name_is_refused():
     with pytest.raises(ValueError, match="no hypermodel 'lstm'.*'polyphonic_music_ls"):
         zoo.hypermodel("lstm")

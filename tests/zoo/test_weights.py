@@ -113,6 +113,22 @@ def test_models_of_groups_by_name(tmp_path, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.once
+def test_a_builder_hands_on_to_another_what_it_does_not_name(tmp_path, monkeypatch):
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    build = partial(
+        zoo.moving_mnist_tagger,
+        0.1,
+        size=16,
+        frames=3,
+    )
+    weights.publish(build(), build, "tiny", {}, tmp_path)
+    assert weights.card("moving_mnist_tagger", "tiny")["arguments"]["size"] == 16
+    zoo.moving_mnist_tagger(weights="tiny", size=16)
+    with pytest.raises(ValueError, match="leave size out"):
+        zoo.moving_mnist_tagger(weights="tiny", size=20)
+
+
 def test_another_architecture_is_refused(published, tmp_path):
     with pytest.raises(ValueError, match="are of width=0.1: leave width out"):
         zoo.occluded_mnist_rladder(0.2, weights="tiny")

@@ -215,8 +215,10 @@ class MovingMNIST(DigitDataset):
     def draw(self, epoch):
         """Digits, starts and directions of all sequences of an epoch."""
         n, shape = len(self.images), (self.total, self.digits)
-        # Two sources, or else the flights would depend on the number of digits.
-        rngs = np.random.default_rng([self.seed, epoch]).spawn(2)
+        # Training flies other ways than validation and test, whatever its seed. Two
+        # sources, or else the flights would depend on the number of digits.
+        seeds = [self.seed, epoch, *([1] if self.fresh else [])]
+        rngs = np.random.default_rng(seeds).spawn(2)
         order = cycle(np.arange(n), shape[0] * shape[1], rngs[0])
         flights = rngs[1].random((*shape, 3))
         return order.reshape(shape), flights[..., :2], 2 * np.pi * flights[..., 2]

@@ -141,4 +141,6 @@ TABLE_4 = Experiment(
     batch_size=lambda args: BATCH_SIZE,
     smaller=smaller,
     phases=1,
+    inputs="Images (batch, side, side, 1) from 0 to 1, as zoo.data.textured_mnist "
+    "makes them of the digits of MNIST and of textures.",
 )
