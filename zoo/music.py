@@ -258,7 +258,7 @@ TABLE_3 = {
 def music_model(levels, readout, feedback, frequencies, carry, learning_rate, unroll):
     """The compiled model of a ladder; one without decoders is read out at its top."""
     roll = keras.Input((None, KEYS), name="roll")
-    mask = ops.any(roll >= 0, axis=-1)
+    mask = ops.any(roll >= 0.0, axis=-1)  # 0 would be an integer in ONNX
     x = layers.Reshape((-1, KEYS, 1))(roll)
     ladder = RecurrentLadder(levels, feedback, 1, unroll, carry, name="ladder")
     outputs = ladder(x, mask=mask)

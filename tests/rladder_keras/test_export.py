@@ -27,6 +27,11 @@ def classifier():
     return zoo.occluded_mnist_rladder(0.25, table=zoo.occluded_mnist.small_table)
 
 
+def music():
+    """A model with a mask."""
+    return zoo.polyphonic_music_rladder(0.05)
+
+
 def onnx(path, names):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(path)
@@ -72,14 +77,16 @@ def tf_saved_model(path, names):
 RUNTIMES = {f.__name__: f for f in (onnx, torch, litert, tf_saved_model)}
 
 
+@pytest.mark.parametrize("build", [classifier, music])
 @pytest.mark.parametrize("format", ABLE)
-def test_other_runtimes_give_what_the_model_gives(format, tmp_path):
+def test_other_runtimes_give_what_the_model_gives(format, build, tmp_path):
     """Frame by frame, and beyond the first, where the state is another one."""
     for package in FORMATS[format][BACKEND]:
         pytest.importorskip(package)
-    model = classifier()
+    model = build()
     reference.randomise(model)
-    frames = np.random.default_rng(0).random((2, 3, 32, 32, 1), dtype="float32")
+    shape = (2, 3, *model.input_shape[2:])
+    frames = np.random.default_rng(0).integers(0, 2, shape).astype("float32")
     path = tmp_path / "new" / f"step.{ENDINGS[format]}"
     names = model.export_step(path, format, batch_size=2)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
