@@ -515,7 +515,10 @@ class RecurrentLadder(layers.RNN):
     def unrolls(self, steps, training=False):
         """Whether a sequence of this length (`None`: unknown) is unrolled."""
         # A loop of JAX does not take the state of random numbers from step to step.
-        random = len(self.cell.variables) > len(self.cell.weights)
+        rows = [*self.cell.encoders, *self.cell.decoders]
+        random = any(
+            row is not None and len(row.variables) > len(row.weights) for row in rows
+        )
         only_unrolled = training and random and keras.backend.backend() == "jax"
         if only_unrolled and self.unroll_setting is False and not self.remat:
             raise ValueError(

@@ -204,7 +204,8 @@ class GroupingModel(ZooModel):
             return
         segments = int(truth.max(initial=-1)) + 1
         for metric in metrics.get("groups") or ():
-            if segments > metric["config"].get("segments", segments):
+            own = metric.get("config") if isinstance(metric, dict) else None
+            if isinstance(own, dict) and segments > own.get("segments", segments):
                 raise ValueError(
                     f"the images have {segments} segments, and the metric AMI of this "
                     f"model counts fewer: build it with digits={segments}, or compile "
