@@ -44,7 +44,8 @@ class MeanTeacher(keras.Model):
 
     `fit` and `evaluate` report metrics of both, `"student_..."` and `"teacher_..."`,
     and `"consistency"`, the squared difference. `predict` gives what the teacher
-    predicts. Both are plain models.
+    predicts. Both are plain models. Loaded from a file, a model goes on with other
+    noise than one that was never saved; `zoo.reproduce` resumes with the same.
 
     Args:
         student: Model of class probabilities, `(batch, classes)`, or `(batch, T,
