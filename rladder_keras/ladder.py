@@ -514,25 +514,28 @@ class RecurrentLadder(layers.RNN):
 
     def unrolls(self, steps, training=False):
         """Whether a sequence of this length (`None`: unknown) is unrolled."""
+        if self.remat or self.unroll_setting is True:
+            return True
+        backend = keras.backend.backend()
         # A loop of JAX does not take the state of random numbers from step to step.
-        rows = [*self.cell.encoders, *self.cell.decoders]
-        random = any(
-            row is not None and len(row.variables) > len(row.weights) for row in rows
-        )
-        only_unrolled = training and random and keras.backend.backend() == "jax"
-        if only_unrolled and self.unroll_setting is False and not self.remat:
-            raise ValueError(
-                "a row of this ladder draws random numbers (dropout, noise), which a "
-                "scanned loop of JAX cannot do: leave unroll out."
-            )
-        if self.unroll_setting != "auto" or self.remat:
-            return self.remat or self.unroll_setting
+        only_unrolled = backend == "jax" and training and self.draws_numbers()
+        if self.unroll_setting is False:
+            if only_unrolled:
+                raise ValueError(
+                    "a row of this ladder draws random numbers (dropout, noise), which "
+                    "a scanned loop of JAX cannot do: leave unroll out."
+                )
+            return False
         if steps is None:
             return False
-        if only_unrolled:
-            return True
         # On torch both are Python loops, but `inner_loop` runs the first step twice.
-        return keras.backend.backend() == "torch" or steps <= LONGEST_UNROLLED
+        return only_unrolled or backend == "torch" or steps <= LONGEST_UNROLLED
+
+    def draws_numbers(self):
+        """Whether a row has random numbers, whose state is a variable and no weight."""
+        decoders = [row for row in self.cell.decoders if row is not None]
+        rows = [*self.cell.encoders, *decoders]
+        return any(len(row.variables) > len(row.weights) for row in rows)
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, steps, *frame = sequences_shape

@@ -164,15 +164,12 @@ class LadderStep(layers.Layer):
         )
 
     def call(self, sequences, state, mask=None):
-        state = self.nested(state)
-        if mask is not None:
-            mask = ops.cast(mask, self.ladder.cell.compute_dtype)
-            outputs, (*state, _) = self.ladder.cell(sequences[:, 0], [*state, mask])
-        else:
-            outputs, state = self.ladder.cell(sequences[:, 0], state)
+        cell, state = self.ladder.cell, self.nested(state)
+        masks = [] if mask is None else [ops.cast(mask, cell.compute_dtype)]
+        outputs, following = cell(sequences[:, 0], [*state, *masks])
         outputs = self.ladder.named(outputs)
         outputs = {name: ops.expand_dims(x, 1) for name, x in outputs.items()}
-        return outputs, tree.flatten(state)
+        return outputs, tree.flatten(following[: len(state)])  # without the mask
 
     def compute_output_spec(self, sequences, state, mask=None):
         shapes = self.ladder.compute_output_shape(sequences.shape)

@@ -185,15 +185,11 @@ def about_weights(args, row, figures, progress):
     del identity["table"], identity["backend"]
     if args.epochs:
         identity["epochs"] = args.epochs
-    options = [
-        word
-        for name, value in sorted(identity.items())
-        if value is not None and value is not False
-        for word in (
-            f"--{name.replace('_', '-')}",
-            *(() if value is True else (value,)),
-        )
-    ]
+    command = ["python", "-m", "zoo.reproduce", args.table]
+    for name, value in sorted(identity.items()):
+        if value is not None and value is not False:
+            option = f"--{name.replace('_', '-')}"
+            command += [option] if value is True else [option, str(value)]
     return {
         "table": args.table,
         "row": row,
@@ -201,9 +197,7 @@ def about_weights(args, row, figures, progress):
         "protocol": size(args),
         "seed": args.seed,
         "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},
-        "command": shlex.join(
-            ["python", "-m", "zoo.reproduce", args.table, *map(str, options)]
-        ),
+        "command": shlex.join(command),
         **circumstances(progress),
     }
 
