@@ -45,10 +45,6 @@ class _G1(layers.Layer):
     def mixture(self, u, h):
         return gate(f(u, self.w_s), h, f(u, self.w))
 
-    def mixed(self, u, h):
-        """`y` from `N(A v_top)` and `h` of the same shape."""
-        return self.mixture(u if self.b is None else u + self.b, h)
-
     def compute_output_shape(self, v_top_shape, h_shape, below_shape=None):
         return tuple(h_shape)
 
@@ -93,8 +89,8 @@ class G1(_G1):
         return A
 
     def call(self, v_top, h):
-        u = self.A(v_top)
-        y = self.mixed(u, ops.reshape(h, ops.shape(u)))
+        u = self.A(v_top, self.b)
+        y = self.mixture(u, ops.reshape(h, ops.shape(u)))
         return ops.reshape(y, (-1, *self.h_shape[1:]))
 
 
@@ -159,7 +155,7 @@ class ConvG1(_G1):
         if len(v_top.shape) == 2:
             ones = (1,) * len(grid)
             v_top = unpool(ops.reshape(v_top, (-1, *ones, v_top.shape[-1])), grid)
-        return self.mixed(crop(self.A(v_top), grid), h)
+        return self.mixture(crop(self.A(v_top, self.b), grid), h)
 
     def get_config(self):
         return {**super().get_config(), "kernel_size": self.kernel_size}
@@ -241,7 +237,7 @@ class _UpsamplingCell(layers.Layer):
     def first(self, v_top, h):
         """`N(A * v_top) + N(B * h) + c` on the grid of the row's input."""
         v_top = unpool(v_top, self.h_grid)
-        return crop(self.A(v_top) + self.B(h), self.grid) + self.c
+        return crop(self.A(v_top, self.c) + self.B(h), self.grid)
 
     def compute_output_shape(self, v_top_shape, h_shape, below_shape=None):
         below_shape = below_shape or h_shape

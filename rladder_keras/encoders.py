@@ -108,7 +108,7 @@ class _RecurrentEncoder(_Encoder):
     def new_information(self, inputs):
         """The gates' part that comes from `e_{l-1}(t)` and `d_l(t-1)`."""
         inputs = as_list(inputs)
-        gates = self.below(inputs[0]) + ops.reshape(self.bias, (-1,))
+        gates = self.below(inputs[0], ops.reshape(self.bias, (-1,)))
         return gates if self.feedback is None else gates + self.feedback(inputs[1])
 
     def get_initial_state(self, batch_size=None):
@@ -395,9 +395,7 @@ class Softmax(layers.Layer):
             self.bias = self.add_weight((self.classes,), "zeros", name="bias")
 
     def call(self, inputs):
-        x = self.linear(inputs)
-        x = x if self.bias is None else x + self.bias
-        return ops.softmax(ops.cast(x, "float32"))
+        return ops.softmax(ops.cast(self.linear(inputs, self.bias), "float32"))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.classes)

@@ -14,7 +14,7 @@ class Linear(layers.Layer):
 
     Written as layer of its own because each of the paper's cells is a handful of
     these. The rank of the convolution (time series, image, volume) is that of the
-    input. Maps have no bias: a cell adds one where its equation has one.
+    input. Maps have no bias: a cell gives its own, where its equation has one.
 
     Args:
         filters: Output channels, or units of a matrix.
@@ -27,8 +27,9 @@ class Linear(layers.Layer):
             one convolution does the work of several.
         gain: Initial value of the normalisation's gain.
 
-    Input shape:
-        `(batch, *grid, channels)`.
+    Call arguments:
+        x: Shape `(batch, *grid, channels)`.
+        offset: What is added after the normalisation, shape `(filters,)`, if given.
 
     Output shape:
         `(batch, *grid, filters)` with the grid divided (rounded up) or multiplied
@@ -76,22 +77,22 @@ class Linear(layers.Layer):
         elif self.normalization == "batch":
             self.norm.build(self.compute_output_shape(input_shape))
 
-    def __call__(self, x):
+    def __call__(self, x, offset=None):
         # Only a built cell calls this, from its own `call`: Keras has cast the input
         # and knows the training phase. Doing so again took torch a tenth of a step.
-        return self.call(x)
+        return self.call(x, offset)
 
-    def call(self, x):
+    def call(self, x, offset=None):
         if self.kernel_size is None:
             x = ops.matmul(flatten(x), self.kernel)
         else:
             strides = per_axis(self.strides, x.shape)
             x = convolve(x, self.kernel, strides, self.transpose)
         if self.normalization == "layer":
-            x = layer_normalization(x, self.norm_gain, self.groups)
-        elif self.normalization == "batch":
+            return layer_normalization(x, self.norm_gain, offset, self.groups)
+        if self.normalization == "batch":
             x = self.norm(x)
-        return x
+        return x if offset is None else x + offset
 
     def compute_output_shape(self, input_shape):
         if self.kernel_size is None:

@@ -255,12 +255,13 @@ def mean_over_samples(x, valid=None):
     return mean
 
 
-def layer_normalization(x, gain, groups=1, epsilon=1e-3):
-    """Normalise each sample over space and channels, then scale each channel.
+def layer_normalization(x, gain, offset=None, groups=1, epsilon=1e-3):
+    """Normalise each sample over space and channels, scale and shift each channel.
 
     Args:
         x: Tensor of shape `(batch, ..., channels)`.
         gain: Tensor of shape `(channels,)`.
+        offset: Tensor of shape `(channels,)`, or `None` for none.
         groups: Number of equal groups of channels, each normalised by itself.
         epsilon: Added to the variance. Not tiny on purpose: a blank frame gives
             maps of zero variance.
@@ -269,17 +270,22 @@ def layer_normalization(x, gain, groups=1, epsilon=1e-3):
         Tensor of the shape of `x`.
     """
     if groups > 1:
-        pairs = zip(ops.split(x, groups, -1), ops.split(gain, groups), strict=True)
-        parts = [layer_normalization(*pair, epsilon=epsilon) for pair in pairs]
-        return ops.concatenate(parts, axis=-1)
+        parts = [ops.split(x, groups, -1), ops.split(gain, groups)]
+        parts.append([None] * groups if offset is None else ops.split(offset, groups))
+        parts = zip(*parts, strict=True)
+        normed = [layer_normalization(*part, epsilon=epsilon) for part in parts]
+        return ops.concatenate(normed, axis=-1)
     axes = list(range(1, len(x.shape)))
     if keras.backend.backend() == "torch":
-        # One kernel, which wants a gain for each unit.
+        # One kernel, which wants a gain and an offset for each unit.
         gain = ops.broadcast_to(gain, x.shape[1:])
-        return ops.layer_normalization(x, gain, axis=axes, epsilon=epsilon)
+        if offset is not None:
+            offset = ops.broadcast_to(offset, x.shape[1:])
+        return ops.layer_normalization(x, gain, offset, axis=axes, epsilon=epsilon)
     dtype = x.dtype
     x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
     x = x - ops.mean(x, axis=axes, keepdims=True)
     variance = ops.mean(ops.square(x), axis=axes, keepdims=True)
     gain = ops.cast(gain, x.dtype)
-    return ops.cast(x * (ops.rsqrt(variance + epsilon) * gain), dtype)
+    x = ops.cast(x * (ops.rsqrt(variance + epsilon) * gain), dtype)
+    return x if offset is None else x + offset

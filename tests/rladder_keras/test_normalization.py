@@ -33,13 +33,22 @@ def test_layer_normalization_treats_groups_of_channels_separately(rng):
     gain = rng.normal(0, 1, 6)
     y = number(
         layer_normalization(
-            ops.array(x.astype("float32")), ops.array(gain.astype("float32")), 3
+            ops.array(x.astype("float32")), ops.array(gain.astype("float32")), groups=3
         )
     )
     parts = [
         reference.layer_norm(x[..., i : i + 2], gain[i : i + 2]) for i in (0, 2, 4)
     ]
     np.testing.assert_allclose(y, np.concatenate(parts, axis=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_an_offset_is_added_after_the_layer_normalization(rng, groups):
+    x = ops.array(rng.normal(1, 2, (2, 3, 4, 6)).astype("float32"))
+    gain, offset = rng.normal(0, 1, (2, 6)).astype("float32")
+    plain = number(layer_normalization(x, ops.array(gain), groups=groups))
+    moved = number(layer_normalization(x, ops.array(gain), ops.array(offset), groups))
+    np.testing.assert_allclose(moved, plain + offset, atol=1e-5)
 
 
 def test_layer_normalization_of_a_blank_frame_is_zero(rng):
