@@ -178,10 +178,9 @@ class FixedGroups(layers.Layer):
 class GroupingModel(ZooModel):
     """A `ZooModel` that explains its input: `"groups"` and `"class"` have targets."""
 
-    @staticmethod
-    def _targets(y, y_pred):
+    def _targets(self, y, y_pred):
         needed = {k: x for k, x in y_pred.items() if k in ("groups", "class")}
-        targets = {**y_pred, **ZooModel._targets(y, needed)}
+        targets = {**y_pred, **super()._targets(y, needed)}
         if "posterior" in y_pred:
             targets["posterior"] = targets["groups"][:, 1:]
         return targets

@@ -16,6 +16,36 @@ class ZooModel(keras.Model):
     the entries that are named like its outputs.
     """
 
+    scored = None  # names of the outputs with a loss or metrics, `None` for all
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        *,
+        metrics=None,
+        weighted_metrics=None,
+        **kwargs,
+    ):
+        """As of Keras; outputs that get neither loss nor metrics need no targets."""
+        kinds = [x for x in (loss, metrics, weighted_metrics) if x is not None]
+        self.scored = None
+        if kinds and all(isinstance(by_output, dict) for by_output in kinds):
+            self.scored = frozenset(
+                name for x in kinds for name, value in x.items() if value is not None
+            )
+        super().compile(
+            optimizer,
+            loss,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         y, weights = self.arranged(y, sample_weight, y_pred)
         return super().compute_loss(x, y, y_pred, weights, **kwargs)
@@ -38,15 +68,18 @@ class ZooModel(keras.Model):
         (name,) = self.output_names
         return {k if k == "loss" else f"{name}_{k}": v for k, v in logs.items()}
 
-    @staticmethod
-    def _targets(y, y_pred):
-        missing = set(y_pred) - set(y if isinstance(y, dict) else ())
-        if missing:
-            raise ValueError(
-                f"the targets have nothing for the output(s) {sorted(missing)}: give y "
-                f"as a dictionary with the keys {sorted(y_pred)}."
-            )
-        return {name: y[name] for name in y_pred}
+    def _targets(self, y, y_pred):
+        """Those of the outputs; where nothing looks at them the outputs themselves."""
+        given = y if isinstance(y, dict) else {}
+        if set(y_pred) - set(given):
+            needed = set(y_pred) & (self.scored or set(y_pred))
+            if needed - set(given):
+                raise ValueError(
+                    "the targets have nothing for the output(s) "
+                    f"{sorted(needed - set(given))}: give y as a dictionary with the "
+                    f"keys {sorted(needed)}."
+                )
+        return {name: given.get(name, output) for name, output in y_pred.items()}
 
     @staticmethod
     def _weights(sample_weight, y_pred):

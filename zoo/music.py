@@ -235,23 +235,16 @@ def key_by_key(scale, *args):
     return music_model([Level(layers.Rescaling(scale))], readout, "none", *args)
 
 
-def lstm_of_width(width=1.0, **kwargs):
-    """`polyphonic_music_lstm` with its units scaled like the channels of a ladder."""
-    return polyphonic_music_lstm(channels(width, 850), **kwargs)
-
-
-def gru_of_width(width=1.0, **kwargs):
-    """`polyphonic_music_gru` with its units scaled like the channels of a ladder."""
-    return polyphonic_music_gru(channels(width, 990), **kwargs)
-
-
+# Rows by the factor on the channels, with which the units of a stock layer are scaled.
 TABLE_3 = {
-    "RLadder": polyphonic_music_rladder,
-    "RLadder (joint)": partial(polyphonic_music_rladder, joint=True),
-    "LSTM of Keras": lstm_of_width,
-    "GRU of Keras": gru_of_width,
-    "repeat the last step": lambda width, **kwargs: polyphonic_music_repeat(**kwargs),
-    "frequency of each key": lambda width, **k: polyphonic_music_frequency(**k),
+    "RLadder": lambda width: partial(polyphonic_music_rladder, width),
+    "RLadder (joint)": lambda width: partial(
+        polyphonic_music_rladder, width, joint=True
+    ),
+    "LSTM of Keras": lambda width: partial(polyphonic_music_lstm, channels(width, 850)),
+    "GRU of Keras": lambda width: partial(polyphonic_music_gru, channels(width, 990)),
+    "repeat the last step": lambda width: polyphonic_music_repeat,
+    "frequency of each key": lambda width: polyphonic_music_frequency,
 }
 
 
@@ -413,6 +406,19 @@ class MusicModel(ZooModel):
             ladder.check_carry(x.batch_size)
             ladder.reset_state()
         return super().fit(x, y, *args, **kwargs)
+
+    @staticmethod
+    def _weights(sample_weight, y_pred):
+        """Those of whole sequences as weights of their steps."""
+
+        def of_steps(weight):
+            if len(weight.shape) != 1:
+                return weight
+            shape = ops.shape(y_pred["notes"])[:2]
+            return ops.broadcast_to(ops.cast(weight, "float32")[:, None], shape)
+
+        weights = ZooModel._weights(sample_weight, y_pred)
+        return None if weights is None else tree.map_structure(of_steps, weights)
 
     def next_frame(self, outputs):
         raise ValueError(

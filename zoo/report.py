@@ -7,6 +7,7 @@ paper's figures do not.
 
 import argparse
 import csv
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -97,15 +98,16 @@ def read_runs(path):
 
 
 def is_whole(line):
-    """Whether a line has all columns, and numbers where they belong."""
+    """Whether a line has all columns, and each what belongs there."""
     if len(line) != len(COLUMNS):
         return False
     row = dict(zip(COLUMNS, line, strict=True))
     try:
-        float(row["value"]), float(row["seconds"])
-    except ValueError:
+        known = row["row"] in EXPERIMENTS[row["table"]].rows
+        finite = math.isfinite(float(row["value"]) + float(row["seconds"]))
+    except (ValueError, KeyError):
         return False
-    return True
+    return known and finite and row["size"] != ""
 
 
 def render(paper, runs):

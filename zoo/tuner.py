@@ -6,10 +6,12 @@ search should look at a test set.
 """
 
 import inspect
+import json
 from functools import partial
 from importlib.util import find_spec
 
 import keras
+import numpy as np
 
 try:
     import keras_tuner
@@ -20,7 +22,7 @@ except ImportError as error:
 
 from zoo import moving_mnist, music, occluded_mnist, textured_mnist
 from zoo.data.epochs import EpochDataset
-from zoo.weights import OF_TRAINING
+from zoo.weights import OF_TRAINING, as_written
 
 # What a tuner may propose for an argument: functions of its name and the proposals.
 
@@ -151,12 +153,25 @@ class ZooHyperModel(keras_tuner.HyperModel):
 
     def build(self, hp):
         """The compiled model with what `hp`, of keras-tuner, proposes."""
+        self.check_same(hp)
         proposed = {
             name: propose(name, hp)
             for name, propose in self.space.items()
             if name not in self.fixed
         }
         return self.builder(**proposed, **self.fixed)
+
+    def check_same(self, hp):
+        """Refuse what another search left: its trials are of other models."""
+        given = {name: as_written(value) for name, value in self.fixed.items()}
+        given = {k: v for k, v in given.items() if not isinstance(v, np.ndarray)}
+        text = json.dumps(given, default=str, sort_keys=True)
+        before = hp.Fixed("fixed", text)
+        if before != text:
+            raise keras_tuner.errors.FatalValueError(
+                f"this folder is of a search with the arguments {before}, and now they "
+                f"are {text}: give the tuner another project_name, or overwrite=True."
+            )
 
     def fit(self, hp, model, x=None, *args, **kwargs):
         """As `model.fit`; all trials see the same data in their first epoch."""

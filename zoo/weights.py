@@ -16,6 +16,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -206,6 +207,7 @@ def loaded(model, path):
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras leaves out what is not there
             without_optimizer(model).load_weights(path)
+        check_all_used(model, path)
     except (ValueError, KeyError, OSError, UserWarning) as error:
         first = str(error).strip().split("\n")[0]
         raise ValueError(
@@ -216,6 +218,23 @@ def loaded(model, path):
     return model
 
 
+def check_all_used(model, path):
+    """Refuse a file with more weights than the model has, which Keras leaves unread."""
+    found = []
+    with h5py.File(path) as file:
+        file.visititems(lambda name, x: found.append((name, x)))
+    # States that were carried from batch to batch are a ladder's only own variables.
+    other = ("optimizer/", "layers/recurrent_ladder/vars/")
+    found = [
+        name
+        for name, x in found
+        if isinstance(x, h5py.Dataset) and not name.startswith(other)
+    ]
+    own = sum(not v.name.startswith("carried") for v in model.variables)
+    if len(found) > own:
+        raise ValueError(f"it has {len(found)} arrays, and the model {own}.")
+
+
 def without_optimizer(model):
     """A model of the same layers, whose files hold their weights only."""
     return keras.Model(model.input, model.output)
@@ -223,7 +242,7 @@ def without_optimizer(model):
 
 def check_publishable(build, name, folder=None):
     """Name of the builder, if its weights can be published under that name."""
-    builder = getattr(build.func, "__name__", "")
+    builder = getattr(getattr(build, "func", None), "__name__", "")
     if builder not in MODELS:
         raise ValueError(
             f"This model takes no weights: publish one of {', '.join(list_models())}."

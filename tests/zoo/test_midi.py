@@ -4,7 +4,7 @@ import mido
 import numpy as np
 import pytest
 
-from zoo.data.midi import KEYS, LOWEST, read_midi, write_midi
+from zoo.data.midi import KEYS, LOWEST, read_midi, read_notes, write_midi
 
 
 def save(path, *tracks, ticks=480):
@@ -79,6 +79,36 @@ def test_a_key_struck_twice_and_released_once_ends_with_that_release(tmp_path):
     ]
     roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
     assert sounding(roll) == [[60], [64], [64]]
+
+
+def test_a_release_that_is_missing_makes_no_later_note_longer(tmp_path):
+    """Struck twice, released once, and struck and released again later."""
+    strikes, releases = (0, 480, 8 * 480), (960, 9 * 480)
+    events = sorted([(t, "note_on") for t in strikes] + [(t, "") for t in releases])
+    messages, last = [], 0
+    for t, kind in events:
+        messages.append(note(kind or "note_off", 60, t - last))
+        last = t
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
+    assert [t for t, keys in enumerate(sounding(roll)) if keys] == [0, 1, 8]
+
+
+@pytest.mark.parametrize("unit, step", [("quarters", 1.0), ("seconds", 0.5)])
+def test_other_messages_do_not_move_notes(tmp_path, unit, step):
+    """A pedal every 7 ticks: sums of sevenths would miss the middle of a step."""
+    ends = [480 * i + 240 for i in range(1, 40)]
+    messages, last = [note("note_on", 60, 0)], 0
+    for t in range(7, ends[-1], 7):
+        for end in (e for e in ends if last < e <= t):
+            messages += [note("note_off", 60, end - last), note("note_on", 60, 0)]
+            last = end
+        messages.append(mido.Message("control_change", control=64, time=t - last))
+        last = t
+    messages.append(note("note_off", 60, ends[-1] - last))
+    with_pedal = read_notes(save(tmp_path / "a.mid", messages), unit)
+    steps = [(start / step, end / step) for start, end, _ in with_pedal]
+    points = [0, *(i + 0.5 for i in range(1, 40))]
+    assert steps == list(zip(points, points[1:], strict=False))
 
 
 def test_of_two_nearest_steps_it_is_the_later_one(tmp_path):

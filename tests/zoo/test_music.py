@@ -280,6 +280,26 @@ def test_negative_log_likelihood_and_accuracy_against_numpy(rng=None):
     assert float(metric.result()) == pytest.approx(hits / all_)
 
 
+@pytest.mark.parametrize("length", [3, 5])
+def test_weights_of_sequences_are_those_of_their_steps(length):
+    model = zoo.polyphonic_music_lstm(4)
+    rng = np.random.default_rng(0)
+    x, y = (rng.random((2, 3, length, 88)) < 0.1).astype("float32")
+    weight = np.array([1.0, 0.0, 3.0])
+    evaluate = partial(model.evaluate, x, {"notes": y}, verbose=0, return_dict=True)
+    found = evaluate(sample_weight=weight)
+    steps = {"notes": np.repeat(weight[:, None], length, axis=1)}
+    expected = evaluate(sample_weight=steps)
+    nll = reference_nll(y, model.predict(x, verbose=0)["notes"])
+    assert found["loss"] == pytest.approx(np.average(nll.mean(1), weights=weight), 1e-4)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-5)
+
+
+def reference_nll(y, p):
+    return -np.sum(y * np.log(p) + (1 - y) * np.log(1 - p), axis=-1)
+
+
 @pytest.mark.parametrize("build", BUILDERS)
 def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     """Drawn step by step from the probabilities that `predict` gives for the whole."""

@@ -63,6 +63,10 @@ ROW = ",".join(line("0", "1.0").values()) + "\n"
         ((HEADER + ROW + ROW[:-30]).encode(), "damaged in line 3"),
         ((HEADER + ROW + ROW[:-1]).encode(), "damaged in line 3"),
         ((HEADER + ROW.replace("1.0", "one")).encode(), "damaged in line 2"),
+        ((HEADER + ROW.replace("1.0", "nan")).encode(), "damaged in line 2"),
+        ((HEADER + ROW.replace(",full,", ",,")).encode(), "damaged in line 2"),
+        ((HEADER + ROW.replace("RLadder", "Rladder")).encode(), "damaged in line 2"),
+        ((HEADER + ROW.replace("table-1", "table-7")).encode(), "damaged in line 2"),
     ],
 )
 def test_a_file_that_holds_no_runs_or_half_of_one_is_refused(

@@ -26,6 +26,10 @@ SMALL = {
 }
 
 
+def searched(hp):
+    return {p.name for p in hp.space if type(p).__name__ != "Fixed"}
+
+
 @pytest.mark.parametrize("name", tuner.SPACES)
 def test_space_is_of_the_builder(name):
     builder, _, space = tuner.SPACES[name]
@@ -40,7 +44,7 @@ def test_proposals_build_a_model(name):
     assert model.optimizer is not None
     rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     assert rate == pytest.approx(hp.values["learning_rate"])
-    assert set(hp.values) - {"depth"} <= set(tuner.SPACES[name][2])
+    assert set(searched(hp)) - {"depth"} <= set(tuner.SPACES[name][2])
 
 
 def test_depth_leaves_rows_out():
@@ -59,7 +63,7 @@ def test_what_is_fixed_is_not_searched():
         "occluded_mnist_rladder", width=0.1, table=small_table, classification=False
     )
     assert search.build(hp).output_names == ["frame", "probe"]
-    assert set(hp.values) == {"learning_rate", "feedback", "frame_weight"}
+    assert searched(hp) == {"learning_rate", "feedback", "frame_weight"}
     assert search.objective.name == "val_frame_mse"
 
 
@@ -137,6 +141,22 @@ def test_search_goes_on(tmp_path):
 
     one = run(1)
     assert run(2)[:1] == one
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("trials", [1, 2])
+def test_a_search_does_not_go_on_with_other_arguments(tmp_path, trials):
+    def run(units, trials):
+        search = zoo.hypermodel("polyphonic_music_lstm", units=units)
+        found = keras_tuner.RandomSearch(
+            search, search.objective, max_trials=trials, directory=tmp_path, seed=0
+        )
+        found.search(music(0), validation_data=music(1), epochs=1, verbose=0)
+        return found.get_best_models()
+
+    run(3, 1)
+    with pytest.raises(ValueError, match='"units": 3.*"units": 4.*project_name'):
+        run(4, trials)
 
 
 def test_trials_see_the_same_data():

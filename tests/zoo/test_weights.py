@@ -13,6 +13,7 @@ import zoo
 from rladder_keras import RecurrentLadder
 from zoo import weights
 from zoo.data.digits import _find_mnist
+from zoo.music import table_8
 from zoo.occluded_mnist import small_table
 
 BUILD = partial(
@@ -136,6 +137,26 @@ def test_another_architecture_is_refused(published, tmp_path):
     with pytest.raises(ValueError, match="another architecture"):
         zoo.occluded_mnist_rladder(0.2, table=small_table, weights=file)
     assert BUILD(weights=file)
+
+
+@pytest.mark.parametrize(
+    ("saved", "other"),
+    [
+        ({"joint": True}, {}),
+        ({}, {"feedback": "none"}),
+        ({"carry": 2}, {"feedback": "none"}),
+    ],
+)
+def test_weights_that_a_model_has_no_place_for_are_refused(saved, other, tmp_path):
+    build = partial(
+        zoo.polyphonic_music_rladder, 0.1, table=lambda width: table_8(width)[4:]
+    )
+    file = tmp_path / "a.weights.h5"
+    build(**saved).save_weights(file)
+    with pytest.raises(ValueError, match="another architecture"):
+        build(**other, weights=file)
+    for carry in (None, 2, 3):
+        assert build(**{**saved, "carry": carry}, weights=file)
 
 
 @pytest.mark.once

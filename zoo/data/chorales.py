@@ -31,7 +31,7 @@ def read_chorales(step: float = 0.5) -> list[np.ndarray]:
         file = read_arrays(cache)
         return [file[f"{i}"] for i in range(len(file))]
     each = (roll_of(chorale, step) for chorale in parse_chorales())
-    rolls = {(roll.shape, roll.tobytes()): roll for roll in each}.values()
+    rolls = list({(roll.shape, roll.tobytes()): roll for roll in each}.values())
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{f"{i}": roll for i, roll in enumerate(rolls)})
     write_whole(cache, buffer.getvalue())

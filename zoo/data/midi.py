@@ -7,6 +7,7 @@ note 21) to C8 (108), sound in each time step.
 import io
 import math
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ def read_midi(
     """Piano roll of a MIDI file: all tracks together, without the drums.
 
     A note sounds from the step nearest to its beginning to the one nearest to its end,
-    and for one step at least. One that is never released sounds to the end of the file,
-    or to the last release of its key, where that was struck twice and released once.
+    and for one step at least. One that is never released sounds to the end of the file.
+    Where a key has fewer releases than strikes, each ends all of its notes.
 
     Args:
         path: File in the standard MIDI format.
@@ -112,26 +113,45 @@ def read_notes(path, unit):
             f"{path} counts time in frames of film, not in notes: save it with a "
             "number of ticks per quarter note."
         )
-    now, tempo = 0.0, 500_000  # microseconds for a quarter note: MIDI's default
-    sounding, released = {}, {}
-    for message in mido.merge_tracks(file.tracks):
-        if unit == "quarters":
-            now += message.time / file.ticks_per_beat
-        else:
-            now += mido.tick2second(message.time, file.ticks_per_beat, tempo)
-        if message.type == "set_tempo":
-            tempo = message.tempo
-        elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
-            voice = message.channel, message.note
-            if message.type == "note_on" and message.velocity > 0:
-                sounding.setdefault(voice, []).append(now)
-            elif sounding.get(voice):
-                released[voice] = now
-                yield sounding[voice].pop(0), now, message.note
-    for voice, starts in sounding.items():
+    messages = list(timed(mido.merge_tracks(file.tracks), file.ticks_per_beat, unit))
+    notes = [
+        (now, (m.channel, m.note), m.type == "note_on" and m.velocity > 0)
+        for now, m in messages
+        if m.type in ("note_on", "note_off") and m.channel != DRUMS
+    ]
+    strikes = Counter(voice for _, voice, struck in notes if struck)
+    releases = Counter(voice for _, voice, struck in notes if not struck)
+    sounding = {}
+    for now, voice, struck in notes:
+        starts = sounding.setdefault(voice, [])
+        if struck:
+            starts.append(now)
+            continue
+        # A release is of the first strike, but where some are missing of all so far.
+        missing = strikes[voice] > releases[voice]
+        for _ in range(len(starts) if missing else min(1, len(starts))):
+            yield starts.pop(0), now, voice[1]
+    for (_, key), starts in sounding.items():
         for start in starts:
-            last = released.get(voice, now)
-            yield start, last if last > start else now, voice[1]
+            yield start, messages[-1][0], key
+
+
+def timed(messages, ticks_per_beat, unit):
+    """Yield each message with its time, in quarter notes or seconds.
+
+    Whole ticks are counted, in seconds from the last change of the tempo: sums of
+    fractions would fall short of the middle between two steps.
+    """
+    ticks, begin, tempo = 0, 0.0, 500_000  # microseconds for a quarter note: default
+    for message in messages:
+        ticks += message.time
+        if unit == "quarters":
+            yield ticks / ticks_per_beat, message
+            continue
+        now = begin + ticks * tempo / (1e6 * ticks_per_beat)
+        if message.type == "set_tempo":
+            ticks, begin, tempo = 0, now, message.tempo
+        yield now, message
 
 
 def write_midi(

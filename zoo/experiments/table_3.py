@@ -45,8 +45,7 @@ def load(args, row):
 def build(args, row, train):
     rate = {"learning_rate": args.rate} if args.rate else {}
     return partial(
-        music.TABLE_3[row],
-        args.width,
+        music.TABLE_3[row](args.width),
         frequencies=train.frequencies,
         carry=train.batch_size,
         unroll=unroll(args),
