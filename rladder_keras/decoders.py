@@ -211,12 +211,7 @@ class _UpsamplingCell(layers.Layer):
         self.h_grid, self.grid = h_shape[1:-1], below_shape[1:-1]
         self.filters = h_shape[-1]
         strides = stride_between(below_shape, h_shape)
-        for fine, coarse, stride in zip(self.grid, self.h_grid, strides, strict=True):
-            if -(-fine // stride) != coarse:
-                raise ValueError(
-                    f"No stride leads from a side of {fine} to one of {coarse} without "
-                    "leaving pixels out: use padding='same' in the encoder."
-                )
+        stride_between(h_shape, v_top_shape)  # for the copies of a coarser map
         self.A, self.B = (
             Linear(
                 self.maps * self.filters,

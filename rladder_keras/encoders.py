@@ -303,6 +303,23 @@ class StockCell(layers.Layer):
         output, states = self.cell(x, states)
         return output, list(states)
 
+    @property
+    def stock_cells(self):
+        return getattr(self.cell, "cells", [self.cell])
+
+    @property
+    def draws_numbers(self):
+        """Whether it has dropout; a stock cell has random numbers in any case."""
+        rates = ("dropout", "recurrent_dropout")
+        return any(getattr(c, rate, 0) for c in self.stock_cells for rate in rates)
+
+    def reset_dropout(self):
+        """Forget the masks of dropout, which a stock cell keeps until it is told so."""
+        for cell in self.stock_cells:
+            if hasattr(cell, "reset_dropout_mask"):
+                cell.reset_dropout_mask()
+                cell.reset_recurrent_dropout_mask()
+
     def get_initial_state(self, batch_size=None):
         state = self.cell.get_initial_state(batch_size)
         return list(state) if isinstance(state, (list, tuple)) else [state]

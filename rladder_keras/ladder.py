@@ -288,6 +288,9 @@ class LadderCell(layers.Layer):
 
     def compute_output_shape(self, x_shape, states_shape=None):
         """Shapes of `top` and `bottom`."""
+        if not self.built:
+            self.e_shapes = self.shapes_up(x_shape)
+            self.d_shapes = self.shapes_down(x_shape)
         bottom = next((shape for shape in self.d_shapes if shape), ())
         return LadderOutput(self.e_shapes[-1], bottom, [])
 
@@ -467,6 +470,9 @@ class RecurrentLadder(layers.RNN):
             state = self.cell.get_initial_state(ops.shape(sequences)[0])
         if carries:
             self.check_carry(sequences.shape[0])
+            if sequences.shape[0] is None:  # fails where there are more or fewer rows
+                shape = (self.carry, *ops.shape(sequences)[1:])
+                sequences = ops.reshape(sequences, shape)
             # Copies, because torch assigns in place, before it goes back.
             state = tree.pack_sequence_as(state, [ops.copy(x) for x in self.carried])
         # Keras' name for the mask that comes with the sequences is `mask`, or
@@ -476,6 +482,7 @@ class RecurrentLadder(layers.RNN):
             # In the state, because Keras' loop goes over a single sequence, and of the
             # type that Keras casts a cell's states to.
             state = [*state, ops.cast(mask, self.cell.compute_dtype)]
+        self.reset_dropout()
         if self.unrolls(sequences.shape[1], training):
             steps = []
             cell = recomputed(self.cell) if self.remat and training else self.cell
@@ -485,6 +492,7 @@ class RecurrentLadder(layers.RNN):
             outputs = tree.map_structure(lambda *o: ops.stack(o, axis=1), *steps)
         else:
             _, outputs, state = self.inner_loop(sequences, state, None, training)
+        self.reset_dropout()
         if carries:
             # A mask is the last of it, and not carried.
             for variable, x in zip(self.carried, tree.flatten(state), strict=False):
@@ -496,6 +504,11 @@ class RecurrentLadder(layers.RNN):
         """Let the next training batch start from zeros, where the state is carried."""
         for variable in self.carried:
             variable.assign(ops.zeros(variable.shape, variable.dtype))
+
+    def reset_dropout(self):
+        """Let stock cells draw a mask of dropout for each batch, as in Keras' RNN."""
+        for row in self.cell.encoders:
+            getattr(row, "reset_dropout", lambda: None)()
 
     def check_carry(self, rows):
         """Refuse batches of another number of rows, where the state is carried."""
@@ -535,7 +548,10 @@ class RecurrentLadder(layers.RNN):
         """Whether a row has random numbers, whose state is a variable and no weight."""
         decoders = [row for row in self.cell.decoders if row is not None]
         rows = [*self.cell.encoders, *decoders]
-        return any(len(row.variables) > len(row.weights) for row in rows)
+        return any(
+            getattr(row, "draws_numbers", len(row.variables) > len(row.weights))
+            for row in rows
+        )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, steps, *frame = sequences_shape
@@ -641,6 +657,8 @@ def check_kind(l, encoder):
         remedy = "its statistics would mix the iterations, use rladder_keras.Conv"
     elif isinstance(encoder, layers.Softmax):
         remedy = "the top row with its weights is rladder_keras.Softmax"
+    elif getattr(encoder, "data_format", None) == "channels_first":
+        remedy = f'its channels must be last: {name}(..., data_format="channels_last")'
     elif isinstance(encoder, layers.RNN):
         remedy = "rows are cells without a loop over time, such as ConvLSTMCell"
     else:

@@ -199,5 +199,13 @@ def crop(x, grid):
 
 def stride_between(fine, coarse):
     """Strides that lead from the grid of shape `fine` to that of shape `coarse`."""
-    pairs = zip(fine[1:-1], coarse[1:-1], strict=True)
-    return tuple(-(-a // b) for a, b in pairs)
+    strides = []
+    for a, b in zip(fine[1:-1], coarse[1:-1], strict=True):
+        stride = -(-a // b)
+        if -(-a // stride) != b:
+            raise ValueError(
+                f"No stride leads from a side of {a} to one of {b} without leaving "
+                "pixels out: use padding='same' in the encoder."
+            )
+        strides.append(stride)
+    return tuple(strides)

@@ -185,8 +185,11 @@ class BatchNormalization(layers.Layer):
             index = recurrence.index if recurrence else ops.zeros((1,), "int32")
             row = ops.minimum(index, self.iterations - 1)
             # (1, channels) -> (channels,)
-            x = x - ops.take(self.moving_mean, row, axis=0)[0]
-            variance = ops.take(self.moving_variance, row, axis=0)[0]
+            mean, variance = (
+                ops.cast(ops.take(moving, row, axis=0)[0], x.dtype)
+                for moving in (self.moving_mean, self.moving_variance)
+            )
+            x = x - mean
         scale = ops.cast(self.gain, x.dtype) * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * scale + ops.cast(self.offset, x.dtype), dtype)
 

@@ -87,8 +87,14 @@ def cut_open(model, ladder):
             )
         outputs = layer(*args, **kwargs)
         if layer is ladder:
+            if ends:
+                raise ValueError(
+                    f"{model.name} calls its ladder more than once, and needs one "
+                    "call, for frames to be given one by one."
+                )
+            sequences = args[0] if args else kwargs["sequences"]
             mask = kwargs.get("mask")
-            ends[:] = [args[0], *([] if mask is None else [mask])], outputs
+            ends[:] = [sequences, *([] if mask is None else [mask])], outputs
         return outputs
 
     inputs = tree.map_structure(

@@ -256,7 +256,7 @@ def in_order(x, kwargs):
 def first_batch(x):
     """Inputs of the first batch of a `PyDataset` of the user's, else `x`."""
     ours = isinstance(x, EpochDataset)
-    if not isinstance(x, keras.utils.PyDataset) or ours or len(x) == 0:
+    if not isinstance(x, keras.utils.PyDataset) or ours or x.num_batches == 0:
         return x
     batch = x[0]
     return batch[0] if isinstance(batch, tuple) else batch

@@ -50,7 +50,7 @@ from zoo.data.midi import (
 )
 from zoo.data.rolls import PianoRolls
 from zoo.model import ZooModel
-from zoo.occluded_mnist import channels
+from zoo.occluded_mnist import SAME, channels
 from zoo.weights import takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
@@ -79,7 +79,7 @@ def table_8(width=1.0):
         Level(ConvLSTMCell(c(96), 3, 2),           ConvG2(3)),
         Level(ConvLSTMCell(c(128), 3, 2),          ConvG2(3)),
         Level(ConvLSTMCell(c(160), 3, 2),          ConvG2(3)),
-        Level(AveragePooling1D(2, padding="same"), G1()),
+        Level(AveragePooling1D(2, **SAME), G1()),
         Level(LSTMCell(96),                        G1()),
         Level(Softmax(19),                         Identity()),
     ]  # fmt: on

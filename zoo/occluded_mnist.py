@@ -38,9 +38,10 @@ FRAME_WEIGHT = 1.0  # the weight of the prediction task, see PAPER.md
 register = keras.saving.register_keras_serializable("zoo")
 
 # On odd sides, which the paper's frames do not have, what is left over is a block too:
-# decoders can undo that.
-MaxPool = partial(MaxPooling2D, padding="same")
-AveragePool = partial(AveragePooling2D, padding="same")
+# decoders can undo that. Channels are last, whatever the configuration of Keras says.
+SAME = {"padding": "same", "data_format": "channels_last"}
+MaxPool = partial(MaxPooling2D, **SAME)
+AveragePool = partial(AveragePooling2D, **SAME)
 
 
 def table_5(width=1.0, literal=False):

@@ -35,10 +35,11 @@ from zoo.grouping import (
     unlearned,
 )
 from zoo.model import ZooModel
-from zoo.occluded_mnist import channels
+from zoo.occluded_mnist import SAME, MaxPool, channels
 from zoo.videos import LastClass
 from zoo.weights import takes_weights
 
+LAST = {"data_format": "channels_last"}  # whatever the configuration of Keras says
 CLASSES = 10
 CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
 
@@ -72,7 +73,7 @@ def table_9(width=1.0, recurrent=BatchLSTMCell):
         Level(Conv(c(192), 5),              ConvG1(5)),
         Level(Conv(c(192), 5),              ConvG1(4)),
         Level(recurrent(CLASSES + 1, 4, 2), ConvG1(1)),
-        Level(AveragePooling2D(6)),
+        Level(AveragePooling2D(6, **LAST)),
         Level(Softmax(CLASSES + 1, "batch"), G1()),
     ]  # fmt: on
 
@@ -93,7 +94,7 @@ def small_table_9(width=1.0, recurrent=BatchLSTMCell):
         Level(recurrent(c(32), 4, 2),       ConvG1(3)),
         Level(Conv(c(32), 3),               ConvG1(4)),
         Level(recurrent(CLASSES + 1, 4, 2), ConvG1(1)),
-        Level(AveragePooling2D(4)),
+        Level(AveragePooling2D(4, **LAST)),
         Level(Softmax(CLASSES + 1, "batch"), G1()),
     ]  # fmt: on
 
@@ -116,7 +117,7 @@ def connected_table_9(width=1.0, recurrent=BatchLSTMCell, *, size=32):
         #     Encoder                   Decoder
         Level(Conv(c(128), size, size), ConvG1(1)),
         Level(recurrent(c(48), 1),      ConvG1(1)),
-        Level(AveragePooling2D(1)),
+        Level(AveragePooling2D(1, **LAST)),
         Level(Softmax(CLASSES + 1, "batch")),
     ]  # fmt: on
 
@@ -247,11 +248,11 @@ def textured_mnist_convnet(
         *((c(192), 3), (c(192), 1), (CLASSES, 1)),
     ):
         if filters is None:
-            x = layers.MaxPooling2D(kernel, 2, padding="same")(x)
+            x = MaxPool(kernel, 2)(x)
             continue
-        x = layers.Conv2D(filters, kernel, padding="same", use_bias=False)(x)
+        x = layers.Conv2D(filters, kernel, use_bias=False, **SAME)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.GlobalAveragePooling2D(**LAST)(x)
     x = layers.Softmax(dtype="float32")(x)
     model = ZooModel(
         image, {"class": layers.Reshape((1, CLASSES), dtype="float32", name="class")(x)}

@@ -576,6 +576,22 @@ def test_a_long_sequence_trains_with_dropout(unroll):
         np.testing.assert_array_equal(*(model.predict(x, verbose=0) for _ in range(2)))
 
 
+def test_a_stock_cell_draws_a_mask_of_dropout_for_each_batch():
+    """Of any size, in one and the same `fit` and in the next, as in Keras' RNN."""
+    cell = StockCell(layers.LSTMCell(64, dropout=0.5))
+    x = keras.Input((2, 6))
+    model = keras.Model(x, RecurrentLadder([Level(cell)])(x)["top"])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x, y = np.ones((5, 2, 6)), np.ones((5, 2, 64))
+    losses = model.fit(x, y, batch_size=2, epochs=3, verbose=0).history["loss"]
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    losses += model.fit(x, y, batch_size=2, verbose=0).history["loss"]
+    assert len(set(losses)) == 4
+    assert RecurrentLadder([Level(StockCell(layers.LSTMCell(2)))]).draws_numbers() is (
+        False
+    )
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TF")
 def test_a_scanned_ladder_trains_with_xla():
     levels = [
@@ -1008,7 +1024,41 @@ def test_a_batch_that_does_not_fit_the_carried_state_is_refused():
     assert ladder(frames((4,), batch=2))["top"].shape == (2, 3, 2)
 
 
+def test_a_last_batch_of_one_row_is_refused_where_the_state_is_carried():
+    x = keras.Input((None, 4))
+    model = keras.Model(x, RecurrentLadder([Level(LSTMCell(2))], carry=2)(x)["top"])
+    model.compile("sgd", "mse")
+    with pytest.raises(Exception, match="reshape|same size|carries its state"):
+        model.fit(frames((4,), batch=3), np.ones((3, 3, 2)), batch_size=2, verbose=0)
+
+
+def test_the_shape_of_the_output_is_known_before_building():
+    ladder = RecurrentLadder(images())
+    shapes = ladder.compute_output_shape((2, 5, *IMAGE))
+    assert not ladder.built
+    ladder.build((2, 5, *IMAGE))
+    assert shapes == ladder.compute_output_shape((2, 5, *IMAGE))
+
+
 # What is refused, and in which words
+
+
+@pytest.mark.parametrize("decoder", [ConvG1(3), ConvG3(3), None])
+def test_maps_that_no_stride_leads_to_are_refused(decoder):
+    """A map of 6 x 6 is no coarser picture of one of 8 x 8."""
+    levels = [
+        Level(ConvLSTMCell(2, 3), decoder or ConvG2(3)),
+        Level(layers.Conv2D(2, 3), ConvG1(3) if decoder else None),
+        Level(Conv(2, 1)),
+    ]
+    with pytest.raises(ValueError, match="level 1 .*from a side of 8 to one of 6"):
+        RecurrentLadder(levels, iterations=1).build((1, 1, 8, 8, 1))
+
+
+def test_rows_with_channels_first_are_refused():
+    pool = layers.MaxPooling2D(2, data_format="channels_first")
+    with pytest.raises(ValueError, match='level 1: MaxPool.*="channels_last"'):
+        RecurrentLadder([Level(pool)])
 
 
 @pytest.mark.parametrize(

@@ -241,3 +241,18 @@ def test_two_recurrences_do_not_see_each_other(rng):
     w = reference.weights_of(a)
     expected = reference.batch_norm(number(x), w, reference.Iteration(row=2))
     np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_bfloat16"])
+def test_it_works_in_half_precision_at_inference(rng, dtype):
+    x = ops.cast(rng.normal(0, 1, (2, 3, 4)), dtype.removeprefix("mixed_"))
+    norm = BatchNormalization(dtype=dtype)
+    norm(x, training=True)
+    y = norm(x)
+    x, mean, variance = (
+        number(ops.cast(v, "float32"))
+        for v in (x, norm.moving_mean[0], norm.moving_variance[0])
+    )
+    expected = (x - mean) / np.sqrt(variance + 1e-3)
+    assert keras.backend.standardize_dtype(y.dtype) == dtype.removeprefix("mixed_")
+    np.testing.assert_allclose(number(ops.cast(y, "float32")), expected, atol=0.05)

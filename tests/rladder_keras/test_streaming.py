@@ -21,6 +21,18 @@ from rladder_keras import (
 from zoo.gaussian_chain import CHAIN_C, gaussian_chain_rladder
 
 
+def test_a_ladder_may_be_called_by_keyword_and_once_only():
+    ladder = RecurrentLadder([Level(LSTMCell(3), G1())], iterations=1)
+    a, b = keras.Input((None, 4)), keras.Input((None, 4))
+    model = keras.Model(a, ladder(sequences=a)["top"])
+    x = np.ones((2, 1, 4), "float32")
+    top, _ = step_model(model).predict_on_batch([x[:, 0], initial_state(model, 2)])
+    np.testing.assert_allclose(top, model.predict(x, verbose=0)[:, 0], atol=1e-6)
+    twice = keras.Model([a, b], [ladder(a)["top"], ladder(b)["top"]])
+    with pytest.raises(ValueError, match="calls its ladder more than once"):
+        step_model(twice)
+
+
 def ladder_of(levels=None, **kwargs):
     return RecurrentLadder(
         levels

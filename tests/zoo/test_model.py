@@ -1,11 +1,15 @@
 """What a model of the zoo asks of its targets."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 from keras.layers import Dense
 
+import zoo
 from zoo.model import ZooModel
+from zoo.textured_mnist import small_table_9
 
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
 
@@ -47,3 +51,33 @@ def test_a_loaded_model_needs_the_same_targets(model, x, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     logs = loaded.fit(x, {"a": x[..., :2]}, verbose=0).history
     assert np.isfinite(logs["loss"]).all()
+
+
+def test_a_data_set_may_say_how_many_batches_it_has(model, x):
+    class Batches(keras.utils.PyDataset):
+        num_batches = 2
+
+        def __getitem__(self, index):
+            return x, {"a": x[..., :2]}
+
+    model.compile("adam", {"a": "mse"})
+    assert np.isfinite(model.fit(Batches(), verbose=0).history["loss"]).all()
+
+
+@pytest.mark.once
+def test_channels_are_last_whatever_keras_is_set_to():
+    builders = [
+        partial(zoo.occluded_mnist_rladder, 0.1),
+        partial(zoo.polyphonic_music_rladder, 0.05),
+        partial(zoo.textured_mnist_convnet, 0.1, size=32),
+        partial(zoo.textured_mnist_rtagger, 0.05, size=32, table=small_table_9),
+    ]
+    last = [build() for build in builders]
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        first = [build() for build in builders]
+    finally:
+        keras.config.set_image_data_format(before)
+    for a, b in zip(first, last, strict=True):
+        assert [w.shape for w in a.weights] == [w.shape for w in b.weights]

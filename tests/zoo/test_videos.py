@@ -257,6 +257,11 @@ def test_videos_that_are_none_are_named(tmp_path):
         Videos(good, [-1, 0, 1, 2, 3, 4], frames=3)
     with pytest.raises(ValueError, match="give at least two"):
         zoo.data.from_arrays(good[:1])
+    bad = [*good[:3], good[3] * np.nan, *good[4:]]
+    with pytest.raises(ValueError, match="Video 3 has NaN"):
+        zoo.data.from_arrays(bad, frames=3)
+    with pytest.raises(ValueError, match="3 pixels wide: add the axis of the channels"):
+        zoo.data.from_arrays(np.zeros((50, 32, 32, 3), "uint8"))
     with pytest.raises(ValueError, match="`validation` must be between"):
         zoo.data.from_arrays(good, validation=10)
     with pytest.raises(ValueError, match="is not a folder"):
@@ -269,7 +274,12 @@ def test_videos_that_are_none_are_named(tmp_path):
     (tmp_path / "bad.gif").write_bytes(b"GIF89a, nearly")
     with pytest.raises(ValueError, match="bad.gif cannot be read"):
         zoo.data.from_folder(tmp_path, (4, 4))
+    for name in ("bad.gif", "worse.gif"):
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    with pytest.raises(ValueError, match="bad.gif has 1 frames"):
+        zoo.data.from_folder(tmp_path, (4, 4))
     (tmp_path / "bad.gif").unlink()
+    (tmp_path / "worse.gif").unlink()
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty has no pictures"):
         zoo.data.from_folder(tmp_path, (4, 4))

@@ -47,17 +47,8 @@ class Videos(SampleDataset):
     def __init__(
         self, videos, labels=None, frames=10, batch_size=16, *, seed=0, fresh=False
     ):
-        check_integer("frames", frames, 2)
-        self.videos = [check_video(i, video, frames) for i, video in enumerate(videos)]
-        if not self.videos:
-            raise ValueError("There are no videos: give at least one.")
+        self.videos = check_videos(videos, frames)
         self.frame_shape = self.videos[0].shape[1:]
-        for i, video in enumerate(self.videos):
-            if video.shape[1:] != self.frame_shape:
-                raise ValueError(
-                    f"Video {i} has frames of shape {video.shape[1:]}, and video 0 of "
-                    f"{self.frame_shape}: scale them to one size."
-                )
         self.labels = None if labels is None else check_labels(labels, len(self.videos))
         self.frames = frames
         super().__init__(len(self.videos), batch_size, seed, fresh, "videos")
@@ -110,6 +101,20 @@ def from_arrays(
         >>> train.frame_shape, train[0][0].shape, valid.num_sequences
         ((8, 8, 1), (4, 10, 8, 8, 1), 2)
     """
+    shape = np.shape(videos) if isinstance(videos, np.ndarray) else ()
+    if len(shape) == 4 and shape[-1] in (1, 3, 4):
+        raise ValueError(
+            f"An array of shape {shape} would be of {shape[0]} videos that are "
+            f"{shape[-1]} pixels wide: add the axis of the channels, [..., None], or, "
+            "if it is one video, cut it into pieces and give a list of them."
+        )
+    return divided(videos, None, labels, frames, batch_size, validation, seed)
+
+
+def divided(
+    videos, names, labels=None, frames=10, batch_size=16, validation=0.1, seed=0
+):
+    """See `from_arrays`; `names` of the videos are for what is wrong with one."""
     videos = list(videos)
     check_integer("seed", seed, 0)
     if not 0 < validation < 1:
@@ -119,6 +124,7 @@ def from_arrays(
             f"{len(videos)} video(s) cannot be divided into training and validation "
             "set: give at least two, or cut a long one into pieces."
         )
+    videos = check_videos(videos, frames, names)
     labels = None if labels is None else check_labels(labels, len(videos))
     order = np.random.default_rng(seed).permutation(len(videos))
     kept = min(max(1, round(validation * len(videos))), len(videos) - 1)
@@ -187,7 +193,8 @@ def from_folder(path, size, *, colour=False, labels=None, **kwargs):
         )
     videos = [read_video(video, size, colour) for video, _ in places]
     of_class = [label for _, label in places] if labels else None
-    sets = from_arrays(videos, of_class, **kwargs)
+    names = [str(video) for video, _ in places]
+    sets = divided(videos, names, of_class, **kwargs)
     return (*sets, [folder.name for folder in classes]) if labels else sets
 
 
@@ -245,33 +252,50 @@ def by_number(path: os.PathLike):
     return [int(part) if part.isdigit() else part for part in parts]
 
 
-def check_video(i, video, frames):
-    """Raises a `ValueError` that names video `i` if it is none."""
+def check_videos(videos, frames, names=None):
+    """Arrays with channels; raises a `ValueError` that names the one that is none."""
+    check_integer("frames", frames, 2)
+    videos = list(videos)
+    names = names or [f"Video {i}" for i in range(len(videos))]
+    videos = [check_video(*n, frames) for n in zip(names, videos, strict=True)]
+    if not videos:
+        raise ValueError("There are no videos: give at least one.")
+    for name, video in zip(names, videos, strict=True):
+        if video.shape[1:] != videos[0].shape[1:]:
+            raise ValueError(
+                f"{name} has frames of shape {video.shape[1:]}, and {names[0]} of "
+                f"{videos[0].shape[1:]}: scale them to one size."
+            )
+    return videos
+
+
+def check_video(name, video, frames):
+    """The array with channels; raises a `ValueError` if it is no video."""
     video = np.asarray(video)
     if video.ndim == 3:
         video = video[..., None]
     if video.ndim != 4:
         raise ValueError(
-            f"Video {i} has shape {video.shape}, and must have (frames, height, width) "
+            f"{name} has shape {video.shape}, and must have (frames, height, width) "
             "or (frames, height, width, channels)."
         )
     if len(video) < frames:
         raise ValueError(
-            f"Video {i} has {len(video)} frames, and a sequence {frames}: ask for "
+            f"{name} has {len(video)} frames, and a sequence {frames}: ask for "
             "fewer `frames`, or take it away."
         )
     if video.dtype != np.uint8:
         if not np.issubdtype(video.dtype, np.floating):
             raise ValueError(
-                f"Video {i} has numbers of type {video.dtype}: give 8-bit integers, or "
+                f"{name} has numbers of type {video.dtype}: give 8-bit integers, or "
                 "floating-point numbers in [0, 1]."
             )
         low, high = video.min(), video.max()
         if not np.isfinite([low, high]).all():
-            raise ValueError(f"Video {i} has NaN or infinite pixels: clean it first.")
+            raise ValueError(f"{name} has NaN or infinite pixels: clean it first.")
         if low < 0 or high > 1:
             raise ValueError(
-                f"Video {i} has pixels between {low:g} and {high:g}, and they must be "
+                f"{name} has pixels between {low:g} and {high:g}, and they must be "
                 "in [0, 1]: divide 8-bit pixels by 255."
             )
     return video
