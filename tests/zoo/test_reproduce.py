@@ -239,15 +239,22 @@ def test_fewer_validation_samples_leave_the_test_set_whole(table):
     assert "validation by 2 samples" in reproduce.size(args)
 
 
-def test_what_cannot_be_published_is_refused_before_the_training(tmp_path):
-    command = f"table-3 --out {tmp_path / 'run'} --runs {tmp_path / 'runs'}".split()
-    for row, name, words in (
-        ("all", "mine", "name its --row"),
-        ("LSTM of Keras", "mine", "takes no weights"),
-        ("RLadder", "a/b", "cannot be named 'a/b'"),
-    ):
-        with pytest.raises(SystemExit, match=words):
-            reproduce.main([*command, "--row", row, "--publish", name])
+@pytest.mark.parametrize(
+    ("table", "row", "name", "words"),
+    [
+        ("table-1", "all", "mine", "name its --row"),
+        ("table-1", "RLadder", "a/b", "cannot be named 'a/b'"),
+        ("table-2 --column", "1k + 59k, MT", "mine", "takes no weights"),
+        ("section-4.3", "left and right half", "mine", "takes no weights"),
+    ],
+)
+def test_what_cannot_be_published_is_refused_before_the_training(
+    table, row, name, words, tmp_path
+):
+    command = f"--digits sklearn --out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
+    rows = [row, "--row", "RLadder"] if "column" in table else ["--row", row]
+    with pytest.raises(SystemExit, match=words):
+        reproduce.main([*table.split(), *rows, *command.split(), "--publish", name])
     assert not list(tmp_path.iterdir())
 
 

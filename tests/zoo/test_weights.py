@@ -11,8 +11,10 @@ import reference
 
 import zoo
 from rladder_keras import RecurrentLadder
-from zoo import weights
+from zoo import reproduce, weights
 from zoo.data.digits import _find_mnist
+from zoo.data.rolls import PianoRolls
+from zoo.experiments import EXPERIMENTS
 from zoo.music import table_8
 from zoo.occluded_mnist import small_table
 
@@ -128,6 +130,22 @@ def test_a_builder_hands_on_to_another_what_it_does_not_name(tmp_path, monkeypat
     zoo.moving_mnist_tagger(weights="tiny", size=16)
     with pytest.raises(ValueError, match="leave size out"):
         zoo.moving_mnist_tagger(weights="tiny", size=20)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_baselines_of_table_3_are_published_by_their_units(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    row = f"{kind} of Keras"
+    args = reproduce.arguments(["table-3", "--row", row, "--width", "0.01"])
+    train = PianoRolls([np.eye(88)], batch_size=2)
+    build = EXPERIMENTS["table-3"].build(args, row, train)
+    model = build()
+    weights.publish(model, build, "tiny", {}, tmp_path)
+    found = getattr(zoo, f"polyphonic_music_{kind.lower()}")(weights="tiny")
+    own = [w for w in model.weights if not w.name.startswith("carried")]
+    for a, b in zip(found.weights, own, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
 
 
 def test_another_architecture_is_refused(published, tmp_path):
