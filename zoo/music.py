@@ -411,11 +411,10 @@ class MusicModel(ZooModel):
     def _weights(sample_weight, y_pred):
         """Those of whole sequences as weights of their steps."""
 
-        def of_steps(weight):
-            if len(weight.shape) != 1:
-                return weight
-            shape = ops.shape(y_pred["notes"])[:2]
-            return ops.broadcast_to(ops.cast(weight, "float32")[:, None], shape)
+        def of_steps(weight):  # whose rank TensorFlow may not know
+            rows, steps, _ = ops.shape(y_pred["notes"])
+            weight = ops.reshape(ops.cast(weight, "float32"), (rows, -1))
+            return ops.broadcast_to(weight, (rows, steps))
 
         weights = ZooModel._weights(sample_weight, y_pred)
         return None if weights is None else tree.map_structure(of_steps, weights)
