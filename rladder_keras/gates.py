@@ -18,7 +18,7 @@ def gate(s, a, b):
         >>> gate(0.25, 4.0, 8.0)
         7.0
     """
-    return b + s * (a - b)  # fewer passes over the maps than as it is printed
+    return s * a + (1 - s) * b
 
 
 def f(u, w):

@@ -273,9 +273,9 @@ def layer_normalization(x, gain, offset=None, groups=1, epsilon=1e-3):
         Tensor of the shape of `x`.
     """
     if groups > 1:
-        parts = [ops.split(x, groups, -1), ops.split(gain, groups)]
-        parts.append([None] * groups if offset is None else ops.split(offset, groups))
-        parts = zip(*parts, strict=True)
+        xs, gains = ops.split(x, groups, -1), ops.split(gain, groups)
+        offsets = [None] * groups if offset is None else ops.split(offset, groups)
+        parts = zip(xs, gains, offsets, strict=True)
         normed = [layer_normalization(*part, epsilon=epsilon) for part in parts]
         return ops.concatenate(normed, axis=-1)
     axes = list(range(1, len(x.shape)))

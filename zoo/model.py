@@ -22,7 +22,7 @@ class ZooModel(keras.Model):
         self,
         optimizer="rmsprop",
         loss=None,
-        *,
+        loss_weights=None,
         metrics=None,
         weighted_metrics=None,
         **kwargs,
@@ -37,8 +37,9 @@ class ZooModel(keras.Model):
         super().compile(
             optimizer,
             loss,
-            metrics=metrics,
-            weighted_metrics=weighted_metrics,
+            loss_weights,
+            metrics,
+            weighted_metrics,
             **kwargs,
         )
 

@@ -39,7 +39,8 @@ register = keras.saving.register_keras_serializable("zoo")
 
 # On odd sides, which the paper's frames do not have, what is left over is a block too:
 # decoders can undo that. Channels are last, whatever the configuration of Keras says.
-SAME = {"padding": "same", "data_format": "channels_last"}
+LAST = {"data_format": "channels_last"}
+SAME = {"padding": "same", **LAST}
 MaxPool = partial(MaxPooling2D, **SAME)
 AveragePool = partial(AveragePooling2D, **SAME)
 

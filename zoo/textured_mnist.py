@@ -35,11 +35,10 @@ from zoo.grouping import (
     unlearned,
 )
 from zoo.model import ZooModel
-from zoo.occluded_mnist import SAME, MaxPool, channels
+from zoo.occluded_mnist import LAST, SAME, MaxPool, channels
 from zoo.videos import LastClass
 from zoo.weights import takes_weights
 
-LAST = {"data_format": "channels_last"}  # whatever the configuration of Keras says
 CLASSES = 10
 CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
 

@@ -163,8 +163,11 @@ class ZooHyperModel(keras_tuner.HyperModel):
 
     def check_same(self, hp):
         """Refuse what another search left: its trials are of other models."""
-        given = {name: as_written(value) for name, value in self.fixed.items()}
-        given = {k: v for k, v in given.items() if not isinstance(v, np.ndarray)}
+        given = {
+            name: as_written(value)
+            for name, value in self.fixed.items()
+            if not isinstance(value, np.ndarray)
+        }
         text = json.dumps(given, default=str, sort_keys=True)
         before = hp.Fixed("fixed", text)
         if before != text:

@@ -221,18 +221,23 @@ def loaded(model, path):
 def check_all_used(model, path):
     """Refuse a file with more weights than the model has, which Keras leaves unread."""
     found = []
-    with h5py.File(path) as file:
-        file.visititems(lambda name, x: found.append((name, x)))
     # States that were carried from batch to batch are a ladder's only own variables.
     other = ("optimizer/", "layers/recurrent_ladder/vars/")
-    found = [
-        name
-        for name, x in found
-        if isinstance(x, h5py.Dataset) and not name.startswith(other)
-    ]
-    own = sum(not v.name.startswith("carried") for v in model.variables)
+
+    def note(name, x):
+        if isinstance(x, h5py.Dataset) and not name.startswith(other):
+            found.append(name)
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    own = len(learned(model))
     if len(found) > own:
         raise ValueError(f"it has {len(found)} arrays, and the model {own}.")
+
+
+def learned(model):
+    """Weights of the model, without states that are carried from batch to batch."""
+    return [v for v in model.weights if not v.name.startswith("carried")]
 
 
 def without_optimizer(model):
@@ -284,9 +289,8 @@ def publish(model, build, name, about, folder=None):
         if name not in OF_TRAINING
     }
     bare = build.func(**arguments_of(build.func, {"arguments": arguments}, {}))
-    kept = [v for v in model.weights if not v.name.startswith("carried")]
     # Copies: JAX may free an array once one of the two models has used it.
-    bare.set_weights([np.array(keras.ops.convert_to_numpy(v)) for v in kept])
+    bare.set_weights([np.array(keras.ops.convert_to_numpy(v)) for v in learned(model)])
     path = card_path(builder, name, folder)
     file = path.with_name(f"{builder}-{name}{ENDING}")
     temporary = file.with_name(f"writing-{file.name}")

@@ -587,9 +587,8 @@ def test_a_stock_cell_draws_a_mask_of_dropout_for_each_batch():
     model.compile(keras.optimizers.SGD(0.0), "mse")
     losses += model.fit(x, y, batch_size=2, verbose=0).history["loss"]
     assert len(set(losses)) == 4
-    assert RecurrentLadder([Level(StockCell(layers.LSTMCell(2)))]).draws_numbers() is (
-        False
-    )
+    without = RecurrentLadder([Level(StockCell(layers.LSTMCell(2)))])
+    assert without.draws_numbers() is False
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TF")

@@ -44,7 +44,7 @@ def test_proposals_build_a_model(name):
     assert model.optimizer is not None
     rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     assert rate == pytest.approx(hp.values["learning_rate"])
-    assert set(searched(hp)) - {"depth"} <= set(tuner.SPACES[name][2])
+    assert searched(hp) - {"depth"} <= set(tuner.SPACES[name][2])
 
 
 def test_depth_leaves_rows_out():

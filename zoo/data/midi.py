@@ -128,9 +128,10 @@ def read_notes(path, unit):
             starts.append(now)
             continue
         # A release is of the first strike, but where some are missing of all so far.
-        missing = strikes[voice] > releases[voice]
-        for _ in range(len(starts) if missing else min(1, len(starts))):
-            yield starts.pop(0), now, voice[1]
+        ended = starts if strikes[voice] > releases[voice] else starts[:1]
+        for start in ended:
+            yield start, now, voice[1]
+        sounding[voice] = starts[len(ended) :]
     for (_, key), starts in sounding.items():
         for start in starts:
             yield start, messages[-1][0], key
