@@ -12,12 +12,13 @@ if [ -e "$folder" ]; then
   exit 1
 fi
 mkdir -p "$folder/wheels" "$folder/data"
-# Without the checkpoints of other runs, which are large.
+# Without what is large and no run needs.
 upload="git -c uploadpack.allowFilter=true upload-pack"
 git clone -q --depth 1 --filter=blob:none --sparse -u "$upload" \
   -c "remote.origin.uploadpack=$upload" \
   "file://$PWD" "$folder/code"
-git -C "$folder/code" sparse-checkout set --no-cone '/*' '!/zoo/results/checkpoints'
+git -C "$folder/code" sparse-checkout set --no-cone '/*' \
+  '!/zoo/results/checkpoints' '!/zoo/weights/*.h5' '!/notebooks' '!/docs'
 platforms=()
 for tag in _2_28 _2_27 _2_24 _2_17 2014; do
   platforms+=(--platform "manylinux${tag}_x86_64")

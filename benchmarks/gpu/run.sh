@@ -9,7 +9,9 @@ out=$(realpath -m "$1")
 shift
 site=$pack/site
 if [ ! -d "$site" ]; then
-  python3 -m pip install -q --no-index --no-deps --target "$site" "$pack"/wheels/*.whl
+  new=$(mktemp -d "$site.XXXX")
+  python3 -m pip install -q --no-index --no-deps --target "$new" "$pack"/wheels/*.whl
+  mv -T "$new" "$site" 2>/dev/null || rm -r "$new"  # a run beside this one was faster
 fi
 export PYTHONPATH="$pack/code:$site" RLADDER_DATA_DIR="$pack/data"
 export KERAS_BACKEND="${KERAS_BACKEND:-torch}"
