@@ -1,6 +1,7 @@
 """One iteration, written for other runtimes and run there."""
 
 import sys
+from functools import partial
 
 import keras
 import numpy as np
@@ -23,13 +24,21 @@ pytestmark = [
 ]
 
 
+def short(table, width):
+    """A table without some of its rows: half the compilation."""
+    rows = table(width)
+    return [*rows[:2], *rows[-4:]]
+
+
 def classifier():
-    return zoo.occluded_mnist_rladder(0.25, table=zoo.occluded_mnist.small_table)
+    table = partial(short, zoo.occluded_mnist.small_table)
+    return zoo.occluded_mnist_rladder(0.25, table=table)
 
 
 def music():
     """A model with a mask."""
-    return zoo.polyphonic_music_rladder(0.05)
+    table = partial(short, zoo.music.table_8)
+    return zoo.polyphonic_music_rladder(0.05, table=table)
 
 
 def onnx(path, names):

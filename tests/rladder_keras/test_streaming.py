@@ -110,7 +110,8 @@ def test_a_model_without_a_ladder_or_with_two_is_refused():
 
 
 def test_models_of_the_zoo_take_steps_before_and_after_training(tmp_path):
-    model = zoo.occluded_mnist_temporal_baseline(0.1)
+    table = zoo.occluded_mnist.small_table
+    model = zoo.occluded_mnist_temporal_baseline(0.1, table=table)
     frames = np.random.default_rng(0).random((2, 5, 32, 32, 1), dtype="float32")
 
     def check(model):

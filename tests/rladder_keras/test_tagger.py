@@ -283,7 +283,7 @@ def test_what_is_read_out_before_training(pixels):
         assert value.std() == pytest.approx(deviation, abs=0.01)
 
 
-@pytest.mark.parametrize("learned", [True, False])
+@pytest.mark.parametrize("learned", [True, pytest.param(False, marks=pytest.mark.once)])
 def test_training_lowers_the_cost(learned):
     x = keras.Input((3, 8, 8, 1))
     cell = TaggerCell(recurrent(), 2, 4, learned_pi_gain=learned, seed=0)

@@ -448,7 +448,7 @@ def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
         reproduce.main(command(tmp_path, row="RLader"))
 
 
-@pytest.mark.parametrize("batch", [200, 400])
+@pytest.mark.parametrize("batch", [200, pytest.param(400, marks=pytest.mark.once)])
 def test_a_run_that_diverged_is_recorded_once(tmp_path, batch):
     """Also one whose last update did it, after which there is no loss any more."""
     command = (
