@@ -1,8 +1,8 @@
 """Pictures of data and of what a model makes of them, as in Figs. 2, 4, 6 and 7.
 
-Ink is black on white, as in the paper, but where groups have colours. matplotlib is
-used through its `Figure` objects, so no window is opened and no global state is
-touched. It and Pillow are imported only where a picture is made.
+Ink is black on white, as in the paper, but where frames or groups have colours.
+matplotlib is used through its `Figure` objects, so no window is opened and no global
+state is touched. It and Pillow are imported only where a picture is made.
 """
 
 import os
@@ -53,6 +53,7 @@ def sequence(
     title: str | None = None,
     *,
     phase: int | None = 2,
+    ink: bool = True,
 ) -> Path:
     """Shows one sequence and what a model predicts, like Fig. 4.
 
@@ -65,7 +66,7 @@ def sequence(
         path: Where to write. `.png`, `.pdf` and `.svg` give a figure, `.gif` gives an
             animation with one frame a second. An existing file is replaced.
         observed: Frames of shape `(T, H, W)` or `(T, H, W, 1)`, from 0 (background) to
-            1 (ink).
+            1 (ink), or `(T, H, W, 3)`, red, green and blue from 0 to 1.
         predicted: Next frames, predicted at frames 1 to T (or 1 to T - 1).
         unoccluded: The frames without bars.
         probe: Read-out of the bottom of the decoder at frames 1 to T (or 1 to T - 1).
@@ -74,6 +75,7 @@ def sequence(
         title: Text above all.
         phase: Where the bars begin, to tint them in frames of 32 x 32; `None` for no
             tint.
+        ink: Whether 1 is black, as in the paper; else it is white, as in films.
 
     Returns:
         The path.
@@ -85,17 +87,18 @@ def sequence(
         >>> zoo.show.sequence("sequence.png", np.zeros((5, 32, 32, 1))).name
         'sequence.png'
     """
-    observed = _images("observed", observed)
+    observed = _images("observed", observed, colours=True)
     time = len(observed)
-    rows = [("Observed", _tint(observed, phase))]
+    painted = _ink if ink else _grey
+    rows = [("Observed", _tint(observed, phase) if ink else _grey(observed))]
     if unoccluded is not None:
-        unoccluded = _images("unoccluded", unoccluded, observed.shape)
-        rows.insert(0, ("Ground truth", _ink(unoccluded)))
+        unoccluded = _images("unoccluded", unoccluded, observed.shape, colours=True)
+        rows.insert(0, ("Ground truth", painted(unoccluded)))
     for name, array in (("Predicted", predicted), ("Probe", probe)):
         if array is not None:
             shapes = [(n, *observed.shape[1:]) for n in (time, time - 1)]
-            array = _images(name.lower(), array, *shapes)[: time - 1]
-            rows.append((name, [None, *_ink(array)]))
+            array = _images(name.lower(), array, *shapes, colours=True)[: time - 1]
+            rows.append((name, [None, *painted(array)]))
     if probabilities is not None:
         probabilities = np.asarray(probabilities)
         if probabilities.ndim != 2 or len(probabilities) != time:
@@ -306,10 +309,6 @@ def _explanations(outputs, batch, grid):
     return pi, mu
 
 
-def _grey(images):
-    return np.repeat(np.clip(images, 0, 1)[..., None], 3, axis=-1)
-
-
 def _coloured(image, groups, floor=0.0):
     """An image in the colours of its groups, which no pixel is too dark for."""
     colours = COLOURS[np.arange(len(groups)) % len(COLOURS)]
@@ -400,24 +399,32 @@ def _text(figure, x, y, text, *, ha, size=9):
     figure.text(x / width, y / height, text, ha=ha, va="center", size=size)
 
 
-def _images(name, images, *shapes):
+def _images(name, images, *shapes, colours=False):
+    """The images without the axis of a single channel, or a `ValueError`."""
     images = np.asarray(images, np.float32)
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
-    if images.ndim != 3 or (shapes and images.shape not in shapes):
-        wanted = " or ".join(str(shape) for shape in shapes) or "(T, H, W)"
+    in_colours = colours and images.ndim == 4 and images.shape[-1] == 3
+    if not (images.ndim == 3 or in_colours) or (shapes and images.shape not in shapes):
+        any_size = "(T, H, W), (T, H, W, 1)" + colours * " or (T, H, W, 3)"
+        wanted = " or ".join(str(shape) for shape in shapes) or any_size
         raise ValueError(
-            f"`{name}` must have shape {wanted}, with or without a last axis of one "
-            f"channel, and its shape is {images.shape}."
+            f"`{name}` must have shape {wanted}, and its shape is {images.shape}."
         )
     if not shapes and len(images) == 0:
         raise ValueError(f"`{name}` is empty: give at least one image.")
     return images
 
 
+def _grey(images):
+    """Red, green and blue of images in which 1 is white; of coloured ones their own."""
+    images = np.clip(images, 0, 1)
+    return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
+
+
 def _ink(images):
-    """Red, green and blue of images in which 0 is white and 1 is black."""
-    return np.repeat(1 - np.clip(images, 0, 1)[..., None], 3, axis=-1)
+    """The same, where 1 is black in images without colours."""
+    return _grey(images if images.ndim == 4 else 1 - images)
 
 
 def _tint(images, phase):

@@ -126,6 +126,34 @@ def test_frames_of_another_size_have_no_bars(tmp_path):
     assert (cell(path, 0, 1)[2:-2, 2:-2] == 1).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_films_are_as_they_are_and_not_ink(tmp_path, channels):
+    films = np.random.default_rng(0).random((2, 3, 32, 32, channels))
+    path = show.sequence(tmp_path / "film.png", *films, ink=False)
+    inner = np.s_[1:-1, 1:-1]
+    colours = np.repeat(films, 3 // channels, axis=-1)
+    for t in range(3):
+        found, film = cell(path, 0, t)[inner], colours[0, t][inner]
+        np.testing.assert_allclose(found, film, atol=0.01)
+    found, film = cell(path, 1, 2)[inner], colours[1, 1][inner]
+    np.testing.assert_allclose(found, film, atol=0.01)
+
+
+def test_frames_in_colour(tmp_path):
+    """They are no ink, and go together with none in grey."""
+    films = np.random.default_rng(0).random((2, 3, 8, 8, 3))
+    path, same = tmp_path / "film.png", tmp_path / "same.png"
+    show.sequence(path, *films)
+    show.sequence(same, *films, ink=False)
+    assert path.read_bytes() == same.read_bytes()
+    with Image.open(show.sequence(tmp_path / "film.gif", *films)) as animation:
+        assert animation.n_frames == 3
+    with pytest.raises(ValueError, match=r"`predicted` must .*\(3, 8, 8, 3\)"):
+        show.sequence(path, films[0], films[1, ..., :1])
+    with pytest.raises(ValueError, match=r"or \(T, H, W, 3\), and its .* 2\)"):
+        show.sequence(path, films[0, ..., :2])
+
+
 @pytest.mark.parametrize("wide", [True, False])
 def test_frames_keep_their_proportions(tmp_path, wide):
     """A square of 6 x 6 pixels, in the middle of frames of 12 x 48, is a square."""
