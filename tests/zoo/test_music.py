@@ -10,6 +10,7 @@ import pytest
 import reference
 from keras import layers, ops, tree
 from keras.layers import AveragePooling1D
+from short_tables import short
 
 import zoo
 from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, LSTMCell, Softmax
@@ -74,13 +75,9 @@ def rolls(*lengths, seed=0):
     return [(rng.random((n, 88)) < 0.05).astype("uint8") for n in lengths]
 
 
-def short_table(width):
-    """Table 8 with its lowest and its upper four rows: a third of the compilation."""
-    rows = music.table_8(width)
-    return [rows[0], *rows[4:]]
-
-
-rladder = partial(zoo.polyphonic_music_rladder, 0.07, table=short_table, unroll=False)
+rladder = partial(
+    zoo.polyphonic_music_rladder, 0.07, table=short(music.table_8, 1), unroll=False
+)
 BUILDERS = [
     rladder,
     partial(rladder, joint=True),

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from short_tables import short
 
 from zoo import checkpoint, music, protocol, report, reproduce
 from zoo import occluded_mnist as om
@@ -78,12 +79,8 @@ def weights(model):
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     """Stopped after every epoch, through both phases."""
-
-    def short(width):  # the models are compiled six times here
-        rows = om.small_table(width)
-        return [rows[0], *rows[6:]]
-
-    monkeypatch.setitem(table_1.LADDERS, "small", short)
+    few = short(om.small_table, 1, 3)  # the models are compiled six times here
+    monkeypatch.setitem(table_1.LADDERS, "small", few)
     whole, _ = train(tmp_path, out="whole")
     part, progress = train(tmp_path, "--time-budget", "0", out="parts")
     stops = 0

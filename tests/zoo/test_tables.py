@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras.layers import AveragePooling2D, MaxPooling2D
+from short_tables import short
 
 from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, LSTMCell, Softmax
 from zoo import occluded_mnist as om
@@ -139,16 +140,10 @@ def test_a_table_without_decoders_cannot_predict_frames():
         om.occluded_mnist_rladder(0.1, table=lambda width: om.table_6(width))
 
 
-def short_table(width):
-    """The small table with its lowest ladder row and the upper four."""
-    rows = om.small_table(width)
-    return [*rows[:2], *rows[5:]]
-
-
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_trains_saves_and_loads(row, tmp_path):
     """One step of each model of Table 1 at a small size, and its file."""
-    model = ROWS[row](0.1, table=short_table)
+    model = ROWS[row](0.1, table=short(om.small_table))
     static = row.startswith("Optimal")
     frames = np.random.default_rng(0).random((4, 1 if static else 3, 32, 32, 1))
     frames = frames.astype("float32")
