@@ -152,7 +152,7 @@ def reproduce(args, row):
             experiment.steer(args, row),
             folder,
             seed=args.seed,
-            schedule=experiment.schedule,
+            schedule=experiment.schedule(args),
             epochs=args.epochs,
             phases=args.phases,
             time_budget=args.time_budget,

@@ -429,6 +429,7 @@ def test_another_weight_of_the_prediction_is_another_size(tmp_path):
         ("", "full"),
         ("--rate 0.005", "tuned: learning rate 0.005"),
         ("--rate 0.005 --width 0.5", "reduced: width 0.5, learning rate 0.005"),
+        ("--halve-rate", "tuned: rate halved where the error rose"),
     ],
 )
 def test_a_run_at_another_rate_is_a_tuned_one(options, size):
@@ -438,6 +439,8 @@ def test_a_run_at_another_rate_is_a_tuned_one(options, size):
     model = EXPERIMENTS["table-3"].build(args, "RLadder", train)()
     rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate)
     assert rate == pytest.approx(args.rate or 0.01)
+    following = EXPERIMENTS["table-3"].schedule(args).next_rate(0.01, [7.0, 7.1])
+    assert following == (0.005 if args.halve_rate else 0.01)
 
 
 def test_an_unknown_row_is_answered_with_the_rows(tmp_path):

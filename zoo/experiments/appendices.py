@@ -71,7 +71,7 @@ def appendix(rows, chain, steps, output, sequences, batch_size):
         options=partial(options, sequences),
         data=partial(load, chain, steps, sequences),
         build=partial(build, rows, chain, output),
-        schedule=protocol.CHAINS,
+        schedule=lambda args: protocol.CHAINS,
         steer=lambda args, row: f"{output}_mse",
         figures=figures,
         batch_size=lambda args: batch_size,

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo import protocol
 from zoo.arguments import integer
 
 
@@ -21,7 +20,7 @@ class Experiment(NamedTuple):
             merged and test set.
         build: Function of the arguments, the row and the training set that gives the
             builder.
-        schedule: Of `zoo.protocol`.
+        schedule: Function of the arguments that gives that of `zoo.protocol`.
         steer: Function of the arguments and the row: the validation metric that steers
             the protocol.
         figures: Function of the arguments, the model and the test set that gives the
@@ -37,7 +36,7 @@ class Experiment(NamedTuple):
     options: Callable
     data: Callable
     build: Callable
-    schedule: protocol.Schedule
+    schedule: Callable
     steer: Callable
     figures: Callable
     batch_size: Callable

@@ -25,6 +25,12 @@ def options(add):
         help="move training pieces up or down by up to that many keys",
     )
     add("--rate", type=positive, help="learning rate; default: that of the row")
+    add(
+        "--halve-rate",
+        action="store_const",
+        const=True,
+        help="whenever the validation error rose, as Appendix D.1 does",
+    )
 
 
 def load(args, row):
@@ -53,6 +59,12 @@ def build(args, row, train):
     )
 
 
+def schedule(args):
+    if args.halve_rate:
+        return protocol.D2._replace(next_rate=protocol.next_rate)
+    return protocol.D2
+
+
 def figures(args, model, test):
     title = FILES[args.dataset].title
     return {title: music.negative_log_likelihood(model, test.pieces)}
@@ -73,6 +85,8 @@ def smaller(args):
 def tuned(args):
     if args.rate:
         yield f"learning rate {args.rate:g}"
+    if args.halve_rate:
+        yield "rate halved where the error rose"
     if args.transpose:
         yield f"training pieces moved by up to {args.transpose} keys"
 
@@ -82,7 +96,7 @@ TABLE_3 = Experiment(
     options=options,
     data=load,
     build=build,
-    schedule=protocol.D2,
+    schedule=schedule,
     steer=lambda args, row: "notes_nll",
     figures=figures,
     batch_size=batch_size,
