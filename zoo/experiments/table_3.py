@@ -27,8 +27,8 @@ def options(add):
     add("--rate", type=positive, help="learning rate; default: that of the row")
     add(
         "--halve-rate",
-        action="store_const",
-        const=True,
+        action="store_true",
+        default=None,  # so that runs which began without this option go on
         help="whenever the validation error rose, as Appendix D.1 does",
     )
 
