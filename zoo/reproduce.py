@@ -168,18 +168,18 @@ def reproduce(args, row):
     if new or args.publish:
         figures = experiment.figures(args, model, test)
     if new:
-        record(args, row, figures, progress)
+        record(args, row, folder, figures, progress)
         write_whole(folder / "recorded.json", json.dumps(progress["epoch"]).encode())
     else:
         print("the figures of this run were recorded before", flush=True)
     if args.publish:
-        about = about_weights(args, row, figures, progress)
+        about = about_weights(args, row, folder, figures, progress)
         card = weights.publish(model, build, args.publish, about)
         print(f"the weights are published: {card}", flush=True)
     return model, progress
 
 
-def about_weights(args, row, figures, progress):
+def about_weights(args, row, folder, figures, progress):
     """What the card of this run's weights says of it, see `zoo.weights.card`."""
     identity = identify(args, row)
     del identity["table"], identity["backend"]
@@ -198,17 +198,17 @@ def about_weights(args, row, figures, progress):
         "seed": args.seed,
         "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},
         "command": shlex.join(command),
-        **circumstances(progress),
+        **circumstances(folder, progress),
     }
 
 
-def circumstances(progress):
+def circumstances(folder, progress):
     """How long a run was, and where, when and with what it was made."""
     return {
         "epochs": progress["epoch"],
         "examples": progress["sequences"],
         "commit": commit(),
-        "backend": keras.backend.backend(),
+        "backend": read_json(folder / "run.json")["backend"],
         "versions": versions(),
         "device": device(),
         "seconds": round(progress["seconds"]),
@@ -216,14 +216,14 @@ def circumstances(progress):
     }
 
 
-def record(args, row, figures, progress):
+def record(args, row, folder, figures, progress):
     """Append the test figures of a finished run to the file of all runs."""
     common = {
         "table": args.table,
         "row": row,
         "seed": args.seed,
         "size": size(args),
-        **circumstances(progress),
+        **circumstances(folder, progress),
     }
     lines = [
         {**common, "metric": name, "value": f"{value:.4g}"}
@@ -238,7 +238,7 @@ def record_divergence(args, row, folder):
     """Append, once, that a run ended without figures: bad seeds are not to be lost."""
     progress = checkpoint.progress(folder) or protocol.begun()
     if recorded(folder) != DIVERGED:
-        record(args, row, {DIVERGED: progress["epoch"] + 1}, progress)
+        record(args, row, folder, {DIVERGED: progress["epoch"] + 1}, progress)
         write_whole(folder / "recorded.json", json.dumps(DIVERGED).encode())
 
 
@@ -269,21 +269,33 @@ def append(path, lines):
 
 
 def claim(folder, identity, resume):
-    """Make `folder` the home of this run, or check that it is."""
+    """Make `folder` the home of this run, or check that it is.
+
+    A run may go on with another backend; all that it has had are on record.
+    """
     file = folder / "run.json"
     if file.exists():
         known = read_json(file, f"delete {folder} and train anew")
-        different = sorted(k for k in identity if known.get(k) != identity[k])
+        backends = known["backend"].split(", ")
+        if identity["backend"] not in backends:
+            backends.append(identity["backend"])
+        identity = {**identity, "backend": ", ".join(backends)}
+        different = sorted(
+            k for k in identity if k != "backend" and known.get(k) != identity[k]
+        )
         if different:
             what = ", ".join(
                 f"{k} {known.get(k)!r} and not {identity[k]!r}" for k in different
             )
             raise ValueError(
                 f"{folder} holds another run, with {what}: choose another --out, or "
-                "give what that run had (for a backend, set KERAS_BACKEND)."
+                "give what that run had."
             )
         if not resume:
             raise ValueError(f"{folder} holds this run: go on with --resume.")
+        if identity["backend"] != known["backend"]:
+            write_whole(file, json.dumps(identity, indent=1).encode())
+            print(f"until now on {known['backend']}", flush=True)
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(
             f"{folder} is not empty and holds no run: choose another --out."

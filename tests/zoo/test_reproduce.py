@@ -314,9 +314,9 @@ def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
     assert int(ops.convert_to_numpy(part.steps.value)) == 4
 
 
-@pytest.mark.once("tensorflow")
 @pytest.mark.parametrize("row", ["rladder", "hierarchical-rnn-encoder-only"])
 def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
+    """Made with TensorFlow, on all backends."""
     name = f"{row}-seed-0"
     shutil.copytree(report.RESULTS / "checkpoints" / name, tmp_path / name)
     identity = json.loads((tmp_path / name / "run.json").read_text())
@@ -326,9 +326,15 @@ def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
         f"--out {tmp_path / name} --runs {tmp_path / 'runs'}"
     )
     args = reproduce.arguments([*command.split(), "--row", identity["row"]])
-    _, progress = reproduce.reproduce(args, args.row)
+    model, progress = reproduce.reproduce(args, args.row)
     assert progress["done"] and progress["epoch"] == epoch
     assert f"goes on after epoch {epoch}" in capsys.readouterr().out
+    valid = EXPERIMENTS["table-1"].data(args, args.row)[1]
+    figures = model.evaluate(valid, verbose=0, return_dict=True)
+    if row == "rladder":
+        assert figures["frame_mse"] < 0.005  # a blank frame's is twice as much
+    else:
+        assert figures["loss"] < 1  # at chance it would be 2.3
 
 
 @pytest.mark.once
@@ -345,6 +351,22 @@ def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
     assert [line["epochs"] for line in lines] == ["3", "2", "3"]
     with pytest.raises(ValueError, match="has 3 epochs already"):
         train(tmp_path, "--phases", "1", "--resume", out="part")
+
+
+@pytest.mark.once
+def test_a_run_goes_on_with_another_backend_and_says_so(tmp_path, capsys):
+    """Here only the name is another's: what it leaves behind are arrays in any case."""
+    here = keras.backend.backend()
+    train(tmp_path, "--time-budget", "0")
+    file = tmp_path / "run" / "run.json"
+    run = json.loads(file.read_text())
+    file.write_text(json.dumps({**run, "backend": "abacus"}))
+    while not train(tmp_path, "--time-budget", "0", "--resume")[1]["done"]:
+        pass
+    assert capsys.readouterr().out.count("until now on abacus") == 1
+    with open(tmp_path / "runs.csv") as lines:
+        (line,) = csv.DictReader(lines)
+    assert line["backend"] == f"abacus, {here}"
 
 
 @pytest.mark.once
