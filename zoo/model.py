@@ -116,7 +116,7 @@ class ZooModel(keras.Model):
         """Take one frame of each sequence, for what comes frame by frame.
 
         Args:
-            frame: What the model takes, NumPy arrays, without the axis of time.
+            frame: What the model takes, without the axis of time.
             state: What the last call gave, in the beginning `init_state(batch_size)`.
 
         Returns:
@@ -131,6 +131,7 @@ class ZooModel(keras.Model):
             >>> outputs["notes"].shape
             (1, 88)
         """
+        frame = as_arrays(frame)
         self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
         if not hasattr(self, "_step"):
             check_sequences(self)
@@ -197,8 +198,8 @@ class ZooModel(keras.Model):
 
     def check(self, x, y):
         """Refuse arrays that `fit` and `evaluate` cannot use; others pass."""
-        self.check_inputs(first_batch(x))
-        self.check_labels(x, y)
+        self.check_inputs(as_arrays(first_batch(x)))
+        self.check_labels(x, as_arrays(y))
 
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""
@@ -236,7 +237,7 @@ class ZooModel(keras.Model):
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        self.check_inputs(first_batch(x))
+        self.check_inputs(as_arrays(first_batch(x)))
         return super().predict(x, *args, **kwargs)
 
 
@@ -263,6 +264,13 @@ def first_batch(x):
     return batch[0] if isinstance(batch, tuple) else batch
 
 
+def as_arrays(x):
+    """The backend's tensors as arrays; all else is as it was."""
+    return tree.map_structure(
+        lambda x: ops.convert_to_numpy(x) if ops.is_tensor(x) else x, x
+    )
+
+
 def check_sequences(model):
     """Refuse a model of still images."""
     if any(x.shape[1] is not None for x in tree.flatten(model.input)):
@@ -273,18 +281,15 @@ def check_sequences(model):
 
 
 def check_frames(x, shape):
-    """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass."""
+    """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass.
+
+    Of a `tf.data.Dataset` the shape and the type are known.
+    """
+    if hasattr(x, "element_spec"):
+        check_specification(x.element_spec, shape)
     if not isinstance(x, np.ndarray) or x.size == 0:
         return
-    wanted = [n or name for n, name in zip(shape, ("batch", "T"), strict=False)]
-    wanted += shape[2:]
-    if len(x.shape) != len(shape) or any(
-        n not in (found, None) for n, found in zip(shape, x.shape, strict=True)
-    ):
-        raise ValueError(
-            f"the frames have shape {x.shape}, and must have "
-            f"({', '.join(map(str, wanted))})."
-        )
+    check_shape(x.shape, shape)
     low, high = np.min(x), np.max(x)
     if not np.isfinite([low, high]).all():
         raise ValueError("the frames have NaN or infinite pixels: clean them first.")
@@ -292,4 +297,32 @@ def check_frames(x, shape):
         raise ValueError(
             f"the pixels are between {low:g} and {high:g}, and must be in [0, 1]: "
             "divide 8-bit images by 255."
+        )
+
+
+def check_specification(specification, shape):
+    """Refuse what a `tf.data.Dataset` says of its frames, if it says it."""
+    if isinstance(specification, tuple):
+        specification = specification[0]
+    if getattr(getattr(specification, "shape", None), "rank", None) is None:
+        return
+    check_shape(tuple(specification.shape), shape)
+    dtype = keras.backend.standardize_dtype(specification.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            f"the data set has frames of type {dtype}, and must have floats in [0, 1]: "
+            "divide 8-bit images by 255 in its `map`."
+        )
+
+
+def check_shape(found, shape):
+    """Refuse frames of another shape; `None` is any length."""
+    if len(found) != len(shape) or any(
+        None not in (n, m) and n != m for n, m in zip(shape, found, strict=True)
+    ):
+        named = zip(shape, ("batch", "T"), strict=False)
+        wanted = [n or name for n, name in named] + list(shape[2:])
+        raise ValueError(
+            f"the frames have shape {found}, and must have "
+            f"({', '.join(map(str, wanted))})."
         )

@@ -83,6 +83,35 @@ def test_frames_of_a_data_set_of_the_users_are_looked_at(model, frames):
         model.fit(Bytes())
 
 
+def test_tensors_are_looked_at(model, frames):
+    tensor = ops.convert_to_tensor(frames)
+    outputs = model.predict(tensor, verbose=0)
+    model.step(tensor[:, 0], model.init_state(len(frames)))
+    for refuse in (
+        lambda: model.fit(255 * tensor, outputs),
+        lambda: model.predict(255 * tensor),
+        lambda: model.step(255 * tensor[:, 0], model.init_state(len(frames))),
+    ):
+        with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+            refuse()
+    y = {"class": ops.convert_to_tensor(np.full(len(frames), 10))}
+    with pytest.raises(ValueError, match="from 10 to 10, and the model has 10 classes"):
+        model.evaluate(tensor, {**outputs, **y})
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
+def test_what_a_tf_data_set_says_of_its_frames_is_heeded(model, frames):
+    import tensorflow as tf
+
+    films = tf.data.Dataset.from_tensor_slices(frames)
+    assert set(model.predict(films.batch(2), verbose=0)) == {"class", "frame", "probe"}
+    with pytest.raises(ValueError, match=r"\(5, 32, 32, 1\), and must have \(batch, T"):
+        model.predict(films)
+    films = films.batch(2).map(lambda x: (tf.cast(255 * x, "uint8"), {"frame": x}))
+    with pytest.raises(ValueError, match="frames of type uint8, .* `map`"):
+        model.fit(films)
+
+
 def test_frames_of_another_size_are_refused(model):
     with pytest.raises(ValueError, match="32, 32, 1"):
         model.predict(np.zeros((1, 5, 28, 28, 1), "float32"), verbose=0)
