@@ -291,6 +291,11 @@ class StockCell(layers.Layer):
 
     def __init__(self, cell, **kwargs):
         super().__init__(**kwargs)
+        if isinstance(cell, (type, layers.RNN)) or not hasattr(cell, "output_size"):
+            raise ValueError(
+                "StockCell takes a cell without a loop over time, such as "
+                f"keras.layers.GRUCell(16), not {cell!r}."
+            )
         self.cell = cell
         self.state_size = cell.state_size
 
@@ -328,8 +333,8 @@ class StockCell(layers.Layer):
         return (shapes_of(input_shape)[0][0], self.cell.output_size)
 
     def get_config(self):
-        cell = keras.saving.serialize_keras_object(self.cell)
-        cell.pop("build_config", None)  # it is built with the ladder, not before
+        # It is built with the ladder, not before.
+        cell = not_built(keras.saving.serialize_keras_object(self.cell))
         return {**super().get_config(), "cell": cell}
 
     @classmethod
@@ -423,6 +428,13 @@ class Softmax(layers.Layer):
             "classes": self.classes,
             "normalization": self.normalization,
         }
+
+
+def not_built(config):
+    """A serialised layer without the shapes of which Keras would build its parts."""
+    if isinstance(config, dict):
+        return {k: not_built(v) for k, v in config.items() if k != "build_config"}
+    return [not_built(v) for v in config] if isinstance(config, list) else config
 
 
 def as_list(x):

@@ -479,6 +479,7 @@ class RecurrentLadder(layers.RNN):
         # `sequences_mask` where there is an initial state beside them.
         mask = sequences_mask if mask is None else mask
         if mask is not None:
+            check_mask(mask, sequences)
             # In the state, because Keras' loop goes over a single sequence, and of the
             # type that Keras casts a cell's states to.
             state = [*state, ops.cast(mask, self.cell.compute_dtype)]
@@ -671,6 +672,18 @@ def check_rank(layer, shape):
     rank = getattr(layer.input_spec, "ndim", None)
     if rank not in (None, len(shape)):
         raise ValueError(f"{type(layer).__name__} takes inputs of {rank} axes.")
+
+
+def check_mask(mask, sequences):
+    """Refuse masks that are not one value for each step of each sequence."""
+    wanted, found = tuple(sequences.shape[:2]), tuple(mask.shape)
+    if len(found) != 2 or any(
+        None not in (n, m) and n != m for n, m in zip(wanted, found, strict=True)
+    ):
+        raise ValueError(
+            "the mask must have one value for each step of each sequence, shape "
+            f"{wanted}, and it has shape {found}."
+        )
 
 
 def where(valid, state):

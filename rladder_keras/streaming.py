@@ -101,8 +101,9 @@ def cut_open(model, ladder):
         lambda x: keras.Input((None, *x.shape[2:]), dtype=x.dtype, name=x.name),
         model.input,
     )
+    bare = keras.Model(model.input, model.output)  # without its losses
     copy = keras.models.clone_model(
-        model, inputs, clone_function=lambda layer: layer, call_function=call
+        bare, inputs, clone_function=lambda layer: layer, call_function=call
     )
     return copy, *ends
 

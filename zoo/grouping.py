@@ -178,6 +178,11 @@ class FixedGroups(layers.Layer):
 class GroupingModel(ZooModel):
     """A `ZooModel` that explains its input: `"groups"` and `"class"` have targets."""
 
+    def check_keys(self, y, names=None):
+        """The other outputs need no targets, or have those of the groups."""
+        names = self.output_names if names is None else names
+        super().check_keys(y, {"groups", "class"} & set(names))
+
     def _targets(self, y, y_pred):
         needed = {k: x for k, x in y_pred.items() if k in ("groups", "class")}
         targets = {**y_pred, **super()._targets(y, needed)}

@@ -11,7 +11,7 @@ import keras
 from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
-from zoo.model import ZooModel, in_order, make_variables
+from zoo.model import ZooModel, in_order, make_variables, with_all_weights
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -239,13 +239,14 @@ class MeanTeacher(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        history = super().fit(x, y, *args, **in_order(x, kwargs))
+        kwargs = in_order(x, with_all_weights(y, kwargs))
+        history = super().fit(x, y, *args, **kwargs)
         self.catch_up()
         return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(x, y, *args, **with_all_weights(y, kwargs))
 
     def predict(self, x, *args, **kwargs):
         """What the teacher predicts."""

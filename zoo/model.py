@@ -38,14 +38,15 @@ class ZooModel(keras.Model):
             optimizer,
             loss,
             loss_weights,
-            metrics,
+            {} if metrics is None else metrics,  # None would keep those from before
             weighted_metrics,
             **kwargs,
         )
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        if self.optimizer is not None:  # a teacher has none
+            self.optimizer.build(self.trainable_variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         y, weights = self.arranged(y, sample_weight, y_pred)
@@ -72,15 +73,19 @@ class ZooModel(keras.Model):
     def _targets(self, y, y_pred):
         """Those of the outputs; where nothing looks at them the outputs themselves."""
         given = y if isinstance(y, dict) else {}
-        if set(y_pred) - set(given):
-            needed = set(y_pred) & (self.scored or set(y_pred))
-            if needed - set(given):
-                raise ValueError(
-                    "the targets have nothing for the output(s) "
-                    f"{sorted(needed - set(given))}: give y as a dictionary with the "
-                    f"keys {sorted(needed)}."
-                )
+        self.check_keys(given, y_pred)
         return {name: given.get(name, output) for name, output in y_pred.items()}
+
+    def check_keys(self, y, names=None):
+        """Refuse targets that lack what an output is scored on."""
+        names = set(self.output_names if names is None else names)
+        needed = names & (self.scored or names)
+        missing = needed - set(y)
+        if missing:
+            raise ValueError(
+                f"the targets have nothing for the output(s) {sorted(missing)}: give "
+                f"y as a dictionary with the keys {sorted(needed)}."
+            )
 
     @staticmethod
     def _weights(sample_weight, y_pred):
@@ -173,9 +178,9 @@ class ZooModel(keras.Model):
         """
         check_integer("steps", steps, 0)
         context = np.asarray(context)
-        self.check_inputs(context)
         if context.size == 0:
             raise ValueError("the context is empty: give at least one frame.")
+        self.check_inputs(context)
         frames, outputs, state = list(np.moveaxis(context, 1, 0)), [], None
         state = self.init_state(len(context))
         for t in range(len(frames) + steps):
@@ -198,22 +203,44 @@ class ZooModel(keras.Model):
 
     def check(self, x, y):
         """Refuse arrays that `fit` and `evaluate` cannot use; others pass."""
-        self.check_inputs(as_arrays(first_batch(x)))
-        self.check_labels(x, as_arrays(y))
+        frames, y = as_arrays(first_batch(x)), as_arrays(y)
+        self.check_inputs(frames)
+        if isinstance(y, dict):
+            self.check_frame_targets(frames, y)
+        self.check_labels(x, y)
 
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""
         check_frames(x, self.input_shape)
 
+    def check_frame_targets(self, x, y):
+        """Refuse what is not the frames that the model sees, or those without bars."""
+        for name in {"frame", "probe"} & set(self.output_names) & set(y):
+            if not isinstance(y[name], np.ndarray):
+                continue
+            check_frames(y[name], self.output[name].shape, f"frames of y[{name!r}]")
+            if isinstance(x, np.ndarray) and len(x.shape) > 1:
+                check_shape(y[name].shape, x.shape, f"frames of y[{name!r}]")
+                if is_shifted(x, y[name]):
+                    raise ValueError(
+                        f"the frames of y[{name!r}] are those of one step later: give "
+                        "the same frames as x, of which the model takes the next ones."
+                    )
+
     def check_labels(self, x, y):
         """Refuse arrays of labels that are none of the classes: JAX would go on."""
         labels = y.get("class") if isinstance(y, dict) else getattr(x, "labels", None)
-        if "class" not in self.output_names or not isinstance(labels, np.ndarray):
+        if "class" not in self.output_names or labels is None:
             return
-        if labels.ndim != 1:
+        if isinstance(labels, (list, tuple)):
+            raise ValueError("`class` is a list: give an array of integer labels.")
+        if not isinstance(labels, np.ndarray):
+            return
+        number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
+        if labels.ndim != 1 or not number or not (labels == np.round(labels)).all():
             raise ValueError(
-                "`class` must have one integer label for each sequence, and its shape "
-                f"is {labels.shape}."
+                "`class` must have one integer label for each sequence, and it has "
+                f"numbers of type {labels.dtype} and shape {labels.shape}."
             )
         classes = self.output["class"].shape[-1]
         if labels.size and not 0 <= labels.min() <= labels.max() < classes:
@@ -230,11 +257,15 @@ class ZooModel(keras.Model):
         batch must find the piece that it left.
         """
         self.check(x, y)
-        return super().fit(x, y, *args, **in_order(x, kwargs))
+        if isinstance(y, dict):
+            self.check_keys(y)
+        return super().fit(x, y, *args, **in_order(x, with_all_weights(y, kwargs)))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        if isinstance(y, dict):
+            self.check_keys(y)
+        return super().evaluate(x, y, *args, **with_all_weights(y, kwargs))
 
     def predict(self, x, *args, **kwargs):
         self.check_inputs(as_arrays(first_batch(x)))
@@ -253,6 +284,20 @@ def make_variables(model, targets, outputs):
 def in_order(x, kwargs):
     """Arguments of `fit`, which are not to shuffle the batches of an `EpochDataset`."""
     return {"shuffle": False, **kwargs} if isinstance(x, EpochDataset) else kwargs
+
+
+def with_all_weights(y, kwargs):
+    """Arguments of `fit`; a dictionary of sample weights has 1 for what it lacks."""
+    weights = kwargs.get("sample_weight")
+    if not isinstance(weights, dict) or not isinstance(y, dict):
+        return kwargs
+    if set(weights) - set(y):
+        raise ValueError(
+            f"sample_weight has {sorted(set(weights) - set(y))}, and y has {sorted(y)}:"
+            " give weights for entries of y."
+        )
+    weights = {name: weights.get(name, np.ones(len(y[name]))) for name in y}
+    return {**kwargs, "sample_weight": weights}
 
 
 def first_batch(x):
@@ -280,23 +325,27 @@ def check_sequences(model):
         )
 
 
-def check_frames(x, shape):
+def check_frames(x, shape, what="frames"):
     """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass.
 
     Of a `tf.data.Dataset` the shape and the type are known.
     """
     if hasattr(x, "element_spec"):
         check_specification(x.element_spec, shape)
-    if not isinstance(x, np.ndarray) or x.size == 0:
+    if isinstance(x, dict) and len(x) == 1:
+        (x,) = x.values()
+    if not isinstance(x, np.ndarray):
         return
-    check_shape(x.shape, shape)
+    check_shape(x.shape, shape, what)
+    if x.size == 0:
+        raise ValueError(f"the {what} are none: an array of shape {x.shape} is empty.")
     low, high = np.min(x), np.max(x)
     if not np.isfinite([low, high]).all():
-        raise ValueError("the frames have NaN or infinite pixels: clean them first.")
+        raise ValueError(f"the {what} have NaN or infinite pixels: clean them first.")
     if low < 0 or high > 1:
         raise ValueError(
-            f"the pixels are between {low:g} and {high:g}, and must be in [0, 1]: "
-            "divide 8-bit images by 255."
+            f"the {what} have pixels between {low:g} and {high:g}, and they must be in "
+            "[0, 1]: divide 8-bit images by 255."
         )
 
 
@@ -315,7 +364,16 @@ def check_specification(specification, shape):
         )
 
 
-def check_shape(found, shape):
+def is_shifted(x, y):
+    """Whether `y` are the frames `x` of one step later."""
+    return (
+        x.shape[1] > 1
+        and np.array_equal(x[:, 1:], y[:, :-1])
+        and not np.array_equal(x, y)
+    )
+
+
+def check_shape(found, shape, what="frames"):
     """Refuse frames of another shape; `None` is any length."""
     if len(found) != len(shape) or any(
         None not in (n, m) and n != m for n, m in zip(shape, found, strict=True)
@@ -323,6 +381,6 @@ def check_shape(found, shape):
         named = zip(shape, ("batch", "T"), strict=False)
         wanted = [n or name for n, name in named] + list(shape[2:])
         raise ValueError(
-            f"the frames have shape {found}, and must have "
+            f"the {what} have shape {found}, and must have "
             f"({', '.join(map(str, wanted))})."
         )

@@ -51,7 +51,9 @@ def rladder(
     Returns:
         Compiled `keras.Model` from frames `(batch, T, *input_shape)` in [0, 1] to a
         dictionary of the heads: `"class"`, probabilities after each frame, `(batch, T,
-        classes)`, and `"frame"`, shape of the input.
+        classes)`, and `"frame"`, shape of the input. The target `y["frame"]` is the
+        input once more: the losses compare what was predicted after frame t with frame
+        t + 1. `y["class"]` is one integer for each video.
 
     Raises:
         ValueError: If the levels do not fit each other, the frames or the heads; which
@@ -74,12 +76,12 @@ def rladder(
         raise ValueError(
             f"input_shape must be (height, width, channels), not {input_shape!r}."
         )
-    if "class" in heads and not isinstance(levels[-1][0], Softmax):
+    frames = keras.Input((None, *input_shape), name="frames")
+    ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
+    if "class" in heads and not isinstance(ladder.cell.encoders[-1], Softmax):
         raise ValueError(
             "the head 'class' needs Level(Softmax(classes)) as the last level."
         )
-    frames = keras.Input((None, *input_shape), name="frames")
-    ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
     d = ladder(frames)
     outputs = {}
     if "class" in heads:
@@ -187,7 +189,7 @@ def mse(frames, predicted):
     The prediction made after frame t is compared with frame t + 1; the last one has
     nothing to be compared with. A sequence of one frame has no transition and no error.
     """
-    if frames.shape[1] == 1:
-        return ops.zeros_like(predicted[:, 0, 0, 0, 0])
     squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
-    return ops.mean(squares, axis=(1, 2, 3, 4))
+    transitions = ops.cast(ops.maximum(ops.shape(frames)[1] - 1, 1), predicted.dtype)
+    means = ops.mean(squares, axis=(2, 3, 4))
+    return ops.sum(means, axis=1) / transitions

@@ -173,6 +173,14 @@ def test_a_stock_cell_gets_its_inputs_flattened_and_concatenated(
     assert row.compute_output_shape(inputs[0].shape) == (2, 4)
 
 
+@pytest.mark.parametrize(
+    "cell", [keras.layers.GRUCell, keras.layers.GRU(2), keras.layers.Dense(2)]
+)
+def test_what_is_no_stock_cell_is_refused(cell):
+    with pytest.raises(ValueError, match="StockCell takes a cell without a loop"):
+        StockCell(cell)
+
+
 # Rows without a state
 
 

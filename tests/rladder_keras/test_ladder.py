@@ -689,7 +689,11 @@ def test_a_saved_model_gives_the_same_output_after_loading(run, tmp_path):
         np.testing.assert_array_equal(reference.numpy_of(a), reference.numpy_of(b))
 
 
-@pytest.mark.parametrize("cell", [layers.LSTMCell, layers.GRUCell])
+def stacked(units):
+    return layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(units)])
+
+
+@pytest.mark.parametrize("cell", [layers.LSTMCell, layers.GRUCell, stacked])
 def test_a_stock_cell_is_saved_and_loaded(run, tmp_path, cell):
     inputs = keras.Input((2, 3))
     ladder = RecurrentLadder([Level(StockCell(cell(2))), Level(Softmax(2))])
@@ -900,6 +904,13 @@ def test_a_blank_film_gives_finite_outputs(run):
 
 
 # Masks
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 4), (3, 3, 1), (3,), (1, 3)])
+def test_a_mask_of_another_shape_is_refused(shape):
+    ladder = RecurrentLadder(images(), iterations=3)
+    with pytest.raises(ValueError, match=r"shape \(3, 3\), and it has shape"):
+        ladder(frames(IMAGE), mask=np.ones(shape, bool))
 
 
 def masked(ladder, steps, frame=IMAGE):

@@ -344,6 +344,20 @@ def test_what_cannot_be_is_refused(student, options, message):
         zoo.MeanTeacher(student(), **options)
 
 
+def test_the_teacher_is_a_model_like_others(tmp_path):
+    frames, y = films()
+    semi = zoo.MeanTeacher(of_frames())
+    weights = np.arange(6) % 2
+    semi.fit(frames, y, sample_weight={"class": weights}, verbose=0)
+    semi.evaluate(frames, y, sample_weight={"class": weights}, verbose=0)
+    semi.teacher.save(tmp_path / "teacher.keras")
+    loaded = keras.saving.load_model(tmp_path / "teacher.keras")
+    expected = semi.predict(frames, verbose=0)
+    found = loaded.predict(frames, verbose=0)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+
+
 def test_frames_that_are_none_are_refused():
     frames, y = films()
     model = zoo.MeanTeacher(of_frames())

@@ -40,8 +40,17 @@ def test_outputs_without_loss_and_metrics_need_no_targets(model, x):
 
 def test_one_loss_for_all_outputs_needs_all_targets(model, x):
     model.compile("adam", "mse")
+    y = x[..., :2]
     with pytest.raises(ValueError, match=r"\['b', 'c'\]"):
-        model.fit(x, {"a": x[..., :2]}, verbose=0)
+        model.fit(x, {"a": y}, verbose=0)
+    model.fit(x, {"a": y, "b": y, "c": y}, verbose=0)  # nothing is left behind
+
+
+def test_metrics_of_before_are_forgotten(model, x):
+    model.compile("adam", {"a": "mse"}, metrics={"b": ["mae"]})
+    model.compile("adam", {"a": "mse"})
+    logs = model.fit(x, {"a": x[..., :2]}, verbose=0).history
+    assert set(logs) <= {"loss", "a_loss"}
 
 
 def test_a_loaded_model_needs_the_same_targets(model, x, tmp_path):

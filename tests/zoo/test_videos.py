@@ -1,5 +1,7 @@
 """Ladders for videos of one's own, and their data."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -102,6 +104,8 @@ def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
         ([0, 1, 3], "from 0 to 3, and the model has 3 classes"),
         ([0, -1, 2], "from -1 to 2"),
         (np.eye(3, dtype=int), "one integer label for each"),
+        (["a", "b", "c"], "one integer label for each"),
+        ([0.7, 1, 2], "one integer label for each"),
     ],
 )
 def test_labels_of_no_class_are_refused(labels, message):
@@ -120,6 +124,58 @@ def test_a_data_set_with_labels_of_no_class_is_refused():
     for method in (model.fit, model.evaluate):
         with pytest.raises(ValueError, match="from 3 to 3"):
             method(data, verbose=0)
+
+
+def test_frames_to_be_predicted_are_those_of_the_input():
+    x, _ = films(3)
+    model = zoo.rladder(levels(), x.shape[2:])
+    for y, message in (
+        (x[:, :1], r"y\['frame'\] have shape \(3, 1, .* must have \(3, 5"),
+        (x[..., :1], r"must have \(batch, T, 8, 12, 3\)"),
+        (x[..., 0], r"must have \(batch, T, 8, 12, 3\)"),
+        ((255 * x).astype("uint8"), r"y\['frame'\] have pixels .*divide 8-bit"),
+        (np.roll(x, -1, axis=1), "one step later: give the same frames as x"),
+    ):
+        for method in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match=message):
+                method(x, {"frame": y}, verbose=0)
+    for nothing in (x[:0], x[:, :0]):
+        with pytest.raises(ValueError, match="is empty"):
+            model.predict(nothing)
+
+
+def test_sequences_of_one_frame_are_no_reason_to_fail():
+    x, labels = films(3)
+    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"))
+    model.fit(x, {"class": labels, "frame": x}, verbose=0)
+    x = x[:, :1]
+    logs = model.fit(x, {"class": labels, "frame": x}, verbose=0).history
+    assert logs["frame_mse"] == [0] and np.isfinite(logs["loss"]).all()
+
+
+def test_some_labels_may_weigh_nothing():
+    """Their frames are predicted all the same."""
+    x, labels = films()
+    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"))
+    evaluate = partial(model.evaluate, verbose=0, return_dict=True)
+    whole = evaluate(x, {"class": labels, "frame": x})
+    wrong = {"class": np.where(np.arange(6) < 3, labels, 0), "frame": x}
+    weights = np.arange(6) < 3
+    some = evaluate(x, wrong, sample_weight={"class": weights.astype("float32")})
+    few = evaluate(x[:3], {"class": labels[:3], "frame": x[:3]})
+    assert some["class_loss"] == pytest.approx(few["class_loss"], rel=1e-4)
+    assert some["frame_loss"] == pytest.approx(whole["frame_loss"], rel=1e-4)
+    model.fit(x, wrong, sample_weight={"class": weights}, verbose=0)
+    with pytest.raises(ValueError, match=r"sample_weight has \['klass'\]"):
+        model.fit(x, wrong, sample_weight={"klass": weights})
+
+
+def test_a_step_needs_no_losses():
+    """Those of one's own, which Keras could not copy."""
+    x, _ = films(2)
+    model = zoo.rladder(levels(), x.shape[2:])
+    model.compile("adam", loss={"frame": lambda a, b: ops.mean(ops.abs(a - b))})
+    assert model.rollout(x, 1)[0].shape[1] == 6
 
 
 def test_what_a_rollout_takes():
@@ -154,6 +210,10 @@ def test_heads_have_the_outputs_they_need():
     assert zoo.rladder(levels(), (8, 8, 1), "class").output_names == ["class"]
     with pytest.raises(ValueError, match=r"Level\(Softmax\(classes\)\)"):
         zoo.rladder(levels()[:-1], (8, 8, 1), "class")
+    with pytest.raises(ValueError, match=r"level 1 must be Level\(encoder\)"):
+        zoo.rladder([Conv(3, 3), Softmax(3)], (8, 8, 1), "class")
+    with pytest.raises(ValueError, match="at least one Level"):
+        zoo.rladder([], (8, 8, 1), "class")
     with pytest.raises(ValueError, match="heads must be some of"):
         zoo.rladder(levels(), (8, 8, 1), "boxes")
     with pytest.raises(ValueError, match="no decoder"):
@@ -184,6 +244,13 @@ def test_sequences_are_cut_out_of_videos():
     fixed = Videos([long, long[:7]], frames=3, batch_size=1)
     assert len(fixed) == 2 and set(fixed[0][1]) == {"frame"}
     np.testing.assert_array_equal(fixed[1][0][0, :, 0, 0, 0] * 255, [0, 1, 2])
+
+
+def test_booleans_are_black_and_white():
+    films = np.random.default_rng(0).random((2, 3, 4, 5)) > 0.5
+    x, y = Videos(films, frames=3, batch_size=2)[0]
+    np.testing.assert_array_equal(x, films[..., None].astype("float32"))
+    assert x.dtype == np.float32
 
 
 def test_training_and_validation_share_no_video():
@@ -244,6 +311,9 @@ def test_videos_that_are_none_are_named(tmp_path):
         ([good[0], good[1] * np.nan], "Video 1 has NaN"),
         ([good[0], good[1].astype(int)], "Video 1 has numbers of type int64"),
         ([good[0], good[1, 0, 0]], "Video 1 has shape"),
+        (np.moveaxis(good, -1, 2), "Video 0 .* channels first, .* np.moveaxis"),
+        ([good[0], (good[1] > 0.5).astype("uint8")], "Video 1 .* as booleans"),
+        ([good[0][:, :0]], "Video 0 has no pixels"),
         ([], "There are no videos"),
     ]
     for some, message in cases:

@@ -279,16 +279,29 @@ def check_video(name, video, frames):
             f"{name} has shape {video.shape}, and must have (frames, height, width) "
             "or (frames, height, width, channels)."
         )
+    _, height, _, channels = video.shape
+    if height in (1, 3, 4) and channels not in (1, 2, 3, 4):
+        raise ValueError(
+            f"{name} has shape {video.shape}, which looks like channels first, and "
+            "they must come last: np.moveaxis(video, 1, -1)."
+        )
+    if 0 in video.shape[1:]:
+        raise ValueError(f"{name} has no pixels: its shape is {video.shape}.")
     if len(video) < frames:
         raise ValueError(
             f"{name} has {len(video)} frames, and a sequence {frames}: ask for "
             "fewer `frames`, or take it away."
         )
-    if video.dtype != np.uint8:
+    if video.dtype == np.uint8 and video.max() == 1:
+        raise ValueError(
+            f"{name} has 8-bit pixels of 0 and 1, where white is 255: give binary "
+            "videos as booleans, video.astype(bool)."
+        )
+    if video.dtype not in (np.uint8, np.bool_):
         if not np.issubdtype(video.dtype, np.floating):
             raise ValueError(
-                f"{name} has numbers of type {video.dtype}: give 8-bit integers, or "
-                "floating-point numbers in [0, 1]."
+                f"{name} has numbers of type {video.dtype}: give 8-bit integers, "
+                "booleans, or floating-point numbers in [0, 1]."
             )
         low, high = video.min(), video.max()
         if not np.isfinite([low, high]).all():
