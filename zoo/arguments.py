@@ -20,3 +20,11 @@ def positive(text):
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError("must be a number above 0")
     return number
+
+
+def fraction(text):
+    """A number above 0 and below 1."""
+    number = positive(text)
+    if number >= 1:
+        raise argparse.ArgumentTypeError("must be a number above 0 and below 1")
+    return number

@@ -12,9 +12,10 @@ compiled `keras.Model` whose outputs are
 - `"class"`: probabilities of the classes, `(batch, T, 10)`, where there are any.
 
 T counts the iterations: for a still image those of the inference, for a film the
-frames. The groups begin at random, so that they change places from call to call: after
-`keras.utils.set_random_seed` an answer comes again. Images of which no segments are
-known have segments of -1, those without a class a `sample_weight` of 0 for it.
+frames. The groups begin at random, so that they change places from call to call; a
+model that is built after `keras.utils.set_random_seed` gives the same answers to the
+same calls. Images of which no segments are known have segments of -1, those without a
+class a `sample_weight` of 0 for it: `fit(..., sample_weight={"class": weights})`.
 """
 
 from functools import partial
@@ -30,7 +31,7 @@ from rladder_keras import (
     RecurrentLadder,
 )
 from zoo.data.epochs import EpochDataset, check_integer
-from zoo.model import ZooModel
+from zoo.model import ZooModel, as_arrays, check_shape
 
 register = keras.saving.register_keras_serializable("zoo")
 # The recurrent row of an RTagger.
@@ -198,8 +199,9 @@ class GroupingModel(ZooModel):
         return ZooModel._weights(sample_weight, y_pred)
 
     def check_labels(self, x, y):
-        """Refuse more segments than the metrics count, which would leave them out."""
+        """Refuse segments of other images, or more than the metrics count."""
         super().check_labels(x, y)
+        self.check_segments(as_arrays(x), y)
         if isinstance(x, EpochDataset) and len(x):
             y = x.batch(0)[1]
         truth = y.get("groups") if isinstance(y, dict) else None
@@ -207,14 +209,25 @@ class GroupingModel(ZooModel):
         if not isinstance(truth, np.ndarray) or not isinstance(metrics, dict):
             return
         segments = int(truth.max(initial=-1)) + 1
+        films = "posterior" in self.output_names
         for metric in metrics.get("groups") or ():
             own = metric.get("config") if isinstance(metric, dict) else None
             if isinstance(own, dict) and segments > own.get("segments", segments):
                 raise ValueError(
                     f"the images have {segments} segments, and the metric AMI of this "
-                    f"model counts fewer: build it with digits={segments}, or compile "
-                    f"it with zoo.grouping.AMI({segments})."
+                    f"model counts fewer: compile it with zoo.grouping.AMI({segments})"
+                    f"{f', or build it with digits={segments}' if films else ''}."
                 )
+
+    @staticmethod
+    def check_segments(x, y):
+        """Refuse segments that have not one number for each pixel."""
+        truth = y.get("groups") if isinstance(y, dict) else None
+        if not isinstance(x, np.ndarray) or not isinstance(truth, np.ndarray):
+            return
+        check_shape(truth.shape, x.shape[:-1], "segments of y['groups']")
+        if len(x.shape) == 5 and x.shape[1] == 1:
+            raise ValueError("films of one frame have nothing to be scored on.")
 
     def of_steps(self):
         """Without what needs the frame that comes."""

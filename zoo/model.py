@@ -137,6 +137,15 @@ class ZooModel(keras.Model):
             (1, 88)
         """
         frame = as_arrays(frame)
+        for x, sequences in zip(
+            tree.flatten(frame), tree.flatten(self.input), strict=False
+        ):
+            _, _, *wanted = sequences.shape
+            if np.ndim(x) != len(wanted) + 1:
+                raise ValueError(
+                    "a step takes one frame of each sequence, shape (batch, "
+                    f"{', '.join(map(str, wanted))}), and this has shape {np.shape(x)}."
+                )
         self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
         if not hasattr(self, "_step"):
             check_sequences(self)

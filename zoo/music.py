@@ -49,7 +49,7 @@ from zoo.data.midi import (
     write_midi,
 )
 from zoo.data.rolls import PianoRolls
-from zoo.model import ZooModel
+from zoo.model import ZooModel, as_arrays, check_shape
 from zoo.occluded_mnist import SAME, channels
 from zoo.weights import takes_weights
 
@@ -258,6 +258,12 @@ def music_model(levels, readout, feedback, frequencies, carry, learning_rate, un
     # The mask ends with the ladder: the data have weights for the loss. Keras would
     # warn that the read-out loses it, but does not follow it into a copy.
     d = ops.copy(outputs.get("bottom", outputs["top"]))
+    if isinstance(readout, KeyReadout) and tuple(d.shape[2:-1]) != (KEYS,):
+        raise ValueError(
+            "the lowest decoder of this table gives no map of the "
+            f"{KEYS} keys to read notes from: give the lowest level a decoder, on the "
+            "grid of its input."
+        )
     if getattr(readout, "filters", None) is None:
         inputs, logits = roll, readout(d)
     else:
@@ -396,6 +402,20 @@ class MusicModel(ZooModel):
                 "-1 (padding)."
             )
 
+    def check_labels(self, x, y):
+        """Refuse notes that are none, or not those of the rolls."""
+        notes = y.get("notes") if isinstance(y, dict) else None
+        if not isinstance(notes, np.ndarray):
+            return
+        roll = as_arrays(x.get("roll") if isinstance(x, dict) else x)
+        if isinstance(roll, np.ndarray):
+            check_shape(notes.shape, roll.shape, "notes of y['notes']")
+        if not np.isin(notes, (0, 1)).all():
+            raise ValueError(
+                "y['notes'] has other values than 0 and 1: what is padding, -1 in the "
+                "piano rolls, is 0 there, and its steps have a sample_weight of 0."
+            )
+
     def fit(self, x=None, y=None, *args, **kwargs):
         """As of `ZooModel`; an epoch that was stopped leaves no state to the next.
 
@@ -468,6 +488,7 @@ class FrameAccuracy(keras.metrics.Metric):
         self.all = self.add_weight(name="all", initializer="zeros")
 
     def update_state(self, notes, probabilities, sample_weight=None):
+        notes = ops.cast(notes, probabilities.dtype)
         notes, sounding = notes > 0.5, probabilities > 0.5
         both = ops.cast(ops.logical_and(notes, sounding), "float32")
         either = ops.cast(ops.logical_or(notes, sounding), "float32")
@@ -545,6 +566,8 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
         )
     check_integer("steps", steps, 0)
     check_time_step(step)
+    if seed is not None:
+        check_integer("seed", seed, 0)
     if path is not None:
         path = Path(path).expanduser()
         check_midi_path(path)

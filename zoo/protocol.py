@@ -132,7 +132,8 @@ def train(
 
     A checkpoint is written after each epoch. A run that was stopped, at any moment, and
     resumed ends with the same weights as one that was not. A model that has no weights
-    is done at once.
+    is done at once. Where its optimiser averages the weights (`use_ema`), that average
+    is what is evaluated and returned, and training goes on from the last weights.
 
     Args:
         build: Function without arguments that gives the compiled model.
@@ -181,6 +182,7 @@ def train(
                 own = float(ops.convert_to_numpy(model.optimizer.learning_rate))
                 rates.append(schedule.first_rate or own)
         model.optimizer.learning_rate = rates[epoch]
+        last = LastWeights()
         source = train_data if progress["phase"] == 1 else merged
         source.epoch = epoch
         model.fit(
@@ -189,8 +191,9 @@ def train(
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=verbose,
-            callbacks=[keras.callbacks.TerminateOnNaN()],
+            callbacks=[keras.callbacks.TerminateOnNaN(), last],
         )
+        average(model)
         if model.stop_training or not all_finite(model):
             raise diverged(epoch, folder)
         progress["epoch"] += 1
@@ -208,6 +211,7 @@ def train(
             over = finished(schedule, errors, rates, epochs)
         else:
             over = progress["epoch"] == schedule.repeated(errors)
+        last.restore(model)
         if over:
             progress["done"] = progress["phase"] == phases
             if not progress["done"]:
@@ -219,7 +223,40 @@ def train(
         spent = time.monotonic() - started
         if time_budget is not None and spent + epoch_seconds > time_budget:
             break
+    average(model)
     return model, progress
+
+
+def average(model):
+    """Put the average of the weights into the model, if its optimiser has one."""
+    if model.optimizer.use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        # Copies, because JAX would give away what is the optimiser's too.
+        assign(model, copies(model))
+
+
+class LastWeights(keras.callbacks.Callback):
+    """The weights that training goes on from, where `fit` ends with their average."""
+
+    arrays = ()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.optimizer.use_ema:
+            self.arrays = copies(self.model)
+
+    def restore(self, model):
+        if self.arrays:
+            assign(model, self.arrays)
+
+
+def copies(model):
+    """Arrays of the weights that are trained."""
+    return [checkpoint.as_array(v).copy() for v in model.trainable_variables]
+
+
+def assign(model, arrays):
+    for variable, array in zip(model.trainable_variables, arrays, strict=True):
+        variable.assign(array)
 
 
 def all_finite(model):

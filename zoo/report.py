@@ -64,6 +64,8 @@ def main(argv=None):
         if not args.out.exists() or args.out.read_text(encoding="utf-8") != text:
             sys.exit(f"error: {args.out} is stale: run `python -m zoo.report`.")
         return
+    if args.out.is_dir():
+        sys.exit(f"error: {args.out} is a folder: give --out the name of a file.")
     write_whole(args.out, text.encode())
 
 

@@ -78,7 +78,7 @@ def common_options(add, phases):
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add(
         "--time-budget",
-        type=float,
+        type=positive,
         metavar="SECONDS",
         help="stop a row, and resume later",
     )

@@ -270,8 +270,37 @@ def test_images_and_segments_of_another_shape_are_refused():
     for wrong in (x[:, :, :28], x[:, :28], x[..., 0]):
         with pytest.raises(ValueError, match=r"must have \(batch, 32, 32, 1\)"):
             model.predict(wrong, verbose=0)
-    with pytest.raises(ValueError, match=r"true segments .* must have \(batch, H, W\)"):
-        model.evaluate(x, y | {"groups": y["groups"][..., None]}, verbose=0)
+    masks = np.stack([y["groups"] == k for k in range(3)], axis=1).astype("int32")
+    for wrong in (y["groups"][..., None], masks):
+        with pytest.raises(ValueError, match=r"segments .* must have \(4, 32, 32\)"):
+            model.evaluate(x, y | {"groups": wrong}, verbose=0)
+    with pytest.raises(ValueError, match=r"compile it with zoo.grouping.AMI\(3\)\.$"):
+        model.evaluate(x, y | {"groups": y["groups"] + 1}, verbose=0)
+
+
+def test_films_of_one_frame_have_groups_and_no_score():
+    model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, **FILMS)
+    x = np.random.default_rng(0).random((3, 2, 16, 16, 1), dtype="float32")
+    segments = np.zeros((3, 2, 16, 16), "int32")
+    outputs = model.predict(x[:, :1], verbose=0)
+    assert outputs["groups"].shape == (3, 1, 3, 16, 16)
+    assert outputs["posterior"].shape == (3, 0, 3, 16, 16)
+    with pytest.raises(ValueError, match="nothing to be scored on"):
+        model.evaluate(x[:, :1], {"groups": segments[:, :1]}, verbose=0)
+    for wrong in (segments[:, :1], segments[:, 0]):
+        with pytest.raises(ValueError, match=r"segments .* must have \(3, 2, 16, 16\)"):
+            model.evaluate(x, {"groups": wrong}, verbose=0)
+
+
+def test_the_same_seed_before_the_model_gives_the_same_groups():
+    x, _ = images()
+    found = []
+    for seed in (0, 0, 1):
+        keras.utils.set_random_seed(seed)
+        model = textured_mnist.textured_mnist_rtagger(0.1, **STILL)
+        found.append(model.predict(x, verbose=0)["groups"])
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.abs(found[0] - found[2]).max() > 1e-3
 
 
 def test_noise_is_on_the_frames_and_not_on_what_is_to_be_explained():

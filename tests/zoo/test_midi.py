@@ -183,7 +183,8 @@ def test_a_file_without_an_end_is_said_to_end_too_early(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"step": 0}, {"step": -1}, {"step": np.inf}, {"unit": "beats"}]
+    "options",
+    [{"step": 0}, {"step": -1}, {"step": np.inf}, {"step": "1"}, {"unit": "beats"}],
 )
 def test_bad_time_steps_are_refused(tmp_path, options):
     with pytest.raises(ValueError, match="`step`|`unit`"):

@@ -13,7 +13,7 @@ from keras.layers import AveragePooling1D
 from short_tables import short
 
 import zoo
-from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, LSTMCell, Softmax
+from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, Level, LSTMCell, Softmax
 from zoo import music
 from zoo.data import midi
 from zoo.data.music import Corpus
@@ -321,6 +321,9 @@ def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
         ({"step": 0}, "`step`"),
         ({"step": np.inf}, "`step`"),
         ({"step": np.nan}, "`step`"),
+        ({"step": "1"}, "`step`"),
+        ({"seed": -1}, "`seed`"),
+        ({"seed": 1.5}, "`seed`"),
         ({"path": tmp_path / "out.png"}, "out.png' must end in .mid or .midi"),
         ({"path": tmp_path / "out"}, "out' must end in .mid or .midi"),
         ({"path": str(tmp_path / "folder.mid")}, "folder.mid' is a folder"),
@@ -405,6 +408,38 @@ def test_data_that_a_model_is_not_made_for():
         zoo.data.piano_rolls(rolls(4, 4))
 
 
+def test_notes_that_are_none_are_refused():
+    model = zoo.polyphonic_music_lstm(4)
+    x = np.stack(rolls(6, 6)).astype("float32")
+    padded = x.copy()
+    padded[:, 4:] = -1
+    for notes, message in (
+        (padded, "padding, .* is 0 there"),
+        (80 * x, "other values than 0 and 1"),
+        (x[:, :1], r"notes of y\['notes'\] .* must have \(2, 6, 88\)"),
+    ):
+        for method in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match=message):
+                method(x, {"notes": notes}, verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int64"])
+def test_notes_may_be_of_any_type(dtype):
+    model = zoo.polyphonic_music_lstm(4)
+    x = np.stack(rolls(6, 6))
+    evaluate = partial(model.evaluate, x.astype("float32"), verbose=0, return_dict=True)
+    expected = evaluate({"notes": x.astype("float32")})
+    found = evaluate({"notes": x.astype(dtype)})
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-5)
+
+
+def test_a_table_without_a_map_of_the_keys_is_refused():
+    for levels in (music.table_8(0.1)[5:], [Level(LSTMCell(8), G1())]):
+        with pytest.raises(ValueError, match="no map of the 88 keys"):
+            zoo.polyphonic_music_rladder(table=lambda width, levels=levels: levels)
+
+
 def test_a_share_of_units_is_refused():
     for build in (zoo.polyphonic_music_lstm, zoo.polyphonic_music_gru):
         with pytest.raises(ValueError, match="`units` must be an integer.*0.5"):
@@ -432,6 +467,9 @@ def test_the_corpora_in_batches(capsys):
     corpus = Corpus("three pieces", *((roll,) for roll in rolls(5, 6, 7)))
     train, valid, test = piano_rolls(corpus, 2, 3, merge_validation=True)
     assert (train.num_steps, valid.num_steps, test.num_steps) == (9, 5, 6)
+    arrays = Corpus("arrays", *(np.stack(rolls(n, n)) for n in (5, 6, 7)))
+    train, _, _ = piano_rolls(arrays, 2, 3, merge_validation=True)
+    assert [len(piece) for piece in train.pieces] == [5, 5, 6, 6]
     assert "three pieces: training 2 (9)" in capsys.readouterr().out
 
 
@@ -537,6 +575,12 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             model.predict(x)
+    state = model.init_state(1)
+    for frame in (np.zeros(88), np.zeros((1, 1, 88))):
+        with pytest.raises(
+            ValueError, match=r"shape \(batch, 88\), and this has shape"
+        ):
+            model.step(frame, state)
     with pytest.raises(ValueError, match="at least one step"):
         music.generate(model, np.zeros((0, 88)))
     assert isinstance(model.get_layer("readout"), layers.Dense)

@@ -171,6 +171,13 @@ def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder, damage):
     assert len(corpus.train) == 25
 
 
+def test_hidden_files_are_no_music(folder):
+    """As those that macOS puts beside others into archives."""
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "._03.mid").write_bytes(b"\0\5\x16\7")
+    assert len(music.load_corpus(folder).train) == 24
+
+
 def test_a_folder_with_the_name_of_a_file_is_none(folder):
     (folder / "album.mid").mkdir()
     assert len(music.load_corpus(folder).train) == 24

@@ -47,6 +47,8 @@ def test_a_stale_report_is_found(tmp_path):
         report.main(["--check", "--out", str(out)])
     report.main(["--out", str(out)])
     report.main(["--check", "--out", str(out)])
+    with pytest.raises(SystemExit, match="is a folder: give --out the name of a file"):
+        report.main(["--out", str(tmp_path)])
 
 
 HEADER = ",".join(reproduce.COLUMNS) + "\n"

@@ -82,11 +82,13 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     few = short(om.small_table, 1, 3)  # the models are compiled six times here
     monkeypatch.setitem(table_1.LADDERS, "small", few)
     whole, _ = train(tmp_path, out="whole")
-    part, progress = train(tmp_path, "--time-budget", "0", out="parts")
+    part, progress = train(tmp_path, "--time-budget", "0.01", out="parts")
     stops = 0
     while not progress["done"]:
         stops += 1
-        part, progress = train(tmp_path, "--resume", "--time-budget", "0", out="parts")
+        part, progress = train(
+            tmp_path, "--resume", "--time-budget", "0.01", out="parts"
+        )
     assert stops == 3
     for a, b in zip(weights(whole), weights(part), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -101,13 +103,19 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
 
 
-@pytest.mark.once
-@pytest.mark.parametrize("row", ["LSTM of Keras", "RLadder (joint)"])
-def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
+@pytest.fixture
+def noise(monkeypatch):
+    """A corpus of four pieces, whichever is asked for."""
     rng = np.random.default_rng(0)
     pieces = [(rng.random((9, 88)) < 0.05).astype("uint8") for _ in range(4)]
     corpus = Corpus("noise", tuple(pieces[:2]), (pieces[2],), (pieces[3],))
     monkeypatch.setattr("zoo.data.rolls.load_corpus", lambda name: corpus)
+    return corpus
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("row", ["LSTM of Keras", "RLadder (joint)"])
+def test_music_is_reproduced_through_both_phases(tmp_path, noise, row):
     command = (
         f"table-3 --dataset muse --width 0.07 --epochs 2 --window 4 --batch-size 2 "
         f"--unroll no --verbose 0 --out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
@@ -119,9 +127,44 @@ def test_music_is_reproduced_through_both_phases(tmp_path, monkeypatch, row):
     with open(tmp_path / "runs") as file:
         (line,) = csv.DictReader(file)
     assert (line["table"], line["row"], line["metric"]) == ("table-3", row, "MuseData")
-    expected = music.negative_log_likelihood(model, corpus.test)
+    expected = music.negative_log_likelihood(model, noise.test)
     assert float(line["value"]) == pytest.approx(expected, rel=1e-3)
     assert line["size"] == "reduced: windows of 4, width 0.07, 2 epochs, batches of 2"
+
+
+def test_the_average_of_the_weights_is_judged_and_the_last_ones_go_on(tmp_path, noise):
+    """Training is the same with and without it, and so it is in parts."""
+
+    def run(out, *more):
+        command = (
+            "table-3 --dataset muse --width 0.01 --epochs 2 --window 4 --batch-size 2 "
+            f"--verbose 0 --out {tmp_path / out} --runs {tmp_path / 'runs'}"
+        )
+        row = "LSTM of Keras"
+        args = reproduce.arguments([*command.split(), "--row", row, *more])
+        model, progress = reproduce.reproduce(args, row)
+        (path,) = checkpoint.complete(tmp_path / out)
+        with np.load(path / "shard-000.npz") as arrays:
+            last = [arrays[f"model-{i:04d}"] for i in range(len(model.weights))]
+        return [w.numpy() for w in model.weights], last, progress
+
+    plain, last, progress = run("plain")
+    averaged, same, steered = run("averaged", "--average", "0.5")
+    for a, b, c in zip(plain, last, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, atol=1e-6)
+    assert max(abs(a - b).max() for a, b in zip(averaged, same, strict=True)) > 1e-4
+    assert progress["errors"] != steered["errors"]
+    some = ("--average", "0.5", "--time-budget", "0.001", "--resume")
+    while True:
+        parts, _, progress = run("parts", *some)
+        if progress["done"]:
+            break
+    for a, b in zip(parts, averaged, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    with open(tmp_path / "runs") as file:
+        sizes = [line["size"] for line in csv.DictReader(file)]
+    assert [size.endswith(", weights averaged with 0.5") for size in sizes] == [0, 1, 1]
 
 
 @pytest.mark.once
@@ -303,7 +346,7 @@ def test_few_labels_make_data_of_their_column():
 @pytest.mark.once
 def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
     column = "1k + 59k, MT"
-    short = ("--phases", "1", "--time-budget", "0")
+    short = ("--phases", "1", "--time-budget", "0.01")
     whole, _ = few_labels(tmp_path, column, *short[:2], out="whole")
     _, progress = few_labels(tmp_path, column, *short, out="parts")
     assert not progress["done"]
@@ -357,11 +400,11 @@ def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
 def test_a_run_goes_on_with_another_backend_and_says_so(tmp_path, capsys):
     """Here only the name is another's: what it leaves behind are arrays in any case."""
     here = keras.backend.backend()
-    train(tmp_path, "--time-budget", "0")
+    train(tmp_path, "--time-budget", "0.01")
     file = tmp_path / "run" / "run.json"
     run = json.loads(file.read_text())
     file.write_text(json.dumps({**run, "backend": "abacus"}))
-    while not train(tmp_path, "--time-budget", "0", "--resume")[1]["done"]:
+    while not train(tmp_path, "--time-budget", "0.01", "--resume")[1]["done"]:
         pass
     assert capsys.readouterr().out.count("until now on abacus") == 1
     with open(tmp_path / "runs.csv") as lines:
@@ -371,7 +414,7 @@ def test_a_run_goes_on_with_another_backend_and_says_so(tmp_path, capsys):
 
 @pytest.mark.once
 def test_a_folder_keeps_to_its_run(tmp_path):
-    train(tmp_path, "--time-budget", "0")
+    train(tmp_path, "--time-budget", "0.01")
     with pytest.raises(SystemExit, match="--resume"):
         reproduce.main(command(tmp_path))
     with pytest.raises(SystemExit, match="seed 0 and not 1"):
@@ -385,7 +428,8 @@ def test_a_folder_keeps_to_its_run(tmp_path):
 @pytest.mark.parametrize(
     "option",
     ["--epochs 0", "--epochs -1", "--width 0", "--width nan", "--sequences 0"]
-    + ["--validation 0", "--batch-size x", "--frame-weight -1", "--seed -1"],
+    + ["--validation 0", "--batch-size x", "--frame-weight -1", "--seed -1"]
+    + ["--time-budget nan", "--time-budget -5"],
 )
 def test_numbers_that_make_no_sense_are_refused(tmp_path, option, capsys):
     with pytest.raises(SystemExit):
@@ -402,7 +446,7 @@ def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
 
 @pytest.mark.once
 def test_all_rows_do_not_go_into_the_folder_of_one(tmp_path):
-    train(tmp_path, "--time-budget", "0")
+    train(tmp_path, "--time-budget", "0.01")
     with pytest.raises(SystemExit, match="holds a single run: name its --row"):
         reproduce.main(command(tmp_path, "--resume", row="all"))
 

@@ -184,6 +184,8 @@ def test_bad_folders(tmp_path):
             load_textures(source, size)
 
     refuse(FileNotFoundError, "no folder .*bad.* 'auto', 'brodatz' and 'generated'")
+    refuse(FileNotFoundError, "or titles such as 'D6,D21'", "granite")
+    refuse(ValueError, "'D6, D6' names one twice", "D6, D6")
     refuse(ValueError, "`size` must be an integer of at least 24", "auto", 16)
     folder = save_images(tmp_path / "bad", n=1)
     refuse(ValueError, r"bad has 1 image\(s\) .* add images")

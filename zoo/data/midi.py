@@ -8,6 +8,7 @@ import io
 import math
 import os
 from collections import Counter
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def check_time_step(step, unit="quarters"):
     """Raises a `ValueError` unless they are what `read_midi` takes."""
     if unit not in ("quarters", "seconds"):
         raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
-    if not 0 < step < float("inf"):
+    if not isinstance(step, Real) or not 0 < step < float("inf"):
         raise ValueError(f"`step` must be above 0 and finite, not {step!r}.")
 
 

@@ -224,7 +224,9 @@ def load_folder(folder, step, unit, errors):
     paths = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in MIDI_SUFFIXES and not path.is_dir()
+        if path.suffix.lower() in MIDI_SUFFIXES
+        and not path.name.startswith(".")
+        and not path.is_dir()
     ]
     if not paths:
         raise FileNotFoundError(

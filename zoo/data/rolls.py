@@ -241,7 +241,7 @@ def piano_rolls(
         (88,)
     """
     corpus = load_corpus(source, **folder)
-    train = corpus.train + corpus.valid if merge_validation else corpus.train
+    train = (*corpus.train, *(corpus.valid if merge_validation else ()))
     fresh = {"seed": seed, "fresh": True, "transpose": transpose}
     sets = (
         PianoRolls(train, batch_size, window, joint=joint, **fresh),

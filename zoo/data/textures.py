@@ -96,14 +96,16 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
         return _load_album(_album(), size, ALBUM)
     if source == "generated":
         return _load_generated(size)
-    titles = tuple(os.fspath(source).split(","))
+    titles = tuple(title.strip() for title in os.fspath(source).split(","))
     if len(titles) > 1 and all(TITLE.fullmatch(title) for title in titles):
+        if len(set(titles)) < len(titles):
+            raise ValueError(f"textures {source!r} names one twice.")
         return _load_album(_album(), size, titles)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
             f"There is no folder {str(folder)!r}: give the path of a folder of images, "
-            "or one of 'auto', 'brodatz' and 'generated'."
+            "one of 'auto', 'brodatz' and 'generated', or titles such as 'D6,D21'."
         )
     return _load_folder(folder.resolve(), size)
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from zoo import data, music, protocol
-from zoo.arguments import integer, positive
+from zoo.arguments import fraction, integer, positive
 from zoo.data.music import FILES
 from zoo.experiments.experiment import Experiment, common_smaller, unroll
 
@@ -31,6 +31,12 @@ def options(add):
         default=None,  # so that runs which began without this option go on
         help="whenever the validation error rose, as Appendix D.1 does",
     )
+    add(
+        "--average",
+        type=fraction,
+        metavar="MOMENTUM",
+        help="judge the moving average of the weights, such as 0.99, not the last ones",
+    )
 
 
 def load(args, row):
@@ -50,13 +56,23 @@ def load(args, row):
 
 def build(args, row, train):
     rate = {"learning_rate": args.rate} if args.rate else {}
-    return partial(
+    build = partial(
         music.TABLE_3[row](args.width),
         frequencies=train.frequencies,
         carry=train.batch_size,
         unroll=unroll(args),
         **rate,
     )
+    return partial(averaging, build, args.average) if args.average else build
+
+
+def averaging(build, momentum):
+    """The model with an optimiser that averages its weights (Polyak and Juditsky)."""
+    model = build()
+    config = model.get_compile_config()
+    config["optimizer"]["config"].update(use_ema=True, ema_momentum=momentum)
+    model.compile_from_config(config)
+    return model.make_variables()
 
 
 def schedule(args):
@@ -87,6 +103,8 @@ def tuned(args):
         yield f"learning rate {args.rate:g}"
     if args.halve_rate:
         yield "rate halved where the error rose"
+    if args.average:
+        yield f"weights averaged with {args.average:g}"
     if args.transpose:
         yield f"training pieces moved by up to {args.transpose} keys"
 
