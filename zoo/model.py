@@ -224,7 +224,7 @@ class ZooModel(keras.Model):
 
     def check_frame_targets(self, x, y):
         """Refuse what is not the frames that the model sees, or those without bars."""
-        for name in {"frame", "probe"} & set(self.output_names) & set(y):
+        for name in sorted({"frame", "probe"} & set(self.output_names) & set(y)):
             if not isinstance(y[name], np.ndarray):
                 continue
             check_frames(y[name], self.output[name].shape, f"frames of y[{name!r}]")
