@@ -531,13 +531,14 @@ class RecurrentLadder(layers.RNN):
         if self.remat or self.unroll_setting is True:
             return True
         backend = keras.backend.backend()
-        # A loop of JAX does not take the state of random numbers from step to step.
-        only_unrolled = backend == "jax" and training and self.draws_numbers()
+        # A loop of JAX takes no variables from step to step.
+        only_unrolled = backend == "jax" and training and self.changes_variables()
         if self.unroll_setting is False:
             if only_unrolled:
                 raise ValueError(
-                    "a row of this ladder draws random numbers (dropout, noise), which "
-                    "a scanned loop of JAX cannot do: leave unroll out."
+                    "a row of this ladder draws random numbers (dropout, noise) or has "
+                    "moving statistics of its own, which a scanned loop of JAX cannot "
+                    "keep: leave unroll out."
                 )
             return False
         if steps is None:
@@ -545,13 +546,13 @@ class RecurrentLadder(layers.RNN):
         # On torch both are Python loops, but `inner_loop` runs the first step twice.
         return only_unrolled or backend == "torch" or steps <= LONGEST_UNROLLED
 
-    def draws_numbers(self):
-        """Whether a row has random numbers, whose state is a variable and no weight."""
+    def changes_variables(self):
+        """Whether a step of training does: random numbers, a stock layer's averages."""
+        encoders = self.cell.encoders
         decoders = [row for row in self.cell.decoders if row is not None]
-        rows = [*self.cell.encoders, *decoders]
-        return any(
-            getattr(row, "draws_numbers", len(row.variables) > len(row.weights))
-            for row in rows
+        return any(map(draws_numbers, [*encoders, *decoders])) or any(
+            is_plain(row) and row.trainable and row.non_trainable_weights
+            for row in encoders
         )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
@@ -618,6 +619,11 @@ def is_plain(encoder):
     return not hasattr(encoder, "state_size") and not hasattr(
         encoder, "accepts_feedback"
     )
+
+
+def draws_numbers(row):
+    """Whether it has random numbers, whose state is a variable and no weight."""
+    return getattr(row, "draws_numbers", len(row.variables) > len(row.weights))
 
 
 def is_float(x):

@@ -559,6 +559,15 @@ def test_the_choice_of_the_loop():
         assert RecurrentLadder(small(), unroll=unroll).unrolls(5) is unroll
 
 
+def test_a_long_sequence_trains_with_batch_normalisation_inside_a_row():
+    row = keras.Sequential([layers.Dense(3), layers.BatchNormalization()])
+    x = keras.Input((21, 3))
+    model = keras.Model(x, RecurrentLadder([Level(row), Level(Softmax(2))])(x)["top"])
+    model.compile("sgd", "mse")
+    model.train_on_batch(np.ones((2, 21, 3)), np.ones((2, 21, 2)))
+    assert np.abs(reference.numpy_of(row.layers[-1].moving_mean)).max() > 1e-3
+
+
 @pytest.mark.parametrize("unroll", ["auto", False])
 def test_a_long_sequence_trains_with_dropout(unroll):
     levels = [Level(layers.Dropout(0.5)), Level(LSTMCell(2, normalization=None))]
@@ -588,7 +597,7 @@ def test_a_stock_cell_draws_a_mask_of_dropout_for_each_batch():
     losses += model.fit(x, y, batch_size=2, verbose=0).history["loss"]
     assert len(set(losses)) == 4
     without = RecurrentLadder([Level(StockCell(layers.LSTMCell(2)))])
-    assert without.draws_numbers() is False
+    assert without.changes_variables() is False
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TF")
