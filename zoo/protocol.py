@@ -223,7 +223,8 @@ def train(
         spent = time.monotonic() - started
         if time_budget is not None and spent + epoch_seconds > time_budget:
             break
-    average(model)
+    if progress["done"]:
+        average(model)
     return model, progress
 
 
