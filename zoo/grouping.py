@@ -30,8 +30,9 @@ from rladder_keras import (
     MixturePosterior,
     RecurrentLadder,
 )
+from zoo.checks import as_arrays, check_shape
 from zoo.data.epochs import EpochDataset, check_integer
-from zoo.model import ZooModel, as_arrays, check_shape
+from zoo.model import ZooModel
 
 register = keras.saving.register_keras_serializable("zoo")
 # The recurrent row of an RTagger.

@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
+from zoo.interrupts import keeps_variables
 from zoo.model import ZooModel, in_order, make_variables, with_all_weights
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
@@ -169,7 +170,7 @@ class MeanTeacher(keras.Model):
             optimizer,
             loss,
             loss_weights=loss_weights,
-            metrics=metrics,
+            metrics={} if metrics is None else metrics,  # None would keep the old
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
@@ -237,6 +238,7 @@ class MeanTeacher(keras.Model):
 
     # Training and use
 
+    @keeps_variables
     def fit(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
         kwargs = in_order(x, with_all_weights(y, kwargs))
@@ -244,6 +246,7 @@ class MeanTeacher(keras.Model):
         self.catch_up()
         return history
 
+    @keeps_variables
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
         return super().evaluate(x, y, *args, **with_all_weights(y, kwargs))

@@ -5,7 +5,17 @@ import numpy as np
 from keras import ops, tree
 
 from rladder_keras import export_step, initial_state, step_model
+from zoo.checks import (
+    as_arrays,
+    check_classes,
+    check_frames,
+    check_shape,
+    check_step,
+    first_batch,
+    is_shifted,
+)
 from zoo.data.epochs import EpochDataset, check_integer
+from zoo.interrupts import keeps_variables
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -137,15 +147,7 @@ class ZooModel(keras.Model):
             (1, 88)
         """
         frame = as_arrays(frame)
-        for x, sequences in zip(
-            tree.flatten(frame), tree.flatten(self.input), strict=False
-        ):
-            _, _, *wanted = sequences.shape
-            if np.ndim(x) != len(wanted) + 1:
-                raise ValueError(
-                    "a step takes one frame of each sequence, shape (batch, "
-                    f"{', '.join(map(str, wanted))}), and this has shape {np.shape(x)}."
-                )
+        check_step(frame, self.input)
         self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
         if not hasattr(self, "_step"):
             check_sequences(self)
@@ -190,7 +192,7 @@ class ZooModel(keras.Model):
         if context.size == 0:
             raise ValueError("the context is empty: give at least one frame.")
         self.check_inputs(context)
-        frames, outputs, state = list(np.moveaxis(context, 1, 0)), [], None
+        frames, outputs = list(np.moveaxis(context, 1, 0)), []
         state = self.init_state(len(context))
         for t in range(len(frames) + steps):
             if t == len(frames):
@@ -243,22 +245,10 @@ class ZooModel(keras.Model):
             return
         if isinstance(labels, (list, tuple)):
             raise ValueError("`class` is a list: give an array of integer labels.")
-        if not isinstance(labels, np.ndarray):
-            return
-        number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
-        if labels.ndim != 1 or not number or not (labels == np.round(labels)).all():
-            raise ValueError(
-                "`class` must have one integer label for each sequence, and it has "
-                f"numbers of type {labels.dtype} and shape {labels.shape}."
-            )
-        classes = self.output["class"].shape[-1]
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-            raise ValueError(
-                f"the labels are from {labels.min()} to {labels.max()}, and the model "
-                f"has {classes} classes: they must be from 0 to {classes - 1}, also of "
-                "what has no label, which gets a sample_weight of 0."
-            )
+        if isinstance(labels, np.ndarray):
+            check_classes(labels, self.output["class"].shape[-1])
 
+    @keeps_variables
     def fit(self, x=None, y=None, *args, **kwargs):
         """As of Keras, but data sets of the zoo keep the order of their batches.
 
@@ -270,12 +260,14 @@ class ZooModel(keras.Model):
             self.check_keys(y)
         return super().fit(x, y, *args, **in_order(x, with_all_weights(y, kwargs)))
 
+    @keeps_variables
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
         return super().evaluate(x, y, *args, **with_all_weights(y, kwargs))
 
+    @keeps_variables
     def predict(self, x, *args, **kwargs):
         self.check_inputs(as_arrays(first_batch(x)))
         return super().predict(x, *args, **kwargs)
@@ -309,87 +301,10 @@ def with_all_weights(y, kwargs):
     return {**kwargs, "sample_weight": weights}
 
 
-def first_batch(x):
-    """Inputs of the first batch of a `PyDataset` of the user's, else `x`."""
-    ours = isinstance(x, EpochDataset)
-    if not isinstance(x, keras.utils.PyDataset) or ours or x.num_batches == 0:
-        return x
-    batch = x[0]
-    return batch[0] if isinstance(batch, tuple) else batch
-
-
-def as_arrays(x):
-    """The backend's tensors as arrays; all else is as it was."""
-    return tree.map_structure(
-        lambda x: ops.convert_to_numpy(x) if ops.is_tensor(x) else x, x
-    )
-
-
 def check_sequences(model):
     """Refuse a model of still images."""
     if any(x.shape[1] is not None for x in tree.flatten(model.input)):
         raise ValueError(
             "this model takes whole images, and not one frame after the other: use "
             "predict."
-        )
-
-
-def check_frames(x, shape, what="frames"):
-    """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass.
-
-    Of a `tf.data.Dataset` the shape and the type are known.
-    """
-    if hasattr(x, "element_spec"):
-        check_specification(x.element_spec, shape)
-    if isinstance(x, dict) and len(x) == 1:
-        (x,) = x.values()
-    if not isinstance(x, np.ndarray):
-        return
-    check_shape(x.shape, shape, what)
-    if x.size == 0:
-        raise ValueError(f"the {what} are none: an array of shape {x.shape} is empty.")
-    low, high = np.min(x), np.max(x)
-    if not np.isfinite([low, high]).all():
-        raise ValueError(f"the {what} have NaN or infinite pixels: clean them first.")
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"the {what} have pixels between {low:g} and {high:g}, and they must be in "
-            "[0, 1]: divide 8-bit images by 255."
-        )
-
-
-def check_specification(specification, shape):
-    """Refuse what a `tf.data.Dataset` says of its frames, if it says it."""
-    if isinstance(specification, tuple):
-        specification = specification[0]
-    if getattr(getattr(specification, "shape", None), "rank", None) is None:
-        return
-    check_shape(tuple(specification.shape), shape)
-    dtype = keras.backend.standardize_dtype(specification.dtype)
-    if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            f"the data set has frames of type {dtype}, and must have floats in [0, 1]: "
-            "divide 8-bit images by 255 in its `map`."
-        )
-
-
-def is_shifted(x, y):
-    """Whether `y` are the frames `x` of one step later."""
-    return (
-        x.shape[1] > 1
-        and np.array_equal(x[:, 1:], y[:, :-1])
-        and not np.array_equal(x, y)
-    )
-
-
-def check_shape(found, shape, what="frames"):
-    """Refuse frames of another shape; `None` is any length."""
-    if len(found) != len(shape) or any(
-        None not in (n, m) and n != m for n, m in zip(shape, found, strict=True)
-    ):
-        named = zip(shape, ("batch", "T"), strict=False)
-        wanted = [n or name for n, name in named] + list(shape[2:])
-        raise ValueError(
-            f"the {what} have shape {found}, and must have "
-            f"({', '.join(map(str, wanted))})."
         )

@@ -40,6 +40,7 @@ from rladder_keras import (
     step_model,
 )
 from zoo import show
+from zoo.checks import as_arrays, check_shape
 from zoo.data.epochs import check_integer
 from zoo.data.midi import (
     KEYS,
@@ -49,7 +50,7 @@ from zoo.data.midi import (
     write_midi,
 )
 from zoo.data.rolls import PianoRolls
-from zoo.model import ZooModel, as_arrays, check_shape
+from zoo.model import ZooModel
 from zoo.occluded_mnist import SAME, channels
 from zoo.weights import takes_weights
 

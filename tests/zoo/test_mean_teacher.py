@@ -358,6 +358,17 @@ def test_the_teacher_is_a_model_like_others(tmp_path):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
 
 
+def test_compiling_anew_forgets_the_old_metrics():
+    frames, y = films()
+    semi = zoo.MeanTeacher(of_frames())
+    assert "teacher_class_error" in semi.evaluate(
+        frames, y, verbose=0, return_dict=True
+    )
+    semi.compile("adam", semi.loss)
+    found = semi.evaluate(frames, y, verbose=0, return_dict=True)
+    assert not [name for name in found if name.endswith("error")]
+
+
 def test_frames_that_are_none_are_refused():
     frames, y = films()
     model = zoo.MeanTeacher(of_frames())

@@ -73,6 +73,47 @@ def test_a_data_set_may_say_how_many_batches_it_has(model, x):
     assert np.isfinite(model.fit(Batches(), verbose=0).history["loss"]).all()
 
 
+class Stoppable(keras.layers.Layer):
+    """Stops the user's program, the next time that it is compiled, if it is told to."""
+
+    stop = False
+
+    def call(self, x):
+        if self.stop:
+            self.stop = False
+            raise KeyboardInterrupt
+        return x
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="elsewhere Keras does it")
+@pytest.mark.parametrize("when", ["as it compiles", "after some steps"])
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_a_model_that_was_stopped_goes_on(x, use, when):
+    inputs, stoppable = keras.Input((3, 4)), Stoppable()
+    model = ZooModel(inputs, {"a": Dense(2, name="a")(stoppable(inputs))})
+    model.compile("adam", {"a": "mse"})
+    model.fit(x, {"a": x[..., :2]}, verbose=0)
+    before = model.get_weights()
+
+    def until_stopped():
+        stoppable.stop = when == "as it compiles"
+        for _ in range(5):
+            yield x[:1], {"a": x[:1, :, :2]}
+        raise KeyboardInterrupt
+
+    shuffle = {"shuffle": False} if use == "fit" else {}
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, use)(until_stopped(), verbose=0, **shuffle)
+    steps = int(model.optimizer.iterations.value)
+    assert (steps > 1) == (use == "fit" and when == "after some steps")
+    if steps == 1:
+        for old, new in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(new, old)
+    model.fit(x, {"a": x[..., :2]}, verbose=0)
+    assert int(model.optimizer.iterations.value) == steps + 1
+    assert np.isfinite(model.predict(x, verbose=0)["a"]).all()
+
+
 @pytest.mark.once
 def test_channels_are_last_whatever_keras_is_set_to():
     builders = [

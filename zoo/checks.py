@@ -1,0 +1,111 @@
+"""Arrays that a model was not made for are refused here, before Keras sees them."""
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from zoo.data.epochs import EpochDataset
+
+
+def first_batch(x):
+    """Inputs of the first batch of a `PyDataset` of the user's, else `x`."""
+    ours = isinstance(x, EpochDataset)
+    if not isinstance(x, keras.utils.PyDataset) or ours or x.num_batches == 0:
+        return x
+    batch = x[0]
+    return batch[0] if isinstance(batch, tuple) else batch
+
+
+def as_arrays(x):
+    """The backend's tensors as arrays; all else is as it was."""
+    return tree.map_structure(
+        lambda x: ops.convert_to_numpy(x) if ops.is_tensor(x) else x, x
+    )
+
+
+def check_frames(x, shape, what="frames"):
+    """Refuse arrays that are no frames of that shape in [0, 1]; other inputs pass.
+
+    Of a `tf.data.Dataset` the shape and the type are known.
+    """
+    if hasattr(x, "element_spec"):
+        check_specification(x.element_spec, shape)
+    if isinstance(x, dict) and len(x) == 1:
+        (x,) = x.values()
+    if not isinstance(x, np.ndarray):
+        return
+    check_shape(x.shape, shape, what)
+    if x.size == 0:
+        raise ValueError(f"the {what} are none: an array of shape {x.shape} is empty.")
+    low, high = np.min(x), np.max(x)
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"the {what} have NaN or infinite pixels: clean them first.")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"the {what} have pixels between {low:g} and {high:g}, and they must be in "
+            "[0, 1]: divide 8-bit images by 255."
+        )
+
+
+def check_specification(specification, shape):
+    """Refuse what a `tf.data.Dataset` says of its frames, if it says it."""
+    if isinstance(specification, tuple):
+        specification = specification[0]
+    if getattr(getattr(specification, "shape", None), "rank", None) is None:
+        return
+    check_shape(tuple(specification.shape), shape)
+    dtype = keras.backend.standardize_dtype(specification.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            f"the data set has frames of type {dtype}, and must have floats in [0, 1]: "
+            "divide 8-bit images by 255 in its `map`."
+        )
+
+
+def is_shifted(x, y):
+    """Whether `y` are the frames `x` of one step later."""
+    return (
+        x.shape[1] > 1
+        and np.array_equal(x[:, 1:], y[:, :-1])
+        and not np.array_equal(x, y)
+    )
+
+
+def check_shape(found, shape, what="frames"):
+    """Refuse frames of another shape; `None` is any length."""
+    if len(found) != len(shape) or any(
+        None not in (n, m) and n != m for n, m in zip(shape, found, strict=True)
+    ):
+        named = zip(shape, ("batch", "T"), strict=False)
+        wanted = [n or name for n, name in named] + list(shape[2:])
+        raise ValueError(
+            f"the {what} have shape {found}, and must have "
+            f"({', '.join(map(str, wanted))})."
+        )
+
+
+def check_step(frame, inputs):
+    """Refuse a step of streaming that has an axis of time, or lacks that of batches."""
+    for x, sequences in zip(tree.flatten(frame), tree.flatten(inputs), strict=False):
+        _, _, *wanted = sequences.shape
+        if np.ndim(x) != len(wanted) + 1:
+            raise ValueError(
+                "a step takes one frame of each sequence, shape (batch, "
+                f"{', '.join(map(str, wanted))}), and this has shape {np.shape(x)}."
+            )
+
+
+def check_classes(labels, classes):
+    """Refuse labels that are not one integer below `classes` for each sequence."""
+    number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
+    if labels.ndim != 1 or not number or not (labels == np.round(labels)).all():
+        raise ValueError(
+            "`class` must have one integer label for each sequence, and it has "
+            f"numbers of type {labels.dtype} and shape {labels.shape}."
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"the labels are from {labels.min()} to {labels.max()}, and the model "
+            f"has {classes} classes: they must be from 0 to {classes - 1}, also of "
+            "what has no label, which gets a sample_weight of 0."
+        )
