@@ -84,6 +84,16 @@ def check_shape(found, shape, what="frames"):
         )
 
 
+def check_no_bytes(x):
+    """Refuse 8-bit frames, which Keras would take as numbers up to 255."""
+    for frames in tree.flatten(x):
+        if keras.backend.standardize_dtype(frames.dtype) == "uint8":
+            raise ValueError(
+                "the frames are 8-bit integers, and must be floats in [0, 1]: divide "
+                "them by 255 where they are loaded, or give binary ones as booleans."
+            )
+
+
 def check_step(frame, inputs):
     """Refuse a step of streaming that has an axis of time, or lacks that of batches."""
     for x, sequences in zip(tree.flatten(frame), tree.flatten(inputs), strict=False):

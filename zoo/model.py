@@ -9,6 +9,7 @@ from zoo.checks import (
     as_arrays,
     check_classes,
     check_frames,
+    check_no_bytes,
     check_shape,
     check_step,
     first_batch,
@@ -57,6 +58,10 @@ class ZooModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:  # a teacher has none
             self.optimizer.build(self.trainable_variables)
+
+    def call(self, inputs, training=None, mask=None):
+        self.check_batch(inputs)
+        return super().call(inputs, training=training, mask=mask)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         y, weights = self.arranged(y, sample_weight, y_pred)
@@ -223,6 +228,10 @@ class ZooModel(keras.Model):
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""
         check_frames(x, self.input_shape)
+
+    def check_batch(self, x):
+        """Refuse tensors that are no frames, whatever loads them."""
+        check_no_bytes(x)
 
     def check_frame_targets(self, x, y):
         """Refuse what is not the frames that the model sees, or those without bars."""

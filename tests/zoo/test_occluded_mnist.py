@@ -83,6 +83,17 @@ def test_frames_of_a_data_set_of_the_users_are_looked_at(model, frames):
         model.fit(Bytes())
 
 
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_bytes_are_refused_whatever_loads_them(model, frames, use):
+    def batches():
+        x = (frames[:2] * 255).astype("uint8")
+        yield x, {"class": np.zeros(2, "int32"), "frame": x, "probe": x}
+
+    shuffle = {"shuffle": False} if use == "fit" else {}
+    with pytest.raises(ValueError, match="8-bit integers, .* divide them by 255"):
+        getattr(model, use)(batches(), verbose=0, **shuffle)
+
+
 def test_tensors_are_looked_at(model, frames):
     tensor = ops.convert_to_tensor(frames)
     outputs = model.predict(tensor, verbose=0)
