@@ -479,6 +479,7 @@ class RecurrentLadder(layers.RNN):
         # `sequences_mask` where there is an initial state beside them.
         mask = sequences_mask if mask is None else mask
         if mask is not None:
+            mask = ops.convert_to_tensor(mask)
             check_mask(mask, sequences)
             # In the state, because Keras' loop goes over a single sequence, and of the
             # type that Keras casts a cell's states to.
@@ -550,9 +551,10 @@ class RecurrentLadder(layers.RNN):
         """Whether a step of training does: random numbers, a stock layer's averages."""
         encoders = self.cell.encoders
         decoders = [row for row in self.cell.decoders if row is not None]
+        foreign = [row for row in encoders if is_plain(row)]
+        foreign += [row.cell for row in encoders if hasattr(row, "cell")]
         return any(map(draws_numbers, [*encoders, *decoders])) or any(
-            is_plain(row) and row.trainable and row.non_trainable_weights
-            for row in encoders
+            map(moves_averages, foreign)
         )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
@@ -624,6 +626,14 @@ def is_plain(encoder):
 def draws_numbers(row):
     """Whether it has random numbers, whose state is a variable and no weight."""
     return getattr(row, "draws_numbers", len(row.variables) > len(row.weights))
+
+
+def moves_averages(layer):
+    """Whether a layer of the user's has moving statistics that are not frozen."""
+    parts = getattr(layer, "layers", None) or getattr(layer, "cells", None)
+    if parts:
+        return any(map(moves_averages, parts))
+    return layer.trainable and bool(layer.non_trainable_weights)
 
 
 def is_float(x):

@@ -45,6 +45,7 @@ def check_frames(x, shape, what="frames"):
             f"the {what} have pixels between {low:g} and {high:g}, and they must be in "
             "[0, 1]: divide 8-bit images by 255."
         )
+    check_no_integers(x, what)
 
 
 def check_specification(specification, shape):
@@ -54,12 +55,7 @@ def check_specification(specification, shape):
     if getattr(getattr(specification, "shape", None), "rank", None) is None:
         return
     check_shape(tuple(specification.shape), shape)
-    dtype = keras.backend.standardize_dtype(specification.dtype)
-    if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            f"the data set has frames of type {dtype}, and must have floats in [0, 1]: "
-            "divide 8-bit images by 255 in its `map`."
-        )
+    check_no_integers(specification, "frames of the data set")
 
 
 def is_shifted(x, y):
@@ -84,13 +80,15 @@ def check_shape(found, shape, what="frames"):
         )
 
 
-def check_no_bytes(x):
-    """Refuse 8-bit frames, which Keras would take as numbers up to 255."""
+def check_no_integers(x, what="frames"):
+    """Refuse integers, mostly 8-bit pixels, which Keras would take as they are."""
     for frames in tree.flatten(x):
-        if keras.backend.standardize_dtype(frames.dtype) == "uint8":
+        dtype = keras.backend.standardize_dtype(frames.dtype)
+        if keras.backend.is_int_dtype(dtype):
             raise ValueError(
-                "the frames are 8-bit integers, and must be floats in [0, 1]: divide "
-                "them by 255 where they are loaded, or give binary ones as booleans."
+                f"the {what} have numbers of type {dtype}, and must have floats in "
+                "[0, 1]: divide 8-bit images by 255 where they are loaded, or give "
+                "binary ones as booleans."
             )
 
 

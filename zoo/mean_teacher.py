@@ -11,8 +11,15 @@ import keras
 from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
-from zoo.interrupts import keeps_variables
-from zoo.model import ZooModel, in_order, make_variables, with_all_weights
+from zoo.interrupts import variables_kept
+from zoo.model import (
+    ZooModel,
+    by_name,
+    in_order,
+    make_variables,
+    scored,
+    with_all_weights,
+)
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -174,6 +181,8 @@ class MeanTeacher(keras.Model):
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+        if isinstance(self.student, ZooModel):
+            self.student.scored = scored(loss, metrics, weighted_metrics)
         names = ("metrics", "weighted_metrics")
         own = {k: v for k, v in self.get_compile_config().items() if k in names}
         self.teacher.compile(None, **restored(own))
@@ -238,18 +247,19 @@ class MeanTeacher(keras.Model):
 
     # Training and use
 
-    @keeps_variables
     def fit(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        kwargs = in_order(x, with_all_weights(y, kwargs))
-        history = super().fit(x, y, *args, **kwargs)
+        arguments = with_all_weights(y, by_name("fit", (x, y, *args), kwargs))
+        with variables_kept(self, in_order(x, arguments)) as arguments:
+            history = super().fit(**arguments)
         self.catch_up()
         return history
 
-    @keeps_variables
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        return super().evaluate(x, y, *args, **with_all_weights(y, kwargs))
+        arguments = with_all_weights(y, by_name("evaluate", (x, y, *args), kwargs))
+        with variables_kept(self, arguments) as arguments:
+            return super().evaluate(**arguments)
 
     def predict(self, x, *args, **kwargs):
         """What the teacher predicts."""

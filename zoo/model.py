@@ -1,5 +1,7 @@
 """The model class of the zoo."""
 
+import inspect
+
 import keras
 import numpy as np
 from keras import ops, tree
@@ -9,14 +11,14 @@ from zoo.checks import (
     as_arrays,
     check_classes,
     check_frames,
-    check_no_bytes,
+    check_no_integers,
     check_shape,
     check_step,
     first_batch,
     is_shifted,
 )
 from zoo.data.epochs import EpochDataset, check_integer
-from zoo.interrupts import keeps_variables
+from zoo.interrupts import step_kept, variables_kept
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -39,12 +41,7 @@ class ZooModel(keras.Model):
         **kwargs,
     ):
         """As of Keras; outputs that get neither loss nor metrics need no targets."""
-        kinds = [x for x in (loss, metrics, weighted_metrics) if x is not None]
-        self.scored = None
-        if kinds and all(isinstance(by_output, dict) for by_output in kinds):
-            self.scored = frozenset(
-                name for x in kinds for name, value in x.items() if value is not None
-            )
+        self.scored = scored(loss, metrics, weighted_metrics)
         super().compile(
             optimizer,
             loss,
@@ -56,7 +53,7 @@ class ZooModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:  # a teacher has none
+        if self.optimizer is not None and not self.optimizer.built:  # None: a teacher
             self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=None, mask=None):
@@ -89,12 +86,13 @@ class ZooModel(keras.Model):
         """Those of the outputs; where nothing looks at them the outputs themselves."""
         given = y if isinstance(y, dict) else {}
         self.check_keys(given, y_pred)
+        self.check_batch([given[k] for k in ("frame", "probe") if k in given])
         return {name: given.get(name, output) for name, output in y_pred.items()}
 
     def check_keys(self, y, names=None):
         """Refuse targets that lack what an output is scored on."""
         names = set(self.output_names if names is None else names)
-        needed = names & (self.scored or names)
+        needed = names if self.scored is None else names & self.scored
         missing = needed - set(y)
         if missing:
             raise ValueError(
@@ -158,7 +156,8 @@ class ZooModel(keras.Model):
             check_sequences(self)
             # A method, because Keras would take a model for a part of this one.
             self._step = step_model(self.of_steps()).predict_on_batch
-        return self._step([frame, state])
+        with step_kept():
+            return self._step([frame, state])
 
     def export_step(self, path, format="onnx", batch_size=1):
         """Write one iteration as a file for runtimes that have no Keras.
@@ -231,7 +230,7 @@ class ZooModel(keras.Model):
 
     def check_batch(self, x):
         """Refuse tensors that are no frames, whatever loads them."""
-        check_no_bytes(x)
+        check_no_integers(x)
 
     def check_frame_targets(self, x, y):
         """Refuse what is not the frames that the model sees, or those without bars."""
@@ -249,7 +248,8 @@ class ZooModel(keras.Model):
 
     def check_labels(self, x, y):
         """Refuse arrays of labels that are none of the classes: JAX would go on."""
-        labels = y.get("class") if isinstance(y, dict) else getattr(x, "labels", None)
+        own = x.labels if isinstance(x, EpochDataset) and hasattr(x, "labels") else None
+        labels = y.get("class") if isinstance(y, dict) else own
         if "class" not in self.output_names or labels is None:
             return
         if isinstance(labels, (list, tuple)):
@@ -257,7 +257,6 @@ class ZooModel(keras.Model):
         if isinstance(labels, np.ndarray):
             check_classes(labels, self.output["class"].shape[-1])
 
-    @keeps_variables
     def fit(self, x=None, y=None, *args, **kwargs):
         """As of Keras, but data sets of the zoo keep the order of their batches.
 
@@ -267,47 +266,92 @@ class ZooModel(keras.Model):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
-        return super().fit(x, y, *args, **in_order(x, with_all_weights(y, kwargs)))
+        arguments = with_all_weights(y, by_name("fit", (x, y, *args), kwargs))
+        with variables_kept(self, in_order(x, arguments)) as arguments:
+            return super().fit(**arguments)
 
-    @keeps_variables
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
-        return super().evaluate(x, y, *args, **with_all_weights(y, kwargs))
+        arguments = with_all_weights(y, by_name("evaluate", (x, y, *args), kwargs))
+        with variables_kept(self, arguments) as arguments:
+            return super().evaluate(**arguments)
 
-    @keeps_variables
     def predict(self, x, *args, **kwargs):
         self.check_inputs(as_arrays(first_batch(x)))
-        return super().predict(x, *args, **kwargs)
+        arguments = by_name("predict", (x, *args), kwargs)
+        with variables_kept(self, arguments) as arguments:
+            return super().predict(**arguments)
+
+    def train_on_batch(self, *args, **kwargs):
+        with step_kept():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        with step_kept():
+            return super().test_on_batch(*args, **kwargs)
+
+    def predict_on_batch(self, x):
+        with step_kept():
+            return super().predict_on_batch(x)
+
+
+def scored(*kinds):
+    """Names of the outputs with one of these losses or metrics, `None` for all."""
+    kinds = [x for x in kinds if x is not None]
+    if kinds and all(isinstance(by_output, dict) for by_output in kinds):
+        return frozenset(
+            k for x in kinds for k, value in x.items() if value is not None
+        )
+    return None
 
 
 def make_variables(model, targets, outputs):
     """See `ZooModel.make_variables`; `outputs` are what the model may give."""
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # that of mixed_float16 would begin anew
+        model.optimizer.build(model.trainable_variables)
     model.compute_loss(None, targets, outputs)
     model.compute_metrics(None, targets, outputs)
     model.reset_metrics()
     return model
 
 
-def in_order(x, kwargs):
+def by_name(method, args, kwargs):
+    """Arguments of `fit`, `evaluate` or `predict` of Keras, each by its name."""
+    signature = inspect.signature(getattr(keras.Model, method))
+    _, *given = signature.bind(None, *args, **kwargs).arguments.items()
+    arguments = dict(given)
+    more = arguments.pop("kwargs", {})
+    return {**arguments, **more}
+
+
+def in_order(x, arguments):
     """Arguments of `fit`, which are not to shuffle the batches of an `EpochDataset`."""
-    return {"shuffle": False, **kwargs} if isinstance(x, EpochDataset) else kwargs
+    return {"shuffle": False, **arguments} if isinstance(x, EpochDataset) else arguments
 
 
-def with_all_weights(y, kwargs):
-    """Arguments of `fit`; a dictionary of sample weights has 1 for what it lacks."""
-    weights = kwargs.get("sample_weight")
+def with_all_weights(y, arguments):
+    """Arguments of `fit`; dictionaries of sample weights have 1 for what they lack."""
+    weights, validation = map(arguments.get, ("sample_weight", "validation_data"))
+    if weights is not None:
+        arguments = {**arguments, "sample_weight": all_weights(y, weights)}
+    if isinstance(validation, (tuple, list)) and len(validation) == 3:
+        x, y, weights = validation
+        arguments = {**arguments, "validation_data": (x, y, all_weights(y, weights))}
+    return arguments
+
+
+def all_weights(y, weights):
+    """Sample weights for each entry of the targets, if they are dictionaries."""
     if not isinstance(weights, dict) or not isinstance(y, dict):
-        return kwargs
+        return weights
     if set(weights) - set(y):
         raise ValueError(
             f"sample_weight has {sorted(set(weights) - set(y))}, and y has {sorted(y)}:"
             " give weights for entries of y."
         )
-    weights = {name: weights.get(name, np.ones(len(y[name]))) for name in y}
-    return {**kwargs, "sample_weight": weights}
+    return {name: weights.get(name, np.ones(len(y[name]))) for name in y}
 
 
 def check_sequences(model):

@@ -50,6 +50,7 @@ from zoo.data.midi import (
     write_midi,
 )
 from zoo.data.rolls import PianoRolls
+from zoo.interrupts import step_kept
 from zoo.model import ZooModel
 from zoo.occluded_mnist import SAME, channels
 from zoo.weights import takes_weights
@@ -589,7 +590,8 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
     roll[: len(prompt)] = prompt
     for t in range(len(roll) - 1):
-        d, state = step_on([roll[t, None].astype(np.float32), state])
+        with step_kept():
+            d, state = step_on([roll[t, None].astype(np.float32), state])
         if t + 1 >= len(prompt):
             roll[t + 1] = draw(readout, d[:, None], rng, is_joint(model))
     if path is not None:

@@ -125,6 +125,7 @@ def train(
     schedule=D1,
     epochs=None,
     phases=2,
+    average=None,
     time_budget=None,
     verbose="auto",
 ):
@@ -132,8 +133,7 @@ def train(
 
     A checkpoint is written after each epoch. A run that was stopped, at any moment, and
     resumed ends with the same weights as one that was not. A model that has no weights
-    is done at once. Where its optimiser averages the weights (`use_ema`), that average
-    is what is evaluated and returned, and training goes on from the last weights.
+    is done at once.
 
     Args:
         build: Function without arguments that gives the compiled model.
@@ -146,6 +146,8 @@ def train(
         epochs: Number of epochs of phase 1; by default until the error settles.
             With more than a finished run had, and `phases=1`, it goes on.
         phases: 2, or 1 to leave phase 2 out.
+        average: Momentum of a moving average of the weights (Polyak and Juditsky),
+            which is then evaluated and returned. Training goes on from the last ones.
         time_budget: Seconds after which to stop, at the end of an epoch.
         verbose: As in `fit`.
 
@@ -156,7 +158,7 @@ def train(
     started = time.monotonic()
     train_data, valid = data
     progress = checkpoint.progress(folder)
-    model = fresh_model(build, seed)
+    model = fresh_model(build, seed, average)
     if progress is None:
         progress = begun()
     else:
@@ -191,12 +193,15 @@ def train(
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=verbose,
-            callbacks=[keras.callbacks.TerminateOnNaN(), last],
+            callbacks=[keras.callbacks.TerminateOnNaN(), *([last] if average else [])],
         )
-        average(model)
+        if average:
+            take_average(model)
         if model.stop_training or not all_finite(model):
             raise diverged(epoch, folder)
         progress["epoch"] += 1
+        if keras.backend.backend() not in progress.setdefault("backends", []):
+            progress["backends"].append(keras.backend.backend())
         progress["sequences"] += source.num_sequences
         if progress["phase"] == 1:
             values = model.evaluate(valid, verbose=0, return_dict=True)
@@ -215,7 +220,7 @@ def train(
         if over:
             progress["done"] = progress["phase"] == phases
             if not progress["done"]:
-                model = fresh_model(build, seed)
+                model = fresh_model(build, seed, average)
                 progress.update(phase=2, epoch=0, sequences=0)
         epoch_seconds = time.monotonic() - epoch_started
         progress["seconds"] += epoch_seconds
@@ -223,17 +228,24 @@ def train(
         spent = time.monotonic() - started
         if time_budget is not None and spent + epoch_seconds > time_budget:
             break
-    if progress["done"]:
-        average(model)
+    if average and progress["epoch"]:
+        take_average(model)
     return model, progress
 
 
-def average(model):
-    """Put the average of the weights into the model, if its optimiser has one."""
-    if model.optimizer.use_ema:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-        # Copies, because JAX would give away what is the optimiser's too.
-        assign(model, copies(model))
+def averaging(model, momentum):
+    """The model with an optimiser that averages its weights."""
+    config = model.get_compile_config()
+    config["optimizer"]["config"].update(use_ema=True, ema_momentum=momentum)
+    model.compile_from_config(config)
+    return model.make_variables()
+
+
+def take_average(model):
+    """Put the average of the weights into the model."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    # Copies, because JAX would give away what is the optimiser's too.
+    assign(model, copies(model))
 
 
 class LastWeights(keras.callbacks.Callback):
@@ -242,8 +254,7 @@ class LastWeights(keras.callbacks.Callback):
     arrays = ()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.model.optimizer.use_ema:
-            self.arrays = copies(self.model)
+        self.arrays = copies(self.model)
 
     def restore(self, model):
         if self.arrays:
@@ -282,11 +293,13 @@ def begun():
         "epoch": 0,  # epochs of this phase that are over
         "sequences": 0,  # trained on in this phase
         "seconds": 0.0,
+        "backends": [],
         "done": False,
     }
 
 
-def fresh_model(build, seed):
+def fresh_model(build, seed, average=None):
     """The model as it is before training: the same for the same seed and backend."""
     keras.utils.set_random_seed(seed)
-    return build()
+    model = build()
+    return averaging(model, average) if average else model

@@ -139,6 +139,8 @@ def reproduce(args, row):
     how = "starts"
     if before:
         how = f"goes on after epoch {before['epoch']} of phase {before['phase']}"
+        if backends(folder, before) != [keras.backend.backend()]:
+            how += f" on {', '.join(backends(folder, before))}"
     cell = f"{row}, {args.column}" if "column" in args else row
     print(
         f"{args.table}, {cell}, seed {args.seed}: {size(args)}, {how}, in {folder}",
@@ -155,6 +157,7 @@ def reproduce(args, row):
             schedule=experiment.schedule(args),
             epochs=args.epochs,
             phases=args.phases,
+            average=getattr(args, "average", None),
             time_budget=args.time_budget,
             verbose=args.verbose,
         )
@@ -208,12 +211,18 @@ def circumstances(folder, progress):
         "epochs": progress["epoch"],
         "examples": progress["sequences"],
         "commit": commit(),
-        "backend": read_json(folder / "run.json")["backend"],
+        "backend": ", ".join(backends(folder, progress)),
         "versions": versions(),
         "device": device(),
         "seconds": round(progress["seconds"]),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def backends(folder, progress):
+    """Of the epochs of a run: that with which it began, and others that went on."""
+    begun = read_json(folder / "run.json")["backend"].split(", ")
+    return list(dict.fromkeys([*begun, *(progress.get("backends") or ())]))
 
 
 def record(args, row, folder, figures, progress):
@@ -271,15 +280,11 @@ def append(path, lines):
 def claim(folder, identity, resume):
     """Make `folder` the home of this run, or check that it is.
 
-    A run may go on with another backend; all that it has had are on record.
+    A run may go on with another backend.
     """
     file = folder / "run.json"
     if file.exists():
         known = read_json(file, f"delete {folder} and train anew")
-        backends = known["backend"].split(", ")
-        if identity["backend"] not in backends:
-            backends.append(identity["backend"])
-        identity = {**identity, "backend": ", ".join(backends)}
         different = sorted(
             k for k in identity if k != "backend" and known.get(k) != identity[k]
         )
@@ -293,9 +298,6 @@ def claim(folder, identity, resume):
             )
         if not resume:
             raise ValueError(f"{folder} holds this run: go on with --resume.")
-        if identity["backend"] != known["backend"]:
-            write_whole(file, json.dumps(identity, indent=1).encode())
-            print(f"until now on {known['backend']}", flush=True)
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(
             f"{folder} is not empty and holds no run: choose another --out."

@@ -568,6 +568,37 @@ def test_a_long_sequence_trains_with_batch_normalisation_inside_a_row():
     assert np.abs(reference.numpy_of(row.layers[-1].moving_mean)).max() > 1e-3
 
 
+def test_what_is_frozen_inside_a_row_is_no_reason_to_unroll():
+    frozen = [layers.BatchNormalization(), layers.Dense(3)]
+    for layer in frozen:
+        layer.trainable = False
+    row = keras.Sequential([*frozen, layers.Dense(3)])
+    x = keras.Input((21, 3))
+    ladder = RecurrentLadder([Level(row), Level(Softmax(2))], unroll=False)
+    model = keras.Model(x, ladder(x)["top"])
+    model.compile("sgd", "mse")
+    model.train_on_batch(np.ones((2, 21, 3)), np.ones((2, 21, 2)))
+
+
+def test_a_stock_cell_may_have_moving_statistics():
+    class Normalised(layers.SimpleRNNCell):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.norm = layers.BatchNormalization()
+            self.norm.build((None, self.units))
+
+        def call(self, x, states, training=False):
+            h, states = super().call(x, states, training)
+            return self.norm(h, training=training), states
+
+    x = keras.Input((21, 3))
+    cell = Normalised(2)
+    model = keras.Model(x, RecurrentLadder([Level(StockCell(cell))])(x)["top"])
+    model.compile("sgd", "mse")
+    model.train_on_batch(np.ones((2, 21, 3)), np.ones((2, 21, 2)))
+    assert np.abs(reference.numpy_of(cell.norm.moving_mean)).max() > 1e-3
+
+
 @pytest.mark.parametrize("unroll", ["auto", False])
 def test_a_long_sequence_trains_with_dropout(unroll):
     levels = [Level(layers.Dropout(0.5)), Level(LSTMCell(2, normalization=None))]
@@ -919,7 +950,7 @@ def test_a_blank_film_gives_finite_outputs(run):
 def test_a_mask_of_another_shape_is_refused(shape):
     ladder = RecurrentLadder(images(), iterations=3)
     with pytest.raises(ValueError, match=r"shape \(3, 3\), and it has shape"):
-        ladder(frames(IMAGE), mask=np.ones(shape, bool))
+        ladder(frames(IMAGE), mask=np.ones(shape, bool).tolist())
 
 
 def masked(ladder, steps, frame=IMAGE):

@@ -1,5 +1,7 @@
 """What a model of the zoo asks of its targets."""
 
+import os
+import signal
 from functools import partial
 
 import keras
@@ -74,44 +76,77 @@ def test_a_data_set_may_say_how_many_batches_it_has(model, x):
 
 
 class Stoppable(keras.layers.Layer):
-    """Stops the user's program, the next time that it is compiled, if it is told to."""
+    """Stops the user's program once, while it is compiled or while it runs."""
 
-    stop = False
+    stop = None
+
+    def interrupt(self):
+        if self.stop:
+            self.stop = None
+            os.kill(os.getpid(), signal.SIGINT)
 
     def call(self, x):
-        if self.stop:
-            self.stop = False
-            raise KeyboardInterrupt
+        import jax
+
+        if self.stop == "compiling":
+            self.interrupt()
+        jax.debug.callback(self.interrupt)
         return x
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="elsewhere Keras does it")
-@pytest.mark.parametrize("when", ["as it compiles", "after some steps"])
-@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
-def test_a_model_that_was_stopped_goes_on(x, use, when):
+def stoppable_model(x):
     inputs, stoppable = keras.Input((3, 4)), Stoppable()
     model = ZooModel(inputs, {"a": Dense(2, name="a")(stoppable(inputs))})
     model.compile("adam", {"a": "mse"})
     model.fit(x, {"a": x[..., :2]}, verbose=0)
+    return model, stoppable
+
+
+ON_JAX = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="elsewhere Keras does it"
+)
+
+
+@ON_JAX
+@pytest.mark.parametrize("when", ["compiling", "running", "loading"])
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
+def test_a_model_that_was_stopped_goes_on(x, use, when):
+    model, stoppable = stoppable_model(x)
     before = model.get_weights()
 
     def until_stopped():
-        stoppable.stop = when == "as it compiles"
-        for _ in range(5):
-            yield x[:1], {"a": x[:1, :, :2]}
+        """Batches of another size than before, so that it compiles once more."""
+        stoppable.stop = when if when == "compiling" else None
+        yield from [(x[:1], {"a": x[:1, :, :2]})] * 9
+        stoppable.stop = when if when == "running" else None
+        if when != "loading":
+            yield from [(x[:1], {"a": x[:1, :, :2]})] * 90
         raise KeyboardInterrupt
 
     shuffle = {"shuffle": False} if use == "fit" else {}
     with pytest.raises(KeyboardInterrupt):
         getattr(model, use)(until_stopped(), verbose=0, **shuffle)
     steps = int(model.optimizer.iterations.value)
-    assert (steps > 1) == (use == "fit" and when == "after some steps")
+    assert (1 < steps < 50) == (use == "fit" and when != "compiling")
     if steps == 1:
         for old, new in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(new, old)
     model.fit(x, {"a": x[..., :2]}, verbose=0)
     assert int(model.optimizer.iterations.value) == steps + 1
     assert np.isfinite(model.predict(x, verbose=0)["a"]).all()
+
+
+@ON_JAX
+@pytest.mark.parametrize("use", ["train", "test", "predict"])
+def test_a_single_batch_is_not_interrupted(x, use):
+    model, stoppable = stoppable_model(x)
+    targets = () if use == "predict" else ({"a": x[..., :2]},)
+    getattr(model, f"{use}_on_batch")(x, *targets)
+    stoppable.stop = "running"
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(50):
+            getattr(model, f"{use}_on_batch")(x, *targets)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
 @pytest.mark.once

@@ -84,14 +84,30 @@ def test_frames_of_a_data_set_of_the_users_are_looked_at(model, frames):
 
 
 @pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
-def test_bytes_are_refused_whatever_loads_them(model, frames, use):
-    def batches():
-        x = (frames[:2] * 255).astype("uint8")
-        yield x, {"class": np.zeros(2, "int32"), "frame": x, "probe": x}
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_integers_are_refused_whatever_loads_them(model, frames, use, dtype):
+    def batches(x, y):
+        yield x, {"class": np.zeros(2, "int32"), "frame": y, "probe": frames[:2]}
 
+    x = (frames[:2] * 255).astype(dtype)
     shuffle = {"shuffle": False} if use == "fit" else {}
-    with pytest.raises(ValueError, match="8-bit integers, .* divide them by 255"):
-        getattr(model, use)(batches(), verbose=0, **shuffle)
+    for batch in ((x, x),) if use == "predict" else ((x, x), (frames[:2], x)):
+        with pytest.raises(ValueError, match=f"of type {dtype}, .*divide 8-bit images"):
+            getattr(model, use)(batches(*batch), verbose=0, **shuffle)
+
+
+def test_binary_frames_are_booleans(model, frames):
+    binary, state = frames > 0.5, model.init_state(len(frames))
+    expected = model.predict(binary.astype("float32"), verbose=0)
+    found = model.predict(binary, verbose=0)
+    np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-6)
+    for refuse in (
+        lambda: model.predict(binary.astype("uint8"), verbose=0),
+        lambda: model.step(binary[:, 0].astype("uint8"), state),
+        lambda: model.rollout(binary.astype("uint8"), 1),
+    ):
+        with pytest.raises(ValueError, match="of type uint8, .* as booleans"):
+            refuse()
 
 
 def test_tensors_are_looked_at(model, frames):
@@ -119,8 +135,10 @@ def test_what_a_tf_data_set_says_of_its_frames_is_heeded(model, frames):
     with pytest.raises(ValueError, match=r"\(5, 32, 32, 1\), and must have \(batch, T"):
         model.predict(films)
     films = films.batch(2).map(lambda x: (tf.cast(255 * x, "uint8"), {"frame": x}))
-    with pytest.raises(ValueError, match="frames of type uint8, .* `map`"):
+    with pytest.raises(ValueError, match="of the data set have numbers of type uint8"):
         model.fit(films)
+    binary = tf.data.Dataset.from_tensor_slices(frames > 0.5).batch(2)
+    model.predict(binary, verbose=0)
 
 
 def test_frames_of_another_size_are_refused(model):

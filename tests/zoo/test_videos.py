@@ -126,6 +126,20 @@ def test_a_data_set_with_labels_of_no_class_is_refused():
             method(data, verbose=0)
 
 
+def test_labels_of_a_data_set_of_the_users_are_their_own():
+    x, labels = films(2)
+
+    class Films(keras.utils.PyDataset):
+        labels = ["red", "green"]
+        num_batches = 1
+
+        def __getitem__(self, index):
+            return x, {"class": labels}
+
+    model = zoo.rladder(levels(), x.shape[2:], ("class",))
+    assert np.isfinite(model.fit(Films(), verbose=0).history["loss"]).all()
+
+
 def test_frames_to_be_predicted_are_those_of_the_input():
     x, _ = films(3)
     model = zoo.rladder(levels(), x.shape[2:])
@@ -165,6 +179,10 @@ def test_some_labels_may_weigh_nothing():
     few = evaluate(x[:3], {"class": labels[:3], "frame": x[:3]})
     assert some["class_loss"] == pytest.approx(few["class_loss"], rel=1e-4)
     assert some["frame_loss"] == pytest.approx(whole["frame_loss"], rel=1e-4)
+    few_of_all = (x, wrong, {"class": weights})
+    logs = model.fit(*few_of_all[:2], 2, 1, 0, validation_data=few_of_all).history
+    assert np.isfinite(logs["val_class_loss"]).all()
+    model.evaluate(x, wrong, 2, 0, {"class": weights})
     model.fit(x, wrong, sample_weight={"class": weights}, verbose=0)
     with pytest.raises(ValueError, match=r"sample_weight has \['klass'\]"):
         model.fit(x, wrong, sample_weight={"klass": weights})
@@ -319,6 +337,8 @@ def test_videos_that_are_none_are_named(tmp_path):
     for some, message in cases:
         with pytest.raises(ValueError, match=message):
             Videos(some, frames=3)
+    bright = (255 * good[0]).astype("uint8")
+    Videos([bright, bright // 255], frames=3)  # all but black, beside one that is not
     with pytest.raises(ValueError, match="do not fill one batch of 16"):
         Videos(good, frames=3, fresh=True)
     with pytest.raises(ValueError, match="one integer label for each of the 6"):

@@ -266,6 +266,16 @@ def check_videos(videos, frames, names=None):
                 f"{name} has frames of shape {video.shape[1:]}, and {names[0]} of "
                 f"{videos[0].shape[1:]}: scale them to one size."
             )
+    highest = {
+        name: video.max()
+        for name, video in zip(names, videos, strict=True)
+        if video.dtype == np.uint8
+    }
+    if highest and max(highest.values()) == 1:
+        raise ValueError(
+            f"{max(highest, key=highest.get)} has 8-bit pixels of 0 and 1, where white "
+            "is 255: give binary videos as booleans, video.astype(bool)."
+        )
     return videos
 
 
@@ -291,11 +301,6 @@ def check_video(name, video, frames):
         raise ValueError(
             f"{name} has {len(video)} frames, and a sequence {frames}: ask for "
             "fewer `frames`, or take it away."
-        )
-    if video.dtype == np.uint8 and video.max() == 1:
-        raise ValueError(
-            f"{name} has 8-bit pixels of 0 and 1, where white is 255: give binary "
-            "videos as booleans, video.astype(bool)."
         )
     if video.dtype not in (np.uint8, np.bool_):
         if not np.issubdtype(video.dtype, np.floating):

@@ -56,23 +56,13 @@ def load(args, row):
 
 def build(args, row, train):
     rate = {"learning_rate": args.rate} if args.rate else {}
-    build = partial(
+    return partial(
         music.TABLE_3[row](args.width),
         frequencies=train.frequencies,
         carry=train.batch_size,
         unroll=unroll(args),
         **rate,
     )
-    return partial(averaging, build, args.average) if args.average else build
-
-
-def averaging(build, momentum):
-    """The model with an optimiser that averages its weights (Polyak and Juditsky)."""
-    model = build()
-    config = model.get_compile_config()
-    config["optimizer"]["config"].update(use_ema=True, ema_momentum=momentum)
-    model.compile_from_config(config)
-    return model.make_variables()
 
 
 def schedule(args):
