@@ -164,6 +164,7 @@ def reproduce(args, row):
     except FloatingPointError:
         record_divergence(args, row, folder)
         raise
+    progress["backends"] = backends(folder, progress)
     if not progress["done"]:
         print("stopped within the time budget; go on with --resume", flush=True)
         return model, progress
@@ -171,18 +172,18 @@ def reproduce(args, row):
     if new or args.publish:
         figures = experiment.figures(args, model, test)
     if new:
-        record(args, row, folder, figures, progress)
+        record(args, row, figures, progress)
         write_whole(folder / "recorded.json", json.dumps(progress["epoch"]).encode())
     else:
         print("the figures of this run were recorded before", flush=True)
     if args.publish:
-        about = about_weights(args, row, folder, figures, progress)
+        about = about_weights(args, row, figures, progress)
         card = weights.publish(model, build, args.publish, about)
         print(f"the weights are published: {card}", flush=True)
     return model, progress
 
 
-def about_weights(args, row, folder, figures, progress):
+def about_weights(args, row, figures, progress):
     """What the card of this run's weights says of it, see `zoo.weights.card`."""
     identity = identify(args, row)
     del identity["table"], identity["backend"]
@@ -201,17 +202,17 @@ def about_weights(args, row, folder, figures, progress):
         "seed": args.seed,
         "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},
         "command": shlex.join(command),
-        **circumstances(folder, progress),
+        **circumstances(progress),
     }
 
 
-def circumstances(folder, progress):
+def circumstances(progress):
     """How long a run was, and where, when and with what it was made."""
     return {
         "epochs": progress["epoch"],
         "examples": progress["sequences"],
         "commit": commit(),
-        "backend": ", ".join(backends(folder, progress)),
+        "backend": ", ".join(progress["backends"]),
         "versions": versions(),
         "device": device(),
         "seconds": round(progress["seconds"]),
@@ -225,14 +226,14 @@ def backends(folder, progress):
     return list(dict.fromkeys([*begun, *(progress.get("backends") or ())]))
 
 
-def record(args, row, folder, figures, progress):
+def record(args, row, figures, progress):
     """Append the test figures of a finished run to the file of all runs."""
     common = {
         "table": args.table,
         "row": row,
         "seed": args.seed,
         "size": size(args),
-        **circumstances(folder, progress),
+        **circumstances(progress),
     }
     lines = [
         {**common, "metric": name, "value": f"{value:.4g}"}
@@ -247,7 +248,8 @@ def record_divergence(args, row, folder):
     """Append, once, that a run ended without figures: bad seeds are not to be lost."""
     progress = checkpoint.progress(folder) or protocol.begun()
     if recorded(folder) != DIVERGED:
-        record(args, row, folder, {DIVERGED: progress["epoch"] + 1}, progress)
+        progress["backends"] = backends(folder, progress)
+        record(args, row, {DIVERGED: progress["epoch"] + 1}, progress)
         write_whole(folder / "recorded.json", json.dumps(DIVERGED).encode())
 
 

@@ -94,6 +94,14 @@ class Stoppable(keras.layers.Layer):
         return x
 
 
+@pytest.fixture
+def interruptible():
+    """In the background programs may begin without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def stoppable_model(x):
     inputs, stoppable = keras.Input((3, 4)), Stoppable()
     model = ZooModel(inputs, {"a": Dense(2, name="a")(stoppable(inputs))})
@@ -110,7 +118,7 @@ ON_JAX = pytest.mark.skipif(
 @ON_JAX
 @pytest.mark.parametrize("when", ["compiling", "running", "loading"])
 @pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
-def test_a_model_that_was_stopped_goes_on(x, use, when):
+def test_a_model_that_was_stopped_goes_on(interruptible, x, use, when):
     model, stoppable = stoppable_model(x)
     before = model.get_weights()
 
@@ -121,6 +129,7 @@ def test_a_model_that_was_stopped_goes_on(x, use, when):
         stoppable.stop = when if when == "running" else None
         if when != "loading":
             yield from [(x[:1], {"a": x[:1, :, :2]})] * 90
+            raise AssertionError("nothing stopped it")
         raise KeyboardInterrupt
 
     shuffle = {"shuffle": False} if use == "fit" else {}
@@ -138,7 +147,7 @@ def test_a_model_that_was_stopped_goes_on(x, use, when):
 
 @ON_JAX
 @pytest.mark.parametrize("use", ["train", "test", "predict"])
-def test_a_single_batch_is_not_interrupted(x, use):
+def test_a_single_batch_is_not_interrupted(interruptible, x, use):
     model, stoppable = stoppable_model(x)
     targets = () if use == "predict" else ({"a": x[..., :2]},)
     getattr(model, f"{use}_on_batch")(x, *targets)
