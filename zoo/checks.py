@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops, tree
 
 from zoo.data.epochs import EpochDataset
+from zoo.data.videos import check_pixels
 
 
 def first_batch(x):
@@ -37,14 +38,7 @@ def check_frames(x, shape, what="frames"):
     check_shape(x.shape, shape, what)
     if x.size == 0:
         raise ValueError(f"the {what} are none: an array of shape {x.shape} is empty.")
-    low, high = np.min(x), np.max(x)
-    if not np.isfinite([low, high]).all():
-        raise ValueError(f"the {what} have NaN or infinite pixels: clean them first.")
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"the {what} have pixels between {low:g} and {high:g}, and they must be in "
-            "[0, 1]: divide 8-bit images by 255."
-        )
+    check_pixels(x, f"the {what} have")
     check_no_integers(x, what)
 
 

@@ -12,14 +12,7 @@ from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
 from zoo.interrupts import variables_kept
-from zoo.model import (
-    ZooModel,
-    by_name,
-    in_order,
-    make_variables,
-    scored,
-    with_all_weights,
-)
+from zoo.model import ZooModel, by_name, in_order, make_variables, scored
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -249,15 +242,15 @@ class MeanTeacher(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        arguments = with_all_weights(y, by_name("fit", (x, y, *args), kwargs))
-        with variables_kept(self, in_order(x, arguments)) as arguments:
+        arguments = in_order(by_name("fit", (x, y, *args), kwargs))
+        with variables_kept(self, arguments) as arguments:
             history = super().fit(**arguments)
         self.catch_up()
         return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
-        arguments = with_all_weights(y, by_name("evaluate", (x, y, *args), kwargs))
+        arguments = by_name("evaluate", (x, y, *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 

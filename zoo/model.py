@@ -53,7 +53,7 @@ class ZooModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and not self.optimizer.built:  # None: a teacher
+        if self.optimizer is not None:  # a teacher has none
             self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=None, mask=None):
@@ -248,7 +248,7 @@ class ZooModel(keras.Model):
 
     def check_labels(self, x, y):
         """Refuse arrays of labels that are none of the classes: JAX would go on."""
-        own = x.labels if isinstance(x, EpochDataset) and hasattr(x, "labels") else None
+        own = getattr(x, "labels", None) if isinstance(x, EpochDataset) else None
         labels = y.get("class") if isinstance(y, dict) else own
         if "class" not in self.output_names or labels is None:
             return
@@ -266,15 +266,15 @@ class ZooModel(keras.Model):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
-        arguments = with_all_weights(y, by_name("fit", (x, y, *args), kwargs))
-        with variables_kept(self, in_order(x, arguments)) as arguments:
+        arguments = in_order(by_name("fit", (x, y, *args), kwargs))
+        with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
-        arguments = with_all_weights(y, by_name("evaluate", (x, y, *args), kwargs))
+        arguments = by_name("evaluate", (x, y, *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
@@ -318,28 +318,28 @@ def make_variables(model, targets, outputs):
 
 
 def by_name(method, args, kwargs):
-    """Arguments of `fit`, `evaluate` or `predict` of Keras, each by its name."""
+    """Arguments of `fit`, `evaluate` or `predict` of Keras, each by its name.
+
+    Dictionaries of sample weights have 1 for what they lack.
+    """
     signature = inspect.signature(getattr(keras.Model, method))
     _, *given = signature.bind(None, *args, **kwargs).arguments.items()
     arguments = dict(given)
-    more = arguments.pop("kwargs", {})
-    return {**arguments, **more}
-
-
-def in_order(x, arguments):
-    """Arguments of `fit`, which are not to shuffle the batches of an `EpochDataset`."""
-    return {"shuffle": False, **arguments} if isinstance(x, EpochDataset) else arguments
-
-
-def with_all_weights(y, arguments):
-    """Arguments of `fit`; dictionaries of sample weights have 1 for what they lack."""
-    weights, validation = map(arguments.get, ("sample_weight", "validation_data"))
-    if weights is not None:
-        arguments = {**arguments, "sample_weight": all_weights(y, weights)}
+    arguments.update(arguments.pop("kwargs", {}))
+    if arguments.get("sample_weight") is not None:
+        weights = all_weights(arguments["y"], arguments["sample_weight"])
+        arguments["sample_weight"] = weights
+    validation = arguments.get("validation_data")
     if isinstance(validation, (tuple, list)) and len(validation) == 3:
         x, y, weights = validation
-        arguments = {**arguments, "validation_data": (x, y, all_weights(y, weights))}
+        arguments["validation_data"] = x, y, all_weights(y, weights)
     return arguments
+
+
+def in_order(arguments):
+    """Those of `fit`, which are not to shuffle the batches of an `EpochDataset`."""
+    ordered = isinstance(arguments["x"], EpochDataset)
+    return {"shuffle": False, **arguments} if ordered else arguments
 
 
 def all_weights(y, weights):

@@ -308,15 +308,20 @@ def check_video(name, video, frames):
                 f"{name} has numbers of type {video.dtype}: give 8-bit integers, "
                 "booleans, or floating-point numbers in [0, 1]."
             )
-        low, high = video.min(), video.max()
-        if not np.isfinite([low, high]).all():
-            raise ValueError(f"{name} has NaN or infinite pixels: clean it first.")
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"{name} has pixels between {low:g} and {high:g}, and they must be "
-                "in [0, 1]: divide 8-bit pixels by 255."
-            )
+        check_pixels(video, f"{name} has")
     return video
+
+
+def check_pixels(x, who_has):
+    """Refuse pixels that are not in [0, 1]; `who_has` begins the message."""
+    low, high = np.min(x), np.max(x)
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"{who_has} NaN or infinite pixels: clean them first.")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{who_has} pixels between {low:g} and {high:g}, and they must be in "
+            "[0, 1]: divide 8-bit images by 255."
+        )
 
 
 def check_labels(labels, n):
