@@ -8,7 +8,8 @@ Appendix D.1 (Occluded Moving MNIST): whenever the error on the validation set r
 against the epoch before, the learning rate is halved, down to a floor. Appendix D.2
 (music): one rate; phase 2 has as many epochs as led to the lowest error in phase 1.
 Appendix D.3 (grouping): one rate, 160,000 updates, and no phase 2. Section 4.3 (films)
-has no protocol: as many epochs as D.3, with the rates of D.1.
+has no protocol: as many epochs as D.3, with the rates of D.1. Runs at a reduced size
+may follow `COSINE`, which depends on the number of updates only.
 """
 
 import time
@@ -30,7 +31,8 @@ class Schedule(NamedTuple):
     Attributes:
         first_rate: Learning rate of the first epoch; `None`: the model's own.
         next_rate: Function of an epoch's rate and the validation errors so far that
-            gives the rate of the next epoch.
+            gives the rate of the next epoch; `None`: the optimiser's own schedule sets
+            the rate of each update.
         settled: Function of the rates so far that tells whether phase 1 may end. It
             does once the error has had no new minimum for some epochs.
         patience: That number of epochs.
@@ -64,6 +66,28 @@ def next_rate(rate, errors):
     return min(rate, max(rate / 2, LOWEST_RATE)) if rose else rate
 
 
+def cosine_decay(rate, updates):
+    """Learning rate of each update: a short linear warm-up, then half a cosine to 0.
+
+    Args:
+        rate: Highest learning rate, reached after 3 % of the updates.
+        updates: Number of updates of the whole run.
+
+    Returns:
+        A `keras.optimizers.schedules.CosineDecay`.
+
+    Examples:
+        >>> from zoo.protocol import cosine_decay
+        >>> rate = cosine_decay(1e-3, updates=100)
+        >>> [round(float(rate(n)), 6) for n in (0, 3, 100)]
+        [0.0001, 0.001, 0.0]
+    """
+    warm_up = max(1, round(0.03 * updates))
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 10, updates - warm_up, warmup_target=rate, warmup_steps=warm_up
+    )
+
+
 def best_epoch(errors):
     """Number of the epoch with the lowest error, from 1."""
     return errors.index(min(errors)) + 1
@@ -87,6 +111,13 @@ D3 = Schedule(
     first_rate=None,
     next_rate=lambda rate, errors: rate,
     settled=lambda rates: len(rates) >= 52,  # of 50,000 images in batches of 16
+    patience=0,
+    repeated=len,
+)
+COSINE = Schedule(  # with `cosine_decay` in the optimiser; ends after `epochs`
+    first_rate=None,
+    next_rate=None,
+    settled=lambda rates: False,
     patience=0,
     repeated=len,
 )
@@ -178,12 +209,15 @@ def train(
         epoch_started = time.monotonic()
         epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
         if progress["phase"] == 1:
-            if rates:
+            own = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+            if schedule.next_rate is None:
+                rates.append(own)  # at the start of the epoch
+            elif rates:
                 rates.append(schedule.next_rate(rates[-1], errors))
             else:
-                own = float(ops.convert_to_numpy(model.optimizer.learning_rate))
                 rates.append(schedule.first_rate or own)
-        model.optimizer.learning_rate = rates[epoch]
+        if schedule.next_rate is not None:
+            model.optimizer.learning_rate = rates[epoch]
         last = LastWeights()
         source = train_data if progress["phase"] == 1 else merged
         source.epoch = epoch

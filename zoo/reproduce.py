@@ -129,6 +129,7 @@ def reproduce(args, row):
     commit()  # remembered: that of the code which trains
     experiment = EXPERIMENTS[args.table]
     keras.config.set_dtype_policy(args.dtype or "float32")
+    schedule = experiment.schedule(args)
     train, valid, merged, test = experiment.data(args, row)
     build = experiment.build(args, row, train)
     if args.publish:
@@ -154,7 +155,7 @@ def reproduce(args, row):
             experiment.steer(args, row),
             folder,
             seed=args.seed,
-            schedule=experiment.schedule(args),
+            schedule=schedule,
             epochs=args.epochs,
             phases=args.phases,
             average=getattr(args, "average", None),
@@ -312,7 +313,7 @@ def claim(folder, identity, resume):
 def identify(args, row):
     """What makes two runs the same run."""
     names = set(vars(args)) - {"row", *HOW}
-    if args.phases == 1:
+    if args.phases == 1 and not getattr(args, "cosine", None):
         names.remove("epochs")  # a longer run begins like a shorter one
     identity = {name: getattr(args, name) for name in sorted(names)}
     return {**identity, "row": row, "backend": keras.backend.backend()}

@@ -104,6 +104,43 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 3
 
 
+COSINE = "--phases 1 --epochs 3 --cosine 0.01".split()
+
+
+def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
+    """Its rate is that of each update, and the same for every row and error."""
+    few = short(om.small_table, 1, 3)
+    monkeypatch.setitem(table_1.LADDERS, "reduced", few)
+    options = [*COSINE, "--ladder", "reduced"]
+    whole, progress = train(tmp_path, *options, out="whole")
+    rate = protocol.cosine_decay(0.01, updates=6)
+    np.testing.assert_allclose(progress["rates"], [rate(n) for n in (0, 2, 4)])
+    rates = sorted(float(rate(n)) for n in range(1, 7))
+    assert rates[0] == pytest.approx(0, abs=1e-9)
+    assert rates[-1] == pytest.approx(0.01)
+    assert float(whole.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+    stop = ["--time-budget", "0.01"]
+    part, progress = train(tmp_path, *options, *stop, out="parts")
+    while not progress["done"]:
+        part, progress = train(tmp_path, *options, "--resume", *stop, out="parts")
+    for a, b in zip(weights(whole), weights(part), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    (size, again) = (line["size"] for line in report.read(tmp_path / "runs.csv"))
+    assert size == again and size.startswith("reduced: reduced ladder, cosine decay")
+    longer = [*options, "--epochs", "4"]  # would have had other rates from the start
+    with pytest.raises(ValueError, match="holds another run, with epochs 3 and not 4"):
+        train(tmp_path, *longer, "--resume", out="parts")
+
+
+@pytest.mark.parametrize("options", ["--phases 1", "--epochs 2"])
+def test_a_cosine_decay_must_know_its_updates(tmp_path, options):
+    args = reproduce.arguments(
+        f"table-1 --row RLadder --cosine 0.01 --out {tmp_path} {options}".split()
+    )
+    with pytest.raises(ValueError, match="give --epochs and --phases 1"):
+        reproduce.reproduce(args, args.row)
+
+
 @pytest.fixture
 def noise(monkeypatch):
     """A corpus of four pieces, whichever is asked for."""

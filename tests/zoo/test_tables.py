@@ -82,6 +82,21 @@ def test_table_is_the_papers(table, text):
     assert list(printed(table(), decoders=table is om.table_5)) == rows
 
 
+def test_the_reduced_ladder_is_one_stack_for_all_rows():
+    """Rows of Table 1 differ in what it says that they differ in, and in no filter."""
+    table = om.reduced_table()
+    kinds = [type(level.encoder) for level in table]
+    assert kinds.count(ConvLSTMCell) == 2 and kinds.count(LSTMCell) == 1
+    # Without a decoder: what lies on the whole grid, and the classes.
+    assert [l for l, level in enumerate(table) if level.decoder is None] == [0, 12]
+    recurrent = ConvLSTMCell, LSTMCell
+    plain = [list(printed([level], False)) for level in table]
+    for smaller, left_out in ((om.table_6, recurrent[:1]), (om.table_7, recurrent)):
+        kept = [row for row, k in zip(plain, kinds, strict=True) if k not in left_out]
+        rows = smaller(table=om.reduced_table)
+        assert [list(printed([level], False)) for level in rows] == kept
+
+
 BOTH = "RLadder with both skips of Fig. 9c"
 ROWS = om.TABLE_1 | {BOTH: om.WITH_SKIPS[BOTH]}
 
