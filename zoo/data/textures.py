@@ -21,6 +21,7 @@ import numpy as np
 
 from zoo.data.digits import DATA_DIR, data_dir
 from zoo.data.epochs import check_integer
+from zoo.data.pictures import opaque, upright
 
 ALBUM = (
     *("D5", "D6", "D9", "D11", "D14", "D16", "D17", "D18", "D20", "D21"),
@@ -68,7 +69,8 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
               gratings, lattices, dots, stones.
             - `"auto"`: the album if its folder is there, else `"generated"`.
             - the path of a folder with two or more images (.gif, .jpeg, .jpg, .png,
-              .tif, .tiff), each of one texture; colours become greys.
+              .tif, .tiff), each of one texture; colours become greys, and
+              transparent parts black.
         size: Side of the images that the textures are for, in pixels, at least 24.
 
     Returns:
@@ -235,6 +237,8 @@ def _resize(part: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def read_grey(path: Path) -> np.ndarray:
     """The greys of an image file, `float32` of shape `(height, width)`.
 
+    The image is turned as its EXIF orientation says. Transparent parts are black.
+
     Raises:
         ValueError: If the file is no image that Pillow can read.
     """
@@ -244,7 +248,8 @@ def read_grey(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             # Pillow would cut the greys of 16 and 32 bits off at 255.
             deep = image.mode.startswith(("I", "F"))
-            grey = np.asarray(image if deep else image.convert("L"), np.float32)
+            image = upright(image)
+            grey = np.asarray(image if deep else opaque(image, "L"), np.float32)
     # Damaged images make Pillow raise almost anything.
     except Exception as error:
         raise ValueError(
