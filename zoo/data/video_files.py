@@ -13,6 +13,7 @@ import numpy as np
 from zoo.data.epochs import check_integer
 from zoo.data.pictures import opaque, upright
 from zoo.data.videos import LAYOUT, Videos, divided
+from zoo.files import some
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".webp", ".png")
@@ -154,14 +155,10 @@ def has_pyav():
     return importlib.util.find_spec("av") is not None
 
 
-def not_read(path, others, most=10):
+def not_read(path, others):
     """Name and count files that are not read, with the reason."""
     names = [str(p.relative_to(path)) for p in others]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    text = (
-        f"{len(names)} file(s) or folder(s) that are not read: "
-        f"{', '.join(names[:most])}{more}."
-    )
+    text = f"{len(names)} file(s) or folder(s) that are not read: {some(names)}."
     if any(p.suffix.lower() in FILMS for p in others) and not has_pyav():
         return f"{text} Video files need PyAV: pip install av."
     return (
