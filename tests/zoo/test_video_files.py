@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import zoo
+from zoo.data.frames import read_video
 from zoo.data.textures import read_grey
-from zoo.data.video_files import read_video
 from zoo.data.videos import Videos
 
 AXES = dict(zip("NTHWC", (7, 5, 6, 8, 3), strict=True))
