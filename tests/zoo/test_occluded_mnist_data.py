@@ -444,6 +444,8 @@ def test_occluded_mnist(capsys):
     )
     assert [data.fresh for data in (train, valid, test)] == [True, False, False]
     assert {data.digits_name for data in (train, valid, test)} == {"small"}
+    # Published figures are of these validation and test sequences.
+    assert [data.seed for data in (train, valid, test)] == [0, 1, 2]
     assert not np.array_equal(valid.sequences(0).positions, test.sequences(0).positions)
     others = zoo.data.occluded_mnist(small_digits(), 8, seed=5, verbose=False)
     assert capsys.readouterr().out == ""
