@@ -8,6 +8,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 
+def some(names, most=10):
+    """The first names, and how many more there are, for a message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def write_whole(path, save):
     """Write beside the path first, so that no reader meets half a file.
 

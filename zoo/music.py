@@ -514,7 +514,8 @@ def is_joint(model):
 def negative_log_likelihood(model, pieces):
     """Figure of Table 3: nats per step, all steps of all pieces weighted equally.
 
-    Computed in NumPy in double precision.
+    Computed in NumPy in double precision. Probabilities are clipped to
+    [1e-7, 1 - 1e-7]: a key that a model is sure of, and wrong, costs 16.1 nats.
 
     Args:
         model: A model of this module.

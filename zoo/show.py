@@ -12,7 +12,8 @@ import numpy as np
 
 from zoo.data.epochs import check_integer
 from zoo.data.midi import KEYS
-from zoo.data.occluded_mnist import Sequences, visibility
+from zoo.data.occluded_mnist import CANVAS, Sequences, visibility
+from zoo.data.videos import check_pixels
 from zoo.files import write_whole
 
 BARS = (0.80, 0.88, 0.96)  # tint of the bars, which look like the background
@@ -52,7 +53,7 @@ def sequence(
     label: int | None = None,
     title: str | None = None,
     *,
-    phase: int | None = 2,
+    phase: int | str | None = "auto",
     ink: bool = True,
 ) -> Path:
     """Shows one sequence and what a model predicts, like Fig. 4.
@@ -71,17 +72,20 @@ def sequence(
         unoccluded: The frames without bars.
         probe: Read-out of the bottom of the decoder at frames 1 to T (or 1 to T - 1).
         probabilities: Class probabilities, shape `(T, classes)`.
-        label: The true class, whose bar is coloured.
+        label: The true class, whose bar is coloured: an integer below `classes`.
         title: Text above all.
-        phase: Where the bars begin, to tint them in frames of 32 x 32; `None` for no
-            tint.
+        phase: Where the bars of frames of 32 x 32 begin, to tint them, see
+            `zoo.data.occluded_mnist`; `None` for no tint. By default the bars are
+            tinted that the data show: those of phase 2, if `observed` is `unoccluded`
+            behind them.
         ink: Whether 1 is black, as in the paper; else it is white, as in films.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If a shape does not fit, or the suffix of the path is another one.
+        ValueError: If a shape does not fit, a value is outside [0, 1] or NaN, or the
+            suffix of the path is another one.
 
     Examples:
         >>> zoo.show.sequence("sequence.png", np.zeros((5, 32, 32, 1))).name
@@ -90,9 +94,11 @@ def sequence(
     observed = _images("observed", observed, colours=True)
     time = len(observed)
     painted = _ink if ink else _grey
-    rows = [("Observed", _tint(observed, phase) if ink else _grey(observed))]
     if unoccluded is not None:
         unoccluded = _images("unoccluded", unoccluded, observed.shape, colours=True)
+    bars = _bars(phase, observed, unoccluded)
+    rows = [("Observed", _tint(observed, bars) if ink else _grey(observed))]
+    if unoccluded is not None:
         rows.insert(0, ("Ground truth", painted(unoccluded)))
     for name, array in (("Predicted", predicted), ("Probe", probe)):
         if array is not None:
@@ -106,7 +112,11 @@ def sequence(
                 f"`probabilities` must have shape ({time}, classes), and its shape is "
                 f"{probabilities.shape}."
             )
+        _check_probabilities(probabilities)
         rows.append(("Class\nprobabilities", probabilities))
+    if label is not None:
+        last = None if probabilities is None else probabilities.shape[1] - 1
+        check_integer("label", label, 0, last)
 
     if Path(path).suffix.lower() == ".gif":
         figures = [_snapshot(rows, t, label, title) for t in range(time)]
@@ -138,7 +148,7 @@ def dataset(path: str | os.PathLike, sequences: Sequences, n: int = 4) -> Path:
     for frames, reconstruction in zip(
         sequences.frames[:n, ..., 0], sequences.reconstruction[:n, ..., 0], strict=True
     ):
-        rows.append(("Observed", _tint(frames, sequences.phase)))
+        rows.append(("Observed", _tint(frames, _hidden(sequences.phase))))
         rows.append(("Optimal\nreconstruction", _ink(reconstruction)))
     return _write_figure(path, _table(rows, group=2))
 
@@ -174,8 +184,11 @@ def piano_roll(
     roll = np.asarray(roll)
     if roll.ndim != 2 or roll.shape[1] != KEYS:
         raise ValueError(f"`roll` must have shape (T, {KEYS}), and not {roll.shape}.")
+    if np.isnan(roll).any():
+        raise ValueError("`roll` must have numbers; got NaN. Clean it first.")
     time = len(roll)
-    panels = {"Music": roll > 0}
+    check_integer("prompt", prompt, 0, time)
+    panels = {"Notes": roll > 0}
     if probabilities is not None:
         probabilities = np.asarray(probabilities, np.float32)
         if probabilities.shape not in ((time, KEYS), (time - 1, KEYS)):
@@ -183,12 +196,13 @@ def piano_roll(
                 f"`probabilities` must have shape ({time}, {KEYS}) or ({time - 1}, "
                 f"{KEYS}), and its shape is {probabilities.shape}."
             )
+        _check_probabilities(probabilities)
         panels["Predicted"] = np.zeros(roll.shape)
         panels["Predicted"][1:] = probabilities[: time - 1]
     sounding = np.flatnonzero((roll > 0).any(axis=0))
     low, high = (sounding[0], sounding[-1]) if len(sounding) else (0, KEYS - 1)
     low, high = max(low - 3, 0), min(high + 3, KEYS - 1)
-    width = min(max(4, time / 12), 24)
+    width = max(4, min(time / 12, 24), 2 * MARGIN + _text_width(title, 11))
     figure = _figure(width, 2.2 * len(panels) + 0.6)
     for i, (name, panel) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(len(panels), 1, i)
@@ -205,12 +219,14 @@ def piano_roll(
         # The Cs, by the names that MIDI players give them; the lowest key is A0.
         cs = np.arange(3, KEYS, 12)
         axes.set_yticks(cs, [f"C{octave}" for octave in range(1, len(cs) + 1)])
-        axes.set(ylim=(low - 0.5, high + 0.5), ylabel=name)
+        axes.set(ylim=(low - 0.5, high + 0.5), ylabel="pitch")
+        if len(panels) > 1:
+            axes.set_title(name, size=9, loc="left")
         axes.tick_params(labelsize=8)
         if prompt:
             axes.axvline(prompt, color=TRUE, linewidth=1)
-        if i == 1 and title:
-            axes.set_title(title, size=11)
+    if title:
+        figure.suptitle(title, size=11)
     axes.set_xlabel("time step")
     figure.tight_layout()
     return _write_figure(path, figure)
@@ -289,7 +305,7 @@ def video(
     observed = [*_grey(film), *[None] * (time - len(film))]
     predicted = [None, *predicted][:time]
     predicted += [None] * (time - len(predicted))
-    rows = [("Observed", observed), ("Predicted,\nin groups", predicted)]
+    rows = [("Observed", observed), ("Predicted\nin groups", predicted)]
     if Path(path).suffix.lower() == ".gif":
         figures = [_snapshot(rows, t, None, title) for t in range(time)]
         return _write_animation(path, figures)
@@ -306,6 +322,8 @@ def _explanations(outputs, batch, grid):
             f"the groups have shape {pi.shape}, and must have {wanted}, as the model "
             "predicts them for these images."
         )
+    if not (np.isfinite(pi).all() and np.isfinite(mu).all()):
+        raise ValueError("the groups have NaN or infinite numbers.")
     return pi, mu
 
 
@@ -321,13 +339,16 @@ def _table(rows, label=None, title=None, group=None):
     columns = len(rows[0][1])
     groups = (len(rows) - 1) // group if group else 0
     width = 2 * MARGIN + LABEL + columns * CELL + (columns - 1) * SPACE
+    width = max(width, 2 * MARGIN + _text_width(title, 11))
     height = 2 * MARGIN + HEAD + len(rows) * CELL + (len(rows) - 1) * SPACE
     height += groups * 2 * SPACE + (HEAD if title else 0)
     figure = _figure(width, height)
     top = height - MARGIN
     left = MARGIN + LABEL
     if title:
-        middle = (left + width - MARGIN) / 2
+        right = width - MARGIN
+        # Above the pictures, or farther to the left where it is longer than they are.
+        middle = min((left + right) / 2, right - _text_width(title, 11) / 2)
         _text(figure, middle, top - HEAD / 2, title, ha="center", size=11)
         top -= HEAD
     for t in range(columns):
@@ -348,22 +369,37 @@ def _table(rows, label=None, title=None, group=None):
 
 def _snapshot(rows, t, label, title):
     """A figure of one time step, the rows side by side."""
-    head = 2 * HEAD
-    width = 2 * MARGIN + len(rows) * (CELL + SPACE) - SPACE
-    height = 2 * MARGIN + head + CELL
+    content = len(rows) * (CELL + SPACE) - SPACE
+    width = 2 * MARGIN + max(content, _text_width(title, 11))
+    height = 2 * MARGIN + (3 if title else 2) * HEAD + CELL
     figure = _figure(width, height)
-    step = f"$t = {t + 1}$"
+    left = (width - content) / 2
     y = height - MARGIN - HEAD / 2
-    _text(figure, MARGIN, y, step, ha="left")
     if title:
-        _text(figure, width / 2, y, title, ha="center")
+        _text(figure, width / 2, y, title, ha="center", size=11)
+        y -= HEAD
+    _text(figure, left, y, f"$t = {t + 1}$", ha="left")
     for i, (name, cells) in enumerate(rows):
-        x = MARGIN + i * (CELL + SPACE)
+        x = left + i * (CELL + SPACE)
         name = name.split("\n")[0]
         _text(figure, x + CELL / 2, y - HEAD, name, ha="center", size=8)
         if cells[t] is not None:
             _draw(_axes(figure, x, MARGIN, CELL), cells[t], label)
     return figure
+
+
+def _text_width(text, size):
+    """Width in inches of a line of text, which may be `None`."""
+    from matplotlib.textpath import TextPath
+
+    if not text or not text.strip():
+        return 0
+    points = max(
+        TextPath((0, 0), line, size=size).get_extents().width
+        for line in text.splitlines()
+        if line.strip()
+    )
+    return points / 72
 
 
 def _figure(width, height):
@@ -413,7 +449,18 @@ def _images(name, images, *shapes, colours=False):
         )
     if not shapes and len(images) == 0:
         raise ValueError(f"`{name}` is empty: give at least one image.")
+    if images.size:
+        check_pixels(images, f"`{name}` has")
     return images
+
+
+def _check_probabilities(probabilities):
+    low, high = np.min(probabilities), np.max(probabilities)
+    if not (low >= 0 and high <= 1.001):  # sums of roundings; NaN is none of both
+        raise ValueError(
+            f"`probabilities` must be from 0 to 1; got {low:g} to {high:g}. Give them "
+            "after the softmax or sigmoid."
+        )
 
 
 def _grey(images):
@@ -427,13 +474,33 @@ def _ink(images):
     return _grey(images if images.ndim == 4 else 1 - images)
 
 
-def _tint(images, phase):
+def _tint(images, hidden):
     colours = _ink(images)
-    if phase is not None:
-        visible = visibility(phase)
-        if visible.shape == images.shape[1:]:
-            colours[:, visible == 0] = BARS
+    if hidden is not None:
+        colours[:, hidden] = BARS
     return colours
+
+
+def _hidden(phase):
+    return visibility(phase) == 0
+
+
+def _bars(phase, observed, unoccluded):
+    """Which pixels are behind bars, or `None`, see `sequence`."""
+    grid = observed.shape[1:]
+    if phase == "auto":
+        hidden = _hidden(2)
+        if unoccluded is None or grid != hidden.shape:
+            return None
+        return hidden if np.allclose(observed, unoccluded * ~hidden) else None
+    if phase is None:
+        return None
+    if grid != (CANVAS, CANVAS):
+        raise ValueError(
+            f"`phase` must be None for frames other than {CANVAS} x {CANVAS} in grey; "
+            f"got {phase!r} for frames of shape {grid}. Leave it out."
+        )
+    return _hidden(phase)
 
 
 def _write_figure(path, figure):

@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from zoo.data.batches import OccludedMNIST
-from zoo.data.labels import balanced, check_labelled, places
+from zoo.data.labels import balanced, check_labelled, cycle, places
 
 
 def digits(n=40):
@@ -135,3 +135,21 @@ def test_more_labels_than_digits_are_refused():
         zoo.data.occluded_mnist("sklearn", labelled=5000)
     with pytest.raises(ValueError, match="multiple of 10"):
         zoo.data.occluded_mnist("sklearn", labelled=999)
+
+
+def test_which_digits_are_labelled_depends_on_the_seed():
+    chosen = [
+        zoo.data.occluded_mnist("sklearn", labelled=50, seed=seed, verbose=False)[0]
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(chosen[0].labelled, chosen[1].labelled)
+    assert not np.array_equal(chosen[0].labelled, chosen[2].labelled)
+
+
+def test_each_round_has_an_order_of_its_own():
+    rounds = cycle(np.arange(20), 50, np.random.default_rng(0))
+    first, second, rest = rounds[:20], rounds[20:40], rounds[40:]
+    for order in (first, second):
+        np.testing.assert_array_equal(np.sort(order), np.arange(20))
+    assert len(set(rest)) == 10
+    assert not np.array_equal(first, second) and not np.array_equal(second[:10], rest)

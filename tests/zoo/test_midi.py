@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from zoo.data.midi import KEYS, LOWEST, read_midi, read_notes, write_midi
+from zoo.data.midi_events import read_events
 
 
 def save(path, *tracks, ticks=480):
@@ -155,7 +156,191 @@ def test_notes_beyond_the_piano_are_refused_by_name(tmp_path, key):
     messages = [note("note_on", key, 0), note("note_off", key, 480)]
     path = save(tmp_path / "organ.mid", messages)
     with pytest.raises(ValueError, match=rf"organ.mid has notes beyond.*\[{key}\]"):
+        read_midi(path, strict=True)
+    with pytest.raises(ValueError, match="organ.mid has no notes on the 88 keys"):
         read_midi(path)
+
+
+def control(controller, value, time, **kwargs):
+    return mido.Message(
+        "control_change", control=controller, value=value, time=time, **kwargs
+    )
+
+
+@pytest.mark.parametrize("controller", [120, 123, 124, 125, 126, 127])
+def test_all_notes_off_ends_the_notes_of_its_channel(tmp_path, controller):
+    messages = [
+        note("note_on", 60, 0),
+        note("note_on", 64, 0),
+        note("note_on", 67, 0, channel=1),
+        control(controller, 0, 480),
+        note("note_on", 72, 480),
+        note("note_off", 72, 480),
+        note("note_off", 67, 0, channel=1),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0)
+    assert sounding(roll) == [[60, 64, 67], [67], [67, 72]]
+
+
+def test_the_pedal_holds_notes_where_it_is_asked_for(tmp_path):
+    """Until it is lifted, or their key is struck again."""
+    messages = [
+        control(64, 127, 0),
+        note("note_on", 60, 0),
+        note("note_on", 67, 0, channel=1),
+        note("note_off", 60, 480),
+        note("note_off", 67, 0, channel=1),
+        note("note_on", 64, 0),
+        note("note_on", 60, 480),
+        note("note_off", 64, 480),
+        note("note_off", 60, 0),
+        control(64, 63, 480),
+        note("note_on", 72, 480),
+        note("note_off", 72, 480),
+    ]
+    path = save(tmp_path / "a.mid", messages)
+    plain = [[60, 67], [64], [60, 64], [], [], [72]]
+    held = [[60, 67], [60, 64], [60, 64], [60, 64], [], [72]]
+    assert sounding(read_midi(path, step=1.0)) == plain
+    assert sounding(read_midi(path, step=1.0, pedal=True)) == held
+    starts = [
+        start for start, _, key in read_notes(path, "quarters", True) if key == 60
+    ]
+    assert sorted(starts) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("end", "length"),
+    [
+        (control(120, 0, 480), 2),  # all sound off
+        (control(123, 0, 480), 4),  # all notes off, which the pedal outlasts
+        (control(121, 0, 480), 2),  # reset all controllers
+        (control(64, 0, 480), 2),
+        (control(64, 0, 480, channel=1), 4),
+    ],
+)
+def test_what_ends_the_notes_that_the_pedal_holds(tmp_path, end, length):
+    messages = [
+        control(64, 64, 0),
+        note("note_on", 60, 0),
+        note("note_off", 60, 480),
+        end,
+        note("note_on", 90, 480, channel=2),
+        note("note_off", 90, 480, channel=2),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0, pedal=True)
+    assert [60 in keys for keys in sounding(roll)] == [t < length for t in range(4)]
+
+
+SCALE = [note("note_on", 60, 0), note("note_off", 60, 480)]
+KEY_SIGNATURE = b"\xff\x59\x02\x08\x00"  # eight sharps
+EXCLUSIVE = b"\xf0\x03\x41\x90\xf7"  # a byte above 127
+CLOCK = b"\xf8"
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        (KEY_SIGNATURE, "bad key signature"),
+        (b"\xff\x59\x01\x00", "bad key signature"),
+        (b"\xff\x59\x02\x00\x02", "bad key signature"),
+        (EXCLUSIVE, "bad exclusive message"),
+        (b"\xff\x51\x02\x07\xa1", "bad tempo"),
+        (b"\xff\x51\x03\0\0\0", "bad tempo"),
+        (CLOCK, r"message\(s\) that are not for files"),
+        (b"\xf2\x10\x20", r"message\(s\) that are not for files"),
+    ],
+)
+def test_bad_events_that_move_no_notes_cost_no_piece(tmp_path, event, name):
+    path = save(tmp_path / "a.mid", SCALE)
+    expected = read_midi(path, 1.0)
+    content = path.read_bytes()
+    place = content.index(b"MTrk") + 8
+    size = int.from_bytes(content[place - 4 : place])
+    twice = 2 * (b"\x00" + event)
+    path.write_bytes(
+        content[: place - 4] + (size + len(twice)).to_bytes(4) + twice + content[place:]
+    )
+    for unit in ("quarters", "seconds"):
+        with pytest.warns(UserWarning, match=f"a.mid: left out 2 {name}") as caught:
+            roll = read_midi(path, 1.0, unit)
+        assert len(caught) == 1 and caught[0].filename == __file__
+        np.testing.assert_array_equal(roll, expected)
+    with pytest.raises(ValueError, match=f"a.mid must be as the .*; got 2 {name}"):
+        read_midi(path, strict=True)
+
+
+def test_notes_beyond_the_piano_cost_no_piece(tmp_path):
+    messages = [note("note_on", 10, 0), *SCALE, note("note_off", 10, 0)]
+    messages += [note("note_on", 120, 0), note("note_off", 120, 480)]
+    path = save(tmp_path / "a.mid", messages)
+    with pytest.warns(UserWarning, match=r"left out 2 note\(s\) beyond the 88 keys\."):
+        roll = read_midi(path, 1.0)
+    assert sounding(roll) == [[60]]
+    with pytest.raises(ValueError, match=r"has notes beyond .*: \[10, 120\]"):
+        read_midi(path, 1.0, strict=True)
+
+
+def test_an_unknown_event_takes_its_time(tmp_path):
+    """An event of a type of its own that comes a beat after the note."""
+    content = (
+        b"MThd\0\0\0\6\0\0\0\1\x01\xe0MTrk\0\0\0\x15"
+        b"\0\x90\x3c\x40" + b"\x83\x60\xff\x70\x01\x00"  # 480 ticks
+        b"\x83\x60\x80\x3c\x40" + b"\0\xff\x2f\0"
+    )
+    size = len(content) - content.index(b"MTrk") - 8
+    content = content.replace(b"\0\0\0\x15", size.to_bytes(4), 1)
+    path = tmp_path / "a.mid"
+    path.write_bytes(content)
+    assert sounding(read_midi(path, 1.0)) == [[60], [60]]
+
+
+def test_chunks_and_bytes_of_others_are_passed_over(tmp_path):
+    path = save(tmp_path / "a.mid", SCALE)
+    content = path.read_bytes()
+    place = content.index(b"MTrk")
+    alien = b"XFIH\0\0\0\3abc"
+    path.write_bytes(content[:place] + alien + content[place:] + b"\0\x1a and more")
+    assert sounding(read_midi(path, 1.0)) == [[60]]
+
+
+def test_events_are_those_that_mido_reads(tmp_path):
+    """Random tracks, with running status as mido writes it."""
+    rng = np.random.default_rng(0)
+    tracks = []
+    for _ in range(3):
+        track = [mido.MetaMessage("set_tempo", tempo=int(rng.integers(1, 10**6)))]
+        for time in rng.integers(0, 300, 60):
+            time, (a, b) = int(time), map(int, rng.integers(0, 128, 2))
+            channel = int(rng.integers(4))
+            track.append(
+                [
+                    mido.Message("note_on", note=a, velocity=b, time=time),
+                    mido.Message("note_off", note=a, velocity=b, time=time),
+                    mido.Message("control_change", control=a, value=b, time=time),
+                    mido.Message("program_change", program=a, time=time),
+                    mido.Message("pitchwheel", pitch=b, time=time),
+                    mido.Message("sysex", data=[a, b], time=time),
+                    mido.MetaMessage("lyrics", text="la" * 100, time=time),
+                ][rng.integers(7)]
+            )
+            if not track[-1].is_meta and track[-1].type != "sysex":
+                track[-1].channel = channel
+        tracks.append(track)
+    path = save(tmp_path / "a.mid", *tracks)
+    file = read_events(path.read_bytes())
+    assert file.ticks_per_beat == 480 and file.type == 1 and not file.faults
+    found = [
+        (event.tick, [event.kind | event.channel, *event.data])
+        for event in file.events
+        if event.kind < 0xF0
+    ]
+    now, wanted = 0, []
+    for message in mido.merge_tracks(mido.MidiFile(path).tracks):
+        now += message.time
+        if not message.is_meta and message.type != "sysex":
+            wanted.append((now, message.bytes()))
+    assert found == wanted
 
 
 def test_files_that_are_no_music_are_refused_by_name(tmp_path):

@@ -253,6 +253,19 @@ def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
     )
 
 
+def test_probabilities_are_clipped_in_the_figure():
+    """A key that a model is sure of, and wrong, does not cost infinitely much."""
+
+    class Sure:
+        input = None
+
+        def predict_on_batch(self, x):
+            return {"notes": np.ones_like(x)}
+
+    loss = music.negative_log_likelihood(Sure(), [np.eye(88)[:3]])
+    assert loss == pytest.approx(-87 * np.log(1e-7), rel=1e-6)
+
+
 def test_negative_log_likelihood_and_accuracy_against_numpy(rng=None):
     rng = np.random.default_rng(0)
     y = (rng.random((2, 5, 88)) < 0.1).astype("float32")

@@ -159,9 +159,7 @@ def without_a_key(path):
     path.write_bytes(head + signature + content[track + 8 :])
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda path: path.write_bytes(b"MThd"), one_step, without_a_key]
-)
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"MThd"), one_step])
 def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder, damage):
     damage(folder / "a" / "03.mid")
     with pytest.raises(ValueError, match="03.mid"):
@@ -169,6 +167,21 @@ def test_a_damaged_midi_file_is_refused_or_left_out_by_name(folder, damage):
     with pytest.warns(UserWarning, match="left out: .*03.mid"):
         corpus = music.load_corpus(folder, errors="skip")
     assert len(corpus.train) == 25
+
+
+def test_what_is_left_out_of_files_is_counted_once(folder):
+    for name in ("03.mid", "05.mid"):
+        without_a_key(folder / "a" / name)
+    for errors in ("raise", "skip"):
+        names = r"2 of 30 files of .* \(03.mid, 05.mid\): left out 2 bad key signature"
+        with pytest.warns(UserWarning, match=names) as caught:
+            corpus = music.load_corpus(folder, errors=errors)
+        assert len(caught) == 1 and len(corpus.train) == 24
+    with pytest.raises(ValueError, match="03.mid must be as the standard says"):
+        music.load_corpus(folder, strict=True)
+    with pytest.warns(UserWarning, match="left out: .*0[35].mid must be as") as caught:
+        corpus = music.load_corpus(folder, strict=True, errors="skip")
+    assert len(caught) == 2 and len(corpus.train) == 24
 
 
 def test_hidden_files_are_no_music(folder):
@@ -199,7 +212,14 @@ def test_bad_time_steps_are_no_fault_of_the_files(folder, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"step": 0.25}, {"unit": "seconds"}, {"errors": "skip"}]
+    "options",
+    [
+        {"step": 0.25},
+        {"unit": "seconds"},
+        {"errors": "skip"},
+        {"pedal": True},
+        {"strict": True},
+    ],
 )
 def test_what_does_not_apply_to_a_corpus_is_refused(options):
     match = f"`{next(iter(options))}` is for folders of MIDI files, .* 'jsb'"

@@ -283,6 +283,22 @@ def test_training_draws_depend_on_seed_and_epoch_alone():
     np.testing.assert_array_equal(np.concatenate([a, b]), c)
 
 
+@pytest.mark.parametrize("options", [{"epoch": 1}, {"seed": 8}])
+def test_flights_are_drawn_for_each_epoch_and_seed(options):
+    """Flights that no digit of the other epoch or seed has."""
+
+    def flights(seed=7, epoch=0):
+        data = OccludedMNIST(*make_digits(40), 40, seed=seed, fresh=True)
+        data.epoch = epoch
+        sequences = data.sequences(0)
+        pairs = zip(sequences.positions, sequences.velocities, strict=True)
+        return {(p.tobytes(), v.tobytes()) for p, v in pairs}
+
+    first, other = flights(), flights(**options)
+    assert first == flights() and len(first) > 35
+    assert len(first & other) < 4
+
+
 def test_training_uses_every_digit_once_and_leaves_out_the_last_part_of_a_batch():
     digits = make_digits(30)
     digits = Split(digits.images, np.arange(30))
@@ -428,6 +444,8 @@ def test_occluded_mnist(capsys):
     )
     assert [data.fresh for data in (train, valid, test)] == [True, False, False]
     assert {data.digits_name for data in (train, valid, test)} == {"small"}
+    # Published figures are of these validation and test sequences.
+    assert [data.seed for data in (train, valid, test)] == [0, 1, 2]
     assert not np.array_equal(valid.sequences(0).positions, test.sequences(0).positions)
     others = zoo.data.occluded_mnist(small_digits(), 8, seed=5, verbose=False)
     assert capsys.readouterr().out == ""

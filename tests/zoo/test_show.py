@@ -257,3 +257,113 @@ def test_a_film_and_what_is_predicted_of_it(tmp_path):
     path = show.video(film, explanation(1, 4), tmp_path / "film.gif")
     with Image.open(path) as image:
         assert image.n_frames == 4
+
+
+def whole(path):
+    """The colours of the last picture of a file."""
+    with Image.open(path) as image:
+        image.seek(getattr(image, "n_frames", 1) - 1)
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_titles_are_not_cut_off(tmp_path, suffix):
+    """All columns beside a title are white, however few pictures stand below it."""
+    film = np.zeros((2, 32, 32))
+    title = "A title that is longer than all the pictures below it are wide " * 2
+    for path in (
+        show.sequence(tmp_path / f"a{suffix}", film, title=title),
+        show.video(film, explanation(1, 2), tmp_path / f"b{suffix}", title),
+        show.piano_roll(tmp_path / "c.png", np.eye(88)[:4], title=title),
+    ):
+        image = whole(path)
+        ink = (image < 128).all(axis=-1)[: int(show.DPI * 0.3)]
+        columns = np.flatnonzero(ink.any(axis=0))
+        assert columns[0] > 5 and columns[-1] < image.shape[1] - 5
+        assert np.ptp(columns) > 8 * show.DPI
+
+
+def has_bars(path, row=0):
+    return np.isclose(cell(path, row, 0), show.BARS, atol=0.01).all(axis=-1).any()
+
+
+def test_bars_are_where_the_data_show_them(tmp_path, batch):
+    frames, clean = batch.frames[0], batch.unoccluded[0]
+    path = tmp_path / "sequence.png"
+    assert has_bars(show.sequence(path, frames, unoccluded=clean), 1)
+    assert has_bars(show.sequence(path, frames, phase=2))
+    assert not has_bars(show.sequence(path, frames))
+    assert not has_bars(show.sequence(path, frames, unoccluded=clean, phase=None), 1)
+    # A video of 32 x 32 that has nothing to do with the paper's.
+    own = np.random.default_rng(0).random((2, 32, 32))
+    assert not has_bars(show.sequence(path, own))
+    assert not has_bars(show.sequence(path, own, unoccluded=own), 1)
+    assert not has_bars(show.sequence(path, own[:, :8, :8], unoccluded=own[:, :8, :8]))
+    with pytest.raises(ValueError, match="`phase` must be None for frames other than"):
+        show.sequence(path, own[:, :8], phase=2)
+    with pytest.raises(ValueError, match="`phase` must be an integer from 0 to 11"):
+        show.sequence(path, own, phase=12)
+    other = make_sequences(
+        batch.digits, batch.labels, np.random.default_rng(0), phase=8
+    )
+    path = show.sequence(path, other.frames[0], phase=8)
+    found = np.isclose(cell(path, 0, 0), show.BARS, atol=0.01).all(axis=-1)
+    inner = np.s_[1:-1, 1:-1]
+    np.testing.assert_array_equal(found[inner], (visibility(8) == 0)[inner])
+
+
+def test_values_that_are_no_pixels_are_refused(tmp_path, batch):
+    path = tmp_path / "sequence.png"
+    frames = batch.frames[0]
+    for bad, message in (
+        (255 * frames, "has pixels between 0 and [0-9.]+, .*divide 8-bit images"),
+        ((255 * frames).astype("uint8"), "has pixels between 0 and 2"),
+        (frames - 1, "has pixels between -1 and"),
+        (np.where(frames > 0.6, np.nan, frames), "has NaN or infinite pixels"),
+    ):
+        for name in ("observed", "predicted", "unoccluded", "probe"):
+            with pytest.raises(ValueError, match=f"`{name}` {message}"):
+                show.sequence(path, **({"observed": frames} | {name: bad}))
+        outputs = explanation(5, 2)
+        with pytest.raises(ValueError, match=f"`images` {message}"):
+            show.groups(bad, outputs, path)
+        with pytest.raises(ValueError, match=f"`film` {message}"):
+            show.video(bad, explanation(1, 2), path)
+    for name in ("groups", "reconstructions"):
+        outputs = explanation(5, 2)
+        outputs[name][0, 0, 0, 3, 4] = np.nan
+        with pytest.raises(ValueError, match="the groups have NaN"):
+            show.groups(frames, outputs, path)
+    assert not path.exists()
+
+
+def test_labels_and_probabilities_are_checked(tmp_path, batch):
+    path, frames = tmp_path / "sequence.png", batch.frames[0]
+    even = np.full((5, 10), 0.1)
+    for label in (99, 10, -1, 3.0, "3"):
+        with pytest.raises(ValueError, match="`label` must be an integer from 0 to 9"):
+            show.sequence(path, frames, probabilities=even, label=label)
+    for bad in (even - 1, 20 * even, np.where(np.eye(5, 10), np.nan, even)):
+        with pytest.raises(ValueError, match="`probabilities` must be from 0 to 1"):
+            show.sequence(path, frames, probabilities=bad)
+    roll = np.zeros((4, 88))
+    with pytest.raises(ValueError, match="`probabilities` must be from 0 to 1"):
+        show.piano_roll(path, roll, roll + 2)
+    with pytest.raises(ValueError, match="`roll` must have numbers; got NaN"):
+        show.piano_roll(path, roll * np.nan)
+    with pytest.raises(ValueError, match="`prompt` must be an integer from 0 to 4"):
+        show.piano_roll(path, roll, prompt=5)
+    assert not path.exists()
+
+
+def test_axes_of_a_piano_roll_are_pitch_and_time(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(show, "_write_figure", lambda path, f: figures.append(f))
+    roll = np.eye(88)[:24]
+    show.piano_roll(tmp_path / "a.png", roll)
+    show.piano_roll(tmp_path / "a.png", roll, roll)
+    for figure in figures:
+        assert {axes.get_ylabel() for axes in figure.axes} == {"pitch"}
+        assert figure.axes[-1].get_xlabel() == "time step"
+    names = [axes.get_title(loc="left") for axes in figures[1].axes]
+    assert names == ["Notes", "Predicted"]

@@ -8,7 +8,8 @@ from zoo.data.music import load_corpus
 from zoo.data.rolls import piano_rolls
 from zoo.data.textured_mnist import textured_mnist
 from zoo.data.textures import load_textures
-from zoo.data.videos import from_arrays, from_folder
+from zoo.data.video_files import from_folder
+from zoo.data.videos import from_arrays
 
 __all__ = [
     "from_arrays",

@@ -1,4 +1,4 @@
-"""MIDI files as piano rolls, and back, through mido.
+"""MIDI files as piano rolls, and back; mido writes them.
 
 A piano roll is an array of shape `(T, 88)`: which of the keys of a piano, from A0 (MIDI
 note 21) to C8 (108), sound in each time step.
@@ -7,33 +7,59 @@ note 21) to C8 (108), sound in each time step.
 import io
 import math
 import os
-from collections import Counter
+import warnings
+from collections import Counter, defaultdict
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
+from zoo.data.midi_events import (
+    CONTROL,
+    META,
+    NOTE_OFF,
+    NOTE_ON,
+    TEMPO,
+    fault,
+    read_events,
+)
 from zoo.files import write_whole
 
 KEYS, LOWEST = 88, 21
 DRUMS = 9  # the channel whose notes are no pitches
 TICKS = 480  # of a quarter note, in files that are written
 MIDI_SUFFIXES = (".mid", ".midi")
+# Controllers. Those above "all notes off" change the mode, which ends all notes too.
+PEDAL, ALL_SOUND_OFF, RESET, ALL_NOTES_OFF = 64, 120, 121, 123
+BEYOND = "note(s) beyond the 88 keys"
 
 
 def read_midi(
-    path: str | os.PathLike, step: float = 0.5, unit: str = "quarters"
+    path: str | os.PathLike,
+    step: float = 0.5,
+    unit: str = "quarters",
+    *,
+    pedal: bool = False,
+    strict: bool = False,
 ) -> np.ndarray:
-    """Piano roll of a MIDI file: all tracks together, without the drums.
+    """Read a MIDI file as a piano roll: all tracks together, without the drums.
 
     A note sounds from the step nearest to its beginning to the one nearest to its end,
-    and for one step at least. One that is never released sounds to the end of the file.
-    Where a key has fewer releases than strikes, each ends all of its notes.
+    and for one step at least. It ends with its release or with "all notes off" or "all
+    sound off" in its channel; if it has no end, it sounds to the end of the file. Where
+    a key has fewer releases than strikes, each ends all of its notes.
+
+    Notes beyond the 88 keys and damaged events that move no notes, such as key
+    signatures and exclusive messages, are left out, with a warning that counts them.
 
     Args:
         path: File in the standard MIDI format.
         step: Length of a time step: 0.5 quarter notes are an eighth note.
         unit: `"quarters"`, or `"seconds"`, which follow the tempo map of the file.
+        pedal: Whether the sustain pedal (controller 64) holds notes until it is lifted
+            or their key is struck again. By default a note ends when its key is
+            released, as it is written in a score.
+        strict: Whether to raise a `ValueError` where something would be left out.
 
     Returns:
         `uint8` of shape `(T, 88)`, zeros and ones. Silence before the first note is
@@ -41,7 +67,8 @@ def read_midi(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, has no notes, or notes beyond the 88 keys.
+        ValueError: If the file is damaged or has no notes on the 88 keys, or if
+            `strict` and something would be left out.
 
     Examples:
         >>> from zoo.data.midi import read_midi, write_midi
@@ -49,17 +76,43 @@ def read_midi(
         >>> read_midi(path, step=0.25).shape
         (176, 88)
     """
+    roll, left_out = read_roll(Path(path), step, unit, pedal, strict)
+    if left_out:
+        warnings.warn(f"{path}: {counted(left_out)}", stacklevel=2)
+    return roll
+
+
+def read_roll(path, step, unit, pedal, strict):
+    """See `read_midi`; also a `Counter` of what was left out."""
     check_time_step(step, unit)
-    notes = list(read_notes(Path(path), unit))
-    beyond = sorted({key for *_, key in notes if not 0 <= key - LOWEST < KEYS})
-    if beyond:
+    file = read_file(path)
+    notes = list(notes_of(file, unit, pedal))
+    on_piano = [note for note in notes if 0 <= note[-1] - LOWEST < KEYS]
+    left_out = file.faults + Counter({BEYOND: len(notes) - len(on_piano)})
+    if strict and left_out[BEYOND]:
+        beyond = sorted({key for *_, key in set(notes) - set(on_piano)})
         raise ValueError(
             f"{path} has notes beyond the 88 keys of a piano (MIDI notes 21 to 108): "
             f"{beyond}. Transpose it, or leave it out (errors='skip')."
         )
-    if not notes:
-        raise ValueError(f"{path} has no notes: leave it out (errors='skip').")
-    return roll_of(notes, step)
+    if strict and left_out:
+        raise ValueError(
+            f"{path} must be as the standard says; got {listed(left_out)}. Save it "
+            "again with another program, or read it with `strict=False`."
+        )
+    if not on_piano:
+        where = " on the 88 keys of a piano" if notes else ""
+        raise ValueError(f"{path} has no notes{where}: leave it out (errors='skip').")
+    return roll_of(on_piano, step), left_out
+
+
+def listed(left_out):
+    return ", ".join(f"{n:,} {what}" for what, n in left_out.items())
+
+
+def counted(left_out):
+    """The sentence that counts what was left out."""
+    return f"left out {listed(left_out)}. `strict=True` raises an error instead."
 
 
 def check_time_step(step, unit="quarters"):
@@ -86,9 +139,13 @@ def nearest(x):
     return math.floor(x + 0.5)
 
 
-def read_notes(path, unit):
+def read_notes(path, unit, pedal=False):
     """Yield beginning, end and MIDI note number of each note of a file."""
-    mido = import_mido()
+    yield from notes_of(read_file(path), unit, pedal)
+
+
+def read_file(path):
+    """The events of a file, see `read_events`, or an error that names the file."""
     if not path.is_file():
         if path.is_symlink():
             raise FileNotFoundError(
@@ -97,12 +154,11 @@ def read_notes(path, unit):
             )
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     try:
-        file = mido.MidiFile(path)
-    except Exception as error:  # mido raises many kinds
+        file = read_events(path.read_bytes())
+    except (ValueError, OSError) as error:
         raise ValueError(
-            f"{path} is no MIDI file or is damaged "
-            f"({str(error) or 'it ends too early'}): replace it, or leave it out "
-            "(errors='skip')."
+            f"{path} is no MIDI file or is damaged ({error}): replace it, or leave it "
+            "out (errors='skip')."
         ) from error
     if file.type == 2:
         raise ValueError(
@@ -114,46 +170,88 @@ def read_notes(path, unit):
             f"{path} counts time in frames of film, not in notes: save it with a "
             "number of ticks per quarter note."
         )
-    messages = list(timed(mido.merge_tracks(file.tracks), file.ticks_per_beat, unit))
-    notes = [
-        (now, (m.channel, m.note), m.type == "note_on" and m.velocity > 0)
-        for now, m in messages
-        if m.type in ("note_on", "note_off") and m.channel != DRUMS
-    ]
-    strikes = Counter(voice for _, voice, struck in notes if struck)
-    releases = Counter(voice for _, voice, struck in notes if not struck)
-    sounding = {}
-    for now, voice, struck in notes:
-        starts = sounding.setdefault(voice, [])
-        if struck:
-            starts.append(now)
-            continue
-        # A release is of the first strike, but where some are missing of all so far.
-        ended = starts if strikes[voice] > releases[voice] else starts[:1]
-        for start in ended:
-            yield start, now, voice[1]
-        sounding[voice] = starts[len(ended) :]
-    for (_, key), starts in sounding.items():
-        for start in starts:
-            yield start, messages[-1][0], key
+    return file
 
 
-def timed(messages, ticks_per_beat, unit):
-    """Yield each message with its time, in quarter notes or seconds.
+def notes_of(file, unit, pedal):
+    """Yield beginning, end and MIDI note number of each note."""
+    events = list(timed(file, unit))
+    strikes = Counter(voice(e) for _, e in events if struck(e))
+    releases = Counter(voice(e) for _, e in events if released(e))
+    down, held = defaultdict(list), defaultdict(list)  # starts of the notes of a voice
+    pedals = set()  # channels whose pedal is down
+
+    def lift(key, now, n=None):
+        """The first n notes of a key end, unless the pedal holds them."""
+        starts, down[key] = down[key][:n], down[key][n:] if n else []
+        if key[0] in pedals:
+            held[key] += starts
+        else:
+            yield from ((start, now, key[1]) for start in starts)
+
+    def end(notes, key, now):
+        yield from ((start, now, key[1]) for start in notes.pop(key, []))
+
+    for now, event in events:
+        key = voice(event)
+        if struck(event):
+            yield from end(held, key, now)
+            down[key].append(now)
+        elif released(event):
+            # Of the first strike, but where some are missing of all so far.
+            yield from lift(key, now, None if strikes[key] > releases[key] else 1)
+        elif event.kind == CONTROL:
+            controller, value = event.data
+            of_channel = [k for k in {*down, *held} if k[0] == event.channel]
+            if controller == PEDAL and value >= 64 and pedal:
+                pedals.add(event.channel)
+            elif controller in (PEDAL, RESET):
+                pedals.discard(event.channel)
+                for key in of_channel:
+                    yield from end(held, key, now)
+            elif controller == ALL_SOUND_OFF:
+                for key in of_channel:
+                    yield from end(held, key, now)
+                    yield from end(down, key, now)
+            elif controller >= ALL_NOTES_OFF:
+                for key in of_channel:
+                    yield from lift(key, now)
+    for notes in (down, held):
+        for key in list(notes):
+            yield from end(notes, key, events[-1][0])
+
+
+def voice(event):
+    """Channel and key of a note."""
+    return event.channel, event.data[0] if event.data else None
+
+
+def struck(event):
+    """Whether a key is struck that is none of the drums'."""
+    return event.kind == NOTE_ON and event.channel != DRUMS and event.data[1] > 0
+
+
+def released(event):
+    """Whether a key is released, which may be written as a strike of velocity 0."""
+    silent = event.kind == NOTE_ON and event.data[1] == 0
+    return event.channel != DRUMS and (event.kind == NOTE_OFF or silent)
+
+
+def timed(file, unit):
+    """Yield each event with its time, in quarter notes or seconds.
 
     Whole ticks are counted, in seconds from the last change of the tempo: sums of
     fractions would fall short of the middle between two steps.
     """
-    ticks, begin, tempo = 0, 0.0, 500_000  # microseconds for a quarter note: default
-    for message in messages:
-        ticks += message.time
+    begin, first, tempo = 0.0, 0, 500_000  # microseconds for a quarter note: default
+    for event in file.events:
         if unit == "quarters":
-            yield ticks / ticks_per_beat, message
+            yield event.tick / file.ticks_per_beat, event
             continue
-        now = begin + ticks * tempo / (1e6 * ticks_per_beat)
-        if message.type == "set_tempo":
-            ticks, begin, tempo = 0, now, message.tempo
-        yield now, message
+        now = begin + (event.tick - first) * tempo / (1e6 * file.ticks_per_beat)
+        if event.kind == META and event.channel == TEMPO and fault(event) is None:
+            begin, first, tempo = now, event.tick, int.from_bytes(event.data)
+        yield now, event
 
 
 def write_midi(

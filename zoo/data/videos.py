@@ -1,15 +1,11 @@
-"""Videos of one's own in batches: from arrays, or from a folder of files."""
-
-import os
-import re
-from pathlib import Path
+"""Your own videos in batches; `zoo.data.video_files` reads them from a folder."""
 
 import numpy as np
 
 from zoo.data.epochs import SampleDataset, check_integer
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-FILMS = (".gif", ".webp", ".png")
+LAYOUT = "NTHWC"  # videos, time, height, width, channels
+CHANNELS = (1, 3, 4)  # of grey pictures, of coloured ones, and with transparency
 
 
 class Videos(SampleDataset):
@@ -29,12 +25,13 @@ class Videos(SampleDataset):
     Args:
         videos: Arrays of shape `(n, height, width)` or `(n, height, width, channels)`,
             8-bit or floating-point numbers in [0, 1]; n may vary, and is at least
-            `frames`.
+            `frames`. Or one array of all, see `from_arrays`.
         labels: Integers, one for each video, or `None`.
         frames: Number of frames in a sequence, T.
         batch_size: Number of sequences in a batch, B.
         seed: Integer, at least 0.
         fresh: Whether each epoch draws anew.
+        layout: The axes of the videos in their order, see `from_arrays`.
 
     Attributes:
         num_sequences: Number of sequences in an epoch.
@@ -45,9 +42,18 @@ class Videos(SampleDataset):
     """
 
     def __init__(
-        self, videos, labels=None, frames=10, batch_size=16, *, seed=0, fresh=False
+        self,
+        videos,
+        labels=None,
+        frames=10,
+        batch_size=16,
+        *,
+        seed=0,
+        fresh=False,
+        layout=None,
     ):
-        self.videos = check_videos(videos, frames)
+        check_integer("frames", frames, 2)
+        self.videos = check_videos(arranged(videos, layout, frames), frames)
         self.frame_shape = self.videos[0].shape[1:]
         self.labels = None if labels is None else check_labels(labels, len(self.videos))
         self.frames = frames
@@ -75,19 +81,33 @@ class Videos(SampleDataset):
 
 
 def from_arrays(
-    videos, labels=None, *, frames=10, batch_size=16, validation=0.1, seed=0
+    videos,
+    labels=None,
+    *,
+    frames=10,
+    batch_size=16,
+    validation=0.1,
+    seed=0,
+    layout=None,
 ):
-    """Training and validation set from videos in memory.
+    """Build training and validation set from videos in memory.
 
     Args:
         videos: Array of shape `(videos, n, height, width[, channels])`, or a list of
-            arrays without the first axis, of any length; see `Videos`. (The published
-            file of Moving MNIST has time first: `np.moveaxis(x, 1, 0)`.)
+            arrays without the first axis, of any length; see `Videos`.
         labels: Integers from 0, one for each video, or `None`.
         frames: Number of frames in a sequence.
         batch_size: Number of sequences in a batch.
         validation: Share of the videos, drawn at random, that is kept for validation.
         seed: Integer, at least 0: of that draw and of the training sequences.
+        layout: The axes of the videos in their order, some order of the letters of
+            `"NTHW"` or `"NTHWC"`: N videos, T frames, height, width and channels. The
+            published file of Moving MNIST has `"TNHW"`, tensors of PyTorch mostly have
+            `"NTCHW"`. In a list of videos the first letter is N. By default `"NTHW"`
+            or `"NTHWC"`, and a shape that also fits another layout raises a
+            `ValueError`: an array with more frames than videos, and at least `frames`
+            of these; frames whose first axis may be channels; frames that are 1, 3 or
+            4 pixels wide.
 
     Returns:
         Training and validation set, each a `Videos`.
@@ -101,24 +121,27 @@ def from_arrays(
         >>> train.frame_shape, train[0][0].shape, valid.num_sequences
         ((8, 8, 1), (4, 10, 8, 8, 1), 2)
     """
-    shape = np.shape(videos) if isinstance(videos, np.ndarray) else ()
-    if len(shape) == 4 and shape[-1] in (1, 3, 4):
-        raise ValueError(
-            f"An array of shape {shape} would be of {shape[0]} videos that are "
-            f"{shape[-1]} pixels wide: add the axis of the channels, [..., None], or, "
-            "if it is one video, cut it into pieces and give a list of them."
-        )
-    return divided(videos, None, labels, frames, batch_size, validation, seed)
+    kwargs = {"frames": frames, "batch_size": batch_size, "validation": validation}
+    return divided(videos, labels, seed=seed, layout=layout, **kwargs)
 
 
 def divided(
-    videos, names, labels=None, frames=10, batch_size=16, validation=0.1, seed=0
+    videos,
+    labels=None,
+    *,
+    names=None,
+    layout=None,
+    frames=10,
+    batch_size=16,
+    validation=0.1,
+    seed=0,
 ):
     """See `from_arrays`; `names` of the videos are for what is wrong with one."""
-    videos = list(videos)
+    check_integer("frames", frames, 2)
     check_integer("seed", seed, 0)
     if not 0 < validation < 1:
         raise ValueError(f"`validation` must be between 0 and 1, not {validation!r}.")
+    videos = arranged(videos, layout, frames)
     if len(videos) < 2:
         raise ValueError(
             f"{len(videos)} video(s) cannot be divided into training and validation "
@@ -132,130 +155,97 @@ def divided(
     def part(chosen, **kwargs):
         of_part = None if labels is None else labels[chosen]
         some = [videos[i] for i in chosen]
-        return Videos(some, of_part, frames, batch_size, seed=seed, **kwargs)
+        kwargs |= {"seed": seed, "layout": LAYOUT}
+        return Videos(some, of_part, frames, batch_size, **kwargs)
 
     return part(np.sort(order[kept:]), fresh=True), part(np.sort(order[:kept]))
 
 
-def from_folder(path, size, *, colour=False, labels=None, **kwargs):
-    """Training and validation set from a folder of videos.
-
-    A video is an animated GIF, WebP or PNG, or a folder of pictures, whose names in
-    alphabetic order (numbers by their value) are their order in time. Hidden files and
-    folders, whose names begin with a dot, are passed over.
+def arranged(videos, layout, frames):
+    """Bring the axes of videos into the order NTHW or NTHWC.
 
     Args:
-        path: The folder.
-        size: `(height, width)` to which frames are scaled.
-        colour: Whether frames have three channels, and not one.
-        labels: `None`, or `"folders"`: videos are in one folder for each class.
-        **kwargs: See `from_arrays`.
+        videos: Array, or list of arrays.
+        layout: See `from_arrays`.
+        frames: Number of frames in a sequence.
 
     Returns:
-        Training and validation set, each a `Videos`; with labels also the names of the
-        classes.
+        List of arrays of shape `(n, height, width)` or `(n, height, width, channels)`.
 
     Raises:
-        ValueError: If there are no videos, a file cannot be read, which is named, or
-            an argument is not as above.
-
-    Examples:
-        >>> from PIL import Image
-        >>> first, *others = (Image.new("L", (64, 48), 20 * i) for i in range(12))
-        >>> for name in ("a.gif", "b.gif"):
-        ...     first.save(name, save_all=True, append_images=others)
-        >>> train, valid = zoo.data.from_folder(".", (24, 32), frames=10, batch_size=1)
-        >>> train[0][0].shape
-        (1, 10, 24, 32, 1)
+        ValueError: If they do not have that layout, or none is given and they may be
+            read in two ways.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise ValueError(f"{path} is not a folder: give one that holds videos.")
-    if np.shape(size) != (2,):
-        raise ValueError(f"`size` must be (height, width), and it is {size!r}.")
-    for side in size:
-        check_integer("size", side, 1)
-    if labels not in (None, "folders"):
-        raise ValueError(f"`labels` must be None or 'folders', not {labels!r}.")
-    classes = [path]
-    if labels:
-        classes = [p for p in listed(path) if p.is_dir()]
-    places = [
-        (video, label)
-        for label, folder in enumerate(classes)
-        for video in listed(folder)
-        if video.is_dir() or video.suffix.lower() in FILMS
-    ]
-    if not places:
+    together = hasattr(videos, "shape")
+    videos = np.asarray(videos) if together else [np.asarray(v) for v in videos]
+    if layout is None:
+        if together:
+            check_time(videos.shape, frames)
+        for i, video in enumerate(videos):
+            check_channels(f"video {i}", video.shape)
+        return list(videos)
+    if sorted(str(layout)) not in (sorted(LAYOUT), sorted(LAYOUT[:-1])):
         raise ValueError(
-            f"{path} has no videos: put animated GIFs into it, or a folder of pictures "
-            "for each video."
+            f"`layout` must have each letter of NTHW or NTHWC once; got {layout!r}."
         )
-    videos = [read_video(video, size, colour) for video, _ in places]
-    of_class = [label for _, label in places] if labels else None
-    names = [str(video) for video, _ in places]
-    sets = divided(videos, names, of_class, **kwargs)
-    return (*sets, [folder.name for folder in classes]) if labels else sets
+    if together:
+        return list(in_order(videos, layout, LAYOUT))
+    if layout[0] != "N":
+        raise ValueError(
+            f"`layout` must begin with N for a list of videos; got {layout!r}. Give a "
+            "list over the videos, or one array."
+        )
+    return [in_order(video, layout[1:], LAYOUT[1:]) for video in videos]
 
 
-def read_video(path, size, colour=False):
-    """Frames of an animated picture, or of a folder of pictures.
-
-    Args:
-        path: `pathlib.Path`.
-        size: `(height, width)` to which frames are scaled.
-        colour: Whether frames have three channels, and not one.
-
-    Returns:
-        `uint8` of shape `(n, height, width, 1 or 3)`.
-
-    Raises:
-        ValueError: If it is neither, or cannot be read.
-    """
-    from PIL import Image, ImageSequence, UnidentifiedImageError
-
-    mode, width_first = ("RGB" if colour else "L"), tuple(size)[::-1]
-    files = [path]
-    if path.is_dir():
-        files = [p for p in listed(path) if p.suffix.lower() in PICTURES]
-    frames = []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                still = path.is_dir()
-                if image.mode[0] in "IF":
-                    raise ValueError(
-                        f"{file} has more than 8 bits in a channel: convert it to 8, "
-                        "or give an array in [0, 1] to `zoo.data.from_arrays`."
-                    )
-                for frame in [image] if still else ImageSequence.Iterator(image):
-                    frames.append(np.asarray(frame.convert(mode).resize(width_first)))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(
-                f"{file} cannot be read as a picture: mend it or take it away."
-            ) from error
-    if not frames:
-        raise ValueError(f"{path} has no pictures: fill it or take it away.")
-    return np.stack(frames).reshape(len(frames), *size, -1)
-
-
-def listed(folder: Path):
-    """What is in a folder and not hidden, in the order of names."""
-    return sorted(
-        (p for p in folder.iterdir() if not p.name.startswith(".")), key=by_number
+def in_order(array, layout, wanted):
+    """The axes of an array in the wanted order."""
+    if array.ndim != len(layout):
+        raise ValueError(
+            f"`layout` must have a letter for each axis; got {layout!r} for the shape "
+            f"{array.shape}."
+        )
+    return np.transpose(
+        array, [layout.index(axis) for axis in wanted if axis in layout]
     )
 
 
-def by_number(path: os.PathLike):
-    """Key that sorts `frame9` before `frame10`."""
-    parts = re.split(r"(\d+)", Path(path).name)
-    return [int(part) if part.isdigit() else part for part in parts]
+def check_time(shape, frames):
+    """Refuse an array in which time may come first, unless its layout is given."""
+    if len(shape) in (4, 5) and frames <= shape[0] < shape[1]:
+        first, second, *frame = shape
+        frame = "CHW" if may_have_channels_first(frame) else "HWC"[: len(frame)]
+        raise ValueError(
+            f"`layout` must be given for videos of shape {shape}: 'NT{frame}' if they "
+            f"are {first} videos of {second} frames, 'TN{frame}' if they are {second} "
+            f"videos of {first} frames."
+        )
+
+
+def check_channels(name, shape):
+    """Refuse a video of which it is not clear whether and where it has channels."""
+    if may_have_channels_first(shape[1:]):
+        raise ValueError(
+            f"`layout` must be given for {name} of shape {shape}: 'NTHWC' if it is "
+            f"{shape[1]} pixels high and has {shape[-1]} channels, 'NTCHW' if it has "
+            f"{shape[1]} channels first."
+        )
+    if len(shape) == 3 and shape[-1] in CHANNELS:
+        raise ValueError(
+            f"`layout` must be given for {name} of shape {shape}: 'NTHW' if it is "
+            f"{shape[-1]} pixels wide. If {shape[-1]} is its number of channels, add "
+            "the axis that is missing, or cut a single video into pieces and give a "
+            "list of them."
+        )
+
+
+def may_have_channels_first(frame):
+    """Whether a frame of that shape is more likely (C, H, W) than (H, W, C)."""
+    return len(frame) == 3 and frame[0] in CHANNELS and frame[-1] not in (2, *CHANNELS)
 
 
 def check_videos(videos, frames, names=None):
     """Arrays with channels; raises a `ValueError` that names the one that is none."""
-    check_integer("frames", frames, 2)
-    videos = list(videos)
     names = names or [f"Video {i}" for i in range(len(videos))]
     videos = [check_video(*n, frames) for n in zip(names, videos, strict=True)]
     if not videos:
@@ -288,12 +278,6 @@ def check_video(name, video, frames):
         raise ValueError(
             f"{name} has shape {video.shape}, and must have (frames, height, width) "
             "or (frames, height, width, channels)."
-        )
-    _, height, _, channels = video.shape
-    if height in (1, 3, 4) and channels not in (1, 2, 3, 4):
-        raise ValueError(
-            f"{name} has shape {video.shape}, which looks like channels first, and "
-            "they must come last: np.moveaxis(video, 1, -1)."
         )
     if 0 in video.shape[1:]:
         raise ValueError(f"{name} has no pixels: its shape is {video.shape}.")

@@ -40,7 +40,13 @@ class PianoRollsBuilder(DataBuilder):
             description="Chorales of the package music21, which need no download.",
         ),
     ]
-    ARGUMENTS = {"step": 0.5, "unit": "quarters", "errors": "raise"}
+    ARGUMENTS = {
+        "step": 0.5,
+        "unit": "quarters",
+        "errors": "raise",
+        "pedal": False,
+        "strict": False,
+    }
 
     def about(self):
         return {
