@@ -142,7 +142,7 @@ def main(argv=None):
     lines = lines_of(rows(digits.train.images, test.sequences(0)), n)
     print("\n".join(lines))
     if args.paper:
-        table.put(args.paper, MARKERS, lines)
+        table.put(args.paper, MARKERS, ["", *lines, ""])
 
 
 if __name__ == "__main__":
