@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import layers, ops
 from keras.layers import AveragePooling2D
 from short_tables import short
@@ -207,6 +208,46 @@ def test_films():
     np.testing.assert_allclose(frames[:, 2:], mean.sum(axis=2)[:, 1:4], atol=1e-6)
     assert set(free) == {"groups", "reconstructions"}
     assert len(model.predict(frames, verbose=0)["cost"][0]) == 4
+
+
+@pytest.mark.parametrize("pixels", ["binary", "gaussian"])
+def test_films_are_explained_by_what_was_said_a_frame_before(pixels):
+    """Cost and posterior at t are of frame t + 1, pixel by pixel."""
+    model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, pixels=pixels, **FILMS)
+    reference.randomise(model)
+    cell = model.get_layer("ladder").cell
+    for norm in (cell.norm_read_mu, cell.norm_read_pi):  # groups that differ
+        norm.gain.assign(3 * ops.ones(norm.gain.shape))
+    x = np.random.default_rng(0).random((3, 4, 16, 16, 1), dtype="float32")
+    outputs = model.predict(x, verbose=0)
+    pi, mu = outputs["groups"][:, :-1], outputs["reconstructions"][:, :-1, ..., 0]
+    coming = x[:, 1:, None, ..., 0]  # (batch, T - 1, 1, H, W)
+    if pixels == "binary":
+        mu = np.clip(mu, 1e-4, 1 - 1e-4)
+        likelihood = mu**coming * (1 - mu) ** (1 - coming)
+        p = np.sum(pi * mu, axis=2)
+        cost = -coming[:, :, 0] * np.log(p) - (1 - coming[:, :, 0]) * np.log(1 - p)
+    else:
+        variance = float(
+            ops.convert_to_numpy(model.get_layer("ladder").cell.variance())
+        )
+        likelihood = np.exp(-((coming - mu) ** 2) / (2 * variance)) / variance**0.5
+        cost = -np.log(np.sum(pi * likelihood, axis=2))
+    posterior = pi * likelihood / np.sum(pi * likelihood, axis=2, keepdims=True)
+    np.testing.assert_allclose(outputs["posterior"], posterior, atol=1e-3)
+    np.testing.assert_allclose(outputs["cost"], cost.mean((2, 3)), atol=1e-3)
+    now = pi * np.roll(likelihood, 1, axis=1)  # of another frame it is another one
+    now = now / now.sum(axis=2, keepdims=True)
+    assert abs(outputs["posterior"] - now).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    "table", [textured_mnist.table_9, moving_mnist.table_of_motion]
+)
+def test_still_images_and_films_begin_with_what_was_seen(table):
+    for encoder, _ in table(0.1):
+        if isinstance(encoder, ConvLSTMCell):
+            assert (encoder.forget_bias, encoder.recurrent_gain) == (-2, 1)
 
 
 def test_a_film_of_gaussian_pixels_goes_on_with_frames():
