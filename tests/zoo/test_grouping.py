@@ -250,6 +250,54 @@ def test_still_images_and_films_begin_with_what_was_seen(table):
             assert (encoder.forget_bias, encoder.recurrent_gain) == (-2, 1)
 
 
+@pytest.mark.parametrize(
+    ("build", "options", "expected"),
+    [
+        (
+            textured_mnist.textured_mnist_rtagger,
+            STILL,
+            {
+                "groups": 3,
+                "pixels": "gaussian",
+                "noise": 0.2,
+                "start": 0.5,
+                "mu_gain": 0.2,
+                "pi_gain": 0.1,
+                "learned_pi_gain": True,
+                "variance": 1 + 2**0.5,
+                "iterations": 3,
+            },
+        ),
+        (
+            moving_mnist.moving_mnist_rtagger,
+            FILMS,
+            {
+                "groups": 3,
+                "pixels": "binary",
+                "noise": 0.1,
+                "start": -2.0,
+                "mu_gain": 0.5,
+                "pi_gain": 1.0,
+                "learned_pi_gain": False,
+                "iterations": 20,
+            },
+        ),
+    ],
+)
+def test_by_default_models_begin_with_the_numbers_of_paper_md(build, options, expected):
+    model = build(0.1, **options)
+    cell = model.get_layer("ladder").cell
+    config = cell.get_config()
+    assert {name: config[name] for name in expected} == expected
+    for norm, gain in ((cell.norm_read_mu, "mu_gain"), (cell.norm_read_pi, "pi_gain")):
+        found = ops.convert_to_numpy(norm.gain)
+        np.testing.assert_allclose(found, expected[gain], rtol=1e-6)
+    if expected["pixels"] == "gaussian":
+        assert model.get_compile_config()["loss_weights"] == {"cost": 1, "class": 0.1}
+        found = float(ops.convert_to_numpy(cell.variance()))
+        assert found == pytest.approx(expected["variance"], rel=1e-5)
+
+
 def test_a_film_of_gaussian_pixels_goes_on_with_frames():
     """Its means have no bounds, and frames do."""
     model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, pixels="gaussian", **FILMS)
