@@ -159,6 +159,7 @@ def train(
     average=None,
     time_budget=None,
     verbose="auto",
+    circumstances=dict,
 ):
     """Train a model by the protocol, going on from the checkpoint in `folder` if any.
 
@@ -181,6 +182,8 @@ def train(
             which is then evaluated and returned. Training goes on from the last ones.
         time_budget: Seconds after which to stop, at the end of an epoch.
         verbose: As in `fit`.
+        circumstances: Function without arguments that gives what else to remember of
+            each epoch, by name: see `remember`.
 
     Returns:
         The model and the progress, a dictionary; `progress["done"]` tells whether the
@@ -234,8 +237,7 @@ def train(
         if model.stop_training or not all_finite(model):
             raise diverged(epoch, folder)
         progress["epoch"] += 1
-        if keras.backend.backend() not in progress.setdefault("backends", []):
-            progress["backends"].append(keras.backend.backend())
+        remember(progress, backends=keras.backend.backend(), **circumstances())
         progress["sequences"] += source.num_sequences
         if progress["phase"] == 1:
             values = model.evaluate(valid, verbose=0, return_dict=True)
@@ -309,6 +311,14 @@ def all_finite(model):
     """Whether training left numbers in the weights: the last update has no loss."""
     weights = map(checkpoint.as_array, model.trainable_variables)
     return all(np.isfinite(w).all() for w in weights)
+
+
+def remember(progress, **circumstances):
+    """Note under which circumstances an epoch was trained: each value once."""
+    for name, value in circumstances.items():
+        values = progress.setdefault(name, [])
+        if value not in values:
+            values.append(value)
 
 
 def diverged(epoch, folder):

@@ -36,9 +36,12 @@ HEAD = """# Results
 
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 `python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
-the paper. Mean ± standard deviation over seeds, with the number of seeds; every seed
-that was run is in it, and on another backend it counts as another one; a run that
-diverged has no figure and is counted. A cell is empty where a row has no such figure.
+the paper. Mean ± standard deviation over seeds, with the number of seeds. Each run that
+went through its whole protocol is in it, whatever its figure; a run that diverged has no
+figure and is counted. Runs that were stopped, and those that were judged on the
+validation set only, have no line here: PAPER.md names them. A seed on another backend
+counts as another seed. A row without training has the same figure for all seeds. A cell
+is empty where a row has no such figure.
 """
 SKIPS = """## The open question of Appendix C
 
@@ -197,9 +200,16 @@ def figure(runs, row, metric):
         return lost or "not run"
     mean, n = statistics.mean(values), len(values)
     digits = 2 if mean < 100 else 1
+    if len(set(values)) == 1 and not is_trained(runs, row):
+        return f"{mean:.{digits}f} (not trained)"
     seeds = ", ".join(x for x in (f"{n} seed{'s' if n > 1 else ''}", lost) if x)
     spread = f" ± {statistics.stdev(values):.{digits}f}" if n > 1 else ""
     return f"{mean:.{digits}f}{spread} ({seeds})"
+
+
+def is_trained(runs, row):
+    """Whether some run of a row had epochs: others have no use for a seed."""
+    return any(line["epochs"] != "0" for line in runs if line["row"] == row)
 
 
 def skip_connections(runs):

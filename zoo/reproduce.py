@@ -161,6 +161,7 @@ def reproduce(args, row):
             average=getattr(args, "average", None),
             time_budget=args.time_budget,
             verbose=args.verbose,
+            circumstances=present,
         )
     except FloatingPointError:
         record_divergence(args, row, folder)
@@ -208,16 +209,33 @@ def about_weights(args, row, figures, progress):
 
 
 def circumstances(progress):
-    """How long a run was, and where, when and with what it was made."""
+    """How long a run was, and where, when and with what it was trained.
+
+    Values that changed in the course of the run stand side by side, and its date is
+    that of the last epoch. A run from before `protocol.remember` has none of them.
+    """
+    if not progress["epoch"]:  # nothing was trained
+        protocol.remember(progress, **present())
+    made = {name: progress.get(name, [""]) for name in present()}
     return {
         "epochs": progress["epoch"],
         "examples": progress["sequences"],
-        "commit": commit(),
+        "commit": ", ".join(made["commits"]),
         "backend": ", ".join(progress["backends"]),
-        "versions": versions(),
-        "device": device(),
+        "versions": ", ".join(made["versions"]),
+        "device": ", ".join(made["devices"]),
         "seconds": round(progress["seconds"]),
-        "date": datetime.date.today().isoformat(),
+        "date": made["dates"][-1],
+    }
+
+
+def present():
+    """What `zoo.protocol` remembers of each epoch."""
+    return {
+        "commits": commit(),
+        "versions": versions(),
+        "devices": device(),
+        "dates": datetime.date.today().isoformat(),
     }
 
 
@@ -250,6 +268,7 @@ def record_divergence(args, row, folder):
     progress = checkpoint.progress(folder) or protocol.begun()
     if recorded(folder) != DIVERGED:
         progress["backends"] = backends(folder, progress)
+        protocol.remember(progress, **present())  # of the epoch that was lost
         record(args, row, {DIVERGED: progress["epoch"] + 1}, progress)
         write_whole(folder / "recorded.json", json.dumps(DIVERGED).encode())
 

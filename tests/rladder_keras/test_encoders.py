@@ -129,6 +129,21 @@ def test_cells_start_without_memory_and_with_quiet_branches(cls):
         np.testing.assert_allclose(w[f"{name}/gain"], gain, atol=1e-7)
 
 
+@pytest.mark.parametrize("cls", [ConvLSTMCell, ConvGRUCell, LSTMCell, GRUCell])
+def test_by_default_cells_start_almost_without_memory(cls):
+    """The numbers of PAPER.md, as keyword arguments and in the weights."""
+    cell = cls(3, 3) if cls in RECURRENT else cls(3)
+    config = cell.get_config()
+    assert (config["forget_bias"], config["recurrent_gain"]) == (-2.0, 0.1)
+    cell.build([(None, 4, 4, 1), (None, 4, 4, 3)])
+    w = reference.weights_of(cell)
+    expected = np.zeros((cell.gates, 3))
+    expected[1] = -2
+    np.testing.assert_array_equal(w["bias"], expected)
+    for name, gain in (("below", 1.0), ("feedback", 0.1), ("recurrent", 0.1)):
+        np.testing.assert_allclose(w[f"{name}/gain"], gain, atol=1e-7)
+
+
 def test_initial_states_are_zeros_on_the_grid_of_the_output():
     cell = ConvLSTMCell(3, (3, 3), (2, 1))
     cell.build((None, 5, 4, 1))

@@ -25,6 +25,8 @@ from zoo.gaussian_chain import (
     gaussian_chain_messages,
     gaussian_chain_rladder,
     messages,
+    rows_of_sites,
+    rows_of_vectors,
 )
 
 B = Chain((0.7, 1.3, 2.0), (1.4, -0.6), noise=0.5, mean=1.5)
@@ -308,6 +310,13 @@ def test_the_exact_row_is_the_optimum_and_messages_come_near_it(chain, output):
         difference = np.mean((best.predictions - frozen.predictions) ** 2)
         optimum = best.prediction_covariances.mean()
         assert often == pytest.approx(100 * difference / optimum, rel=1e-3)
+
+
+def test_ladders_begin_with_the_usual_memory_and_no_normalisation():
+    for rows in (rows_of_sites, rows_of_vectors):
+        for encoder, decoder in rows(2, levels=3):
+            assert (encoder.forget_bias, encoder.normalization) == (1, None)
+            assert decoder.normalization is None
 
 
 def test_the_excess_is_that_of_the_measured_errors():

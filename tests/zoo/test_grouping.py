@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import layers, ops
 from keras.layers import AveragePooling2D
 from short_tables import short
@@ -207,6 +208,94 @@ def test_films():
     np.testing.assert_allclose(frames[:, 2:], mean.sum(axis=2)[:, 1:4], atol=1e-6)
     assert set(free) == {"groups", "reconstructions"}
     assert len(model.predict(frames, verbose=0)["cost"][0]) == 4
+
+
+@pytest.mark.parametrize("pixels", ["binary", "gaussian"])
+def test_films_are_explained_by_what_was_said_a_frame_before(pixels):
+    """Cost and posterior at t are of frame t + 1, pixel by pixel."""
+    model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, pixels=pixels, **FILMS)
+    reference.randomise(model)
+    cell = model.get_layer("ladder").cell
+    for norm in (cell.norm_read_mu, cell.norm_read_pi):  # groups that differ
+        norm.gain.assign(3 * ops.ones(norm.gain.shape))
+    x = np.random.default_rng(0).random((3, 4, 16, 16, 1), dtype="float32")
+    outputs = model.predict(x, verbose=0)
+    pi, mu = outputs["groups"][:, :-1], outputs["reconstructions"][:, :-1, ..., 0]
+    coming = x[:, 1:, None, ..., 0]  # (batch, T - 1, 1, H, W)
+    if pixels == "binary":
+        mu = np.clip(mu, 1e-4, 1 - 1e-4)
+        likelihood = mu**coming * (1 - mu) ** (1 - coming)
+        p = np.sum(pi * mu, axis=2)
+        cost = -coming[:, :, 0] * np.log(p) - (1 - coming[:, :, 0]) * np.log(1 - p)
+    else:
+        variance = float(
+            ops.convert_to_numpy(model.get_layer("ladder").cell.variance())
+        )
+        likelihood = np.exp(-((coming - mu) ** 2) / (2 * variance)) / variance**0.5
+        cost = -np.log(np.sum(pi * likelihood, axis=2))
+    posterior = pi * likelihood / np.sum(pi * likelihood, axis=2, keepdims=True)
+    np.testing.assert_allclose(outputs["posterior"], posterior, atol=1e-3)
+    np.testing.assert_allclose(outputs["cost"], cost.mean((2, 3)), atol=1e-3)
+    now = pi * np.roll(likelihood, 1, axis=1)  # of another frame it is another one
+    now = now / now.sum(axis=2, keepdims=True)
+    assert abs(outputs["posterior"] - now).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    "table", [textured_mnist.table_9, moving_mnist.table_of_motion]
+)
+def test_still_images_and_films_begin_with_what_was_seen(table):
+    for encoder, _ in table(0.1):
+        if isinstance(encoder, ConvLSTMCell):
+            assert (encoder.forget_bias, encoder.recurrent_gain) == (-2, 1)
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "expected"),
+    [
+        (
+            textured_mnist.textured_mnist_rtagger,
+            STILL,
+            {
+                "groups": 3,
+                "pixels": "gaussian",
+                "noise": 0.2,
+                "start": 0.5,
+                "mu_gain": 0.2,
+                "pi_gain": 0.1,
+                "learned_pi_gain": True,
+                "variance": 1 + 2**0.5,
+                "iterations": 3,
+            },
+        ),
+        (
+            moving_mnist.moving_mnist_rtagger,
+            FILMS,
+            {
+                "groups": 3,
+                "pixels": "binary",
+                "noise": 0.1,
+                "start": -2.0,
+                "mu_gain": 0.5,
+                "pi_gain": 1.0,
+                "learned_pi_gain": False,
+                "iterations": 20,
+            },
+        ),
+    ],
+)
+def test_by_default_models_begin_with_the_numbers_of_paper_md(build, options, expected):
+    model = build(0.1, **options)
+    cell = model.get_layer("ladder").cell
+    config = cell.get_config()
+    assert {name: config[name] for name in expected} == expected
+    for norm, gain in ((cell.norm_read_mu, "mu_gain"), (cell.norm_read_pi, "pi_gain")):
+        found = ops.convert_to_numpy(norm.gain)
+        np.testing.assert_allclose(found, expected[gain], rtol=1e-6)
+    if expected["pixels"] == "gaussian":
+        assert model.get_compile_config()["loss_weights"] == {"cost": 1, "class": 0.1}
+        found = float(ops.convert_to_numpy(cell.variance()))
+        assert found == pytest.approx(expected["variance"], rel=1e-5)
 
 
 def test_a_film_of_gaussian_pixels_goes_on_with_frames():

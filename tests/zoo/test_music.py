@@ -409,6 +409,31 @@ def test_whole_pieces_and_epochs_leave_no_state_to_the_next():
     assert not any(ops.convert_to_numpy(v).any() for v in ladder.carried[1:])
 
 
+def test_fit_begins_without_the_state_of_a_training_that_was_stopped():
+    """Its first batch has the loss that it has in a new model."""
+    keras.utils.set_random_seed(0)
+    data = PianoRolls(rolls(30), 1, window=5, fresh=True)
+    model = zoo.polyphonic_music_lstm(4, carry=1, learning_rate=0.0)
+    (ladder,) = (n for n in model.layers if hasattr(n, "carried"))
+
+    def first_loss():
+        data.epoch, losses = 0, []
+        batch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda index, logs: losses.append(logs["loss"])
+        )
+        model.fit(data, verbose=0, callbacks=[batch])
+        return losses[0]
+
+    expected = first_loss()
+    for variable in ladder.carried[1:]:
+        variable.assign(3 * ops.ones(variable.shape))
+    assert first_loss() == pytest.approx(expected, rel=1e-6)
+    for variable in ladder.carried[1:]:
+        variable.assign(3 * ops.ones(variable.shape))
+    found = model.train_on_batch(*data[0], return_dict=True)["loss"]
+    assert found != pytest.approx(expected, rel=1e-4)  # the state does matter
+
+
 def test_data_that_a_model_is_not_made_for():
     model = zoo.polyphonic_music_lstm(4, carry=3)
     with pytest.raises(ValueError, match="batches of 3"):

@@ -41,6 +41,16 @@ def test_a_seed_that_was_run_again_counts_once():
     assert report.figure(elsewhere, "RLadder", name) == "4.00 ± 1.41 (2 seeds)"
 
 
+def test_what_is_not_trained_has_one_figure_and_no_seeds():
+    name = "classification error (%)"
+    runs = [{**line(seed, "45.56"), "epochs": "0"} for seed in "012"]
+    assert report.figure(runs, "RLadder", name) == "45.56 (not trained)"
+    random = [*runs, {**line("3", "45.58"), "epochs": "0"}]  # drawn without training
+    assert report.figure(random, "RLadder", name).endswith("± 0.01 (4 seeds)")
+    trained = [{**line(seed, "45.56"), "epochs": "5"} for seed in "01"]
+    assert report.figure(trained, "RLadder", name) == "45.56 ± 0.00 (2 seeds)"
+
+
 def test_a_stale_report_is_found(tmp_path):
     out = tmp_path / "RESULTS.md"
     with pytest.raises(SystemExit, match="stale"):

@@ -1,0 +1,149 @@
+"""Prediction errors on Occluded Moving MNIST of observers that learn nothing.
+
+    python -m benchmarks.observers --paper PAPER.md
+
+An observer knows the velocity, remembers what it has seen of the digit in the last
+frames, and places that where the digit will be. What it has not seen it leaves empty,
+or fills in by linear regression on what it has seen, with the mean and the covariance
+of the training digits. Beside them stand a blank frame, and an observer that knows the
+digit but cannot know the first velocity. The table of errors goes into PAPER.md.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from benchmarks import table
+from zoo.data import load_digits, occluded_mnist
+from zoo.data.occluded_mnist import (
+    DIGIT,
+    FURTHEST,
+    VELOCITIES,
+    Sequences,
+    background_error,
+    visibility,
+)
+
+MEMORY = {"all frames": None, "two frames": 2, "the present frame": 1}
+RIDGE = 1e-3  # added to the variances: some pixels are empty in all digits
+MARKERS = "<!-- observers:begin -->", "<!-- observers:end -->"
+
+
+def visible(sequences):
+    """Which pixels of the digit each frame shows, `(B, T, 196)`."""
+    windows = sliding_window_view(visibility(sequences.phase) > 0, (DIGIT, DIGIT))
+    shown = windows[sequences.positions[..., 0], sequences.positions[..., 1]]
+    return shown.reshape(*shown.shape[:2], -1)
+
+
+def error(digits, shown, size):
+    """Squared error of predicted digits, of which a frame shows a part, in 1e-5."""
+    return 1e5 * (digits**2 * shown).sum(axis=-1).mean() / size
+
+
+def observed(sequences, memory, filled=None):
+    """Errors of an observer in frames 2 to T.
+
+    Args:
+        sequences: `Sequences`.
+        memory: How many frames it remembers, `None` for all.
+        filled: Function of digits, `(B, 196)`, and of which pixels were seen, that
+            gives the completed digits. By default the rest is left empty.
+    """
+    shown, size = visible(sequences), sequences.frames[0, 0].size
+    digits = sequences.digits.reshape(len(shown), -1).astype("float64")
+    errors = []
+    for t in range(1, shown.shape[1]):
+        seen = shown[:, 0 if memory is None else max(0, t - memory) : t].any(axis=1)
+        predicted = filled(digits, seen) if filled else digits * seen
+        errors.append(error(predicted - digits, shown[:, t], size))
+    return errors
+
+
+def regression(training_digits):
+    """A `filled` for `observed`: what is not seen, given what is.
+
+    Args:
+        training_digits: Array of shape `(n, 14, 14)`.
+    """
+    x = training_digits.reshape(len(training_digits), -1).astype("float64")
+    mean, covariance = x.mean(axis=0), np.cov(x, rowvar=False)
+    ridge = RIDGE * np.eye(len(mean))
+
+    def filled(digits, seen):
+        completed = np.where(seen, digits, mean)
+        for digit, known in zip(completed, seen, strict=True):
+            inner = (covariance + ridge)[np.ix_(known, known)]
+            weights = np.linalg.solve(inner, digit[known] - mean[known])
+            digit[~known] += covariance[np.ix_(~known, known)] @ weights
+        return completed
+
+    return filled
+
+
+def first_velocity_unknown(sequences):
+    """Error in frame 2 of an observer that knows all but the velocity.
+
+    Its prediction is the mean over the eight velocities.
+    """
+    p = sequences.positions[:, :1] + VELOCITIES  # (B, 8, 2)
+    p = np.where(p < 0, -p, np.where(p > FURTHEST, 2 * FURTHEST - p, p))
+    squared = []
+    for i in range(len(p)):  # one by one: eight frames of each would fill the memory
+        digit, label = sequences.digits[i : i + 1], sequences.labels[i : i + 1]
+        moved = Sequences(digit, label, p[i : i + 1], p[i : i + 1], sequences.phase)
+        predicted = moved.frames.mean(axis=1)
+        squared.append(np.square(predicted - sequences.frames[i, 1]).mean())
+    return 1e5 * np.mean(squared)
+
+
+def rows(train_digits, sequences):
+    """Errors in frames 2 to T by the observer's name."""
+    later = sequences.positions.shape[1] - 2
+    found = {"a blank frame": 1e5 * background_error(sequences.frames)}
+    known = [first_velocity_unknown(sequences), *[0.0] * later]
+    found["knows the digit, and all but the first velocity"] = known
+    for kind, filled in (
+        ("does not fill in", None),
+        ("fills in", regression(train_digits)),
+    ):
+        for name, memory in MEMORY.items():
+            errors = observed(sequences, memory, filled)
+            found[f"remembers {name}, {kind}"] = errors
+    return found
+
+
+def lines_of(found, n):
+    """The table in Markdown."""
+    transitions = range(1, len(next(iter(found.values()))) + 1)
+    names = [f"{t}-{t + 1}" for t in transitions]
+    head = [f"| {n:,} test sequences, observer | {' | '.join(names)} | mean |"]
+    lines = [*head, "| --- |" + " ---: |" * (len(names) + 1)]
+    for name, errors in found.items():
+        cells = [f"{e:.0f}" for e in [*errors, np.mean(errors)]]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
+    add("--sequences", type=int, help="test sequences; default: one for each digit")
+    add("--paper", type=Path, help="write the table into this file, between the lines")
+    args = parser.parse_args(argv)
+    if args.paper:
+        table.parts(args.paper, MARKERS)
+    digits = load_digits(args.digits)
+    n = args.sequences or len(digits.test.images)
+    _, _, test = occluded_mnist(digits, n, evaluation_sequences=n, verbose=False)
+    lines = lines_of(rows(digits.train.images, test.sequences(0)), n)
+    print("\n".join(lines))
+    if args.paper:
+        table.put(args.paper, MARKERS, ["", *lines, ""])
+
+
+if __name__ == "__main__":
+    main()
