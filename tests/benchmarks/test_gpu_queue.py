@@ -49,7 +49,7 @@ def test_a_killed_queue_loses_nothing_and_is_resumed_on_another_machine(tmp_path
     stopped = command(here)
     wait_until(lambda: epochs(here) > first)
     stopped.terminate()
-    output, _ = stopped.communicate(timeout=60)
+    output, _ = stopped.communicate(timeout=300)
     second = epochs(here)
     assert stopped.returncode == 1 and f"epoch {second} of phase 1" in output
     assert not processes_of(here)
@@ -85,7 +85,7 @@ def machine(folder):
 def command(folder, *more):
     """The command of the README, at work."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    words = "code/benchmarks/gpu/queue.sh runs --seconds 600 --out out".split()
+    words = "code/benchmarks/gpu/queue.sh runs --seconds 3000 --out out".split()
     return subprocess.Popen(
         [*words, "--queue", "queue.txt", *more],
         cwd=folder,
