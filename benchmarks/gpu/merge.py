@@ -1,8 +1,8 @@
-"""Bring figures from another machine home: `python -m benchmarks.gpu.merge RUNS`.
+"""Merge figures of another machine: `python -m benchmarks.gpu.merge RUNS [RUNS ...]`.
 
-Appends the lines of a file that `zoo.reproduce` wrote elsewhere to
-`zoo/results/runs.csv`, all at once, without those that are in it already. Then
-`python -m zoo.report`.
+Appends the lines of files that `zoo.reproduce` wrote elsewhere to
+`zoo/results/runs.csv`, without the lines that it has already. Run
+`python -m zoo.report` afterwards.
 """
 
 import argparse
@@ -38,13 +38,16 @@ def merge(source, target):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.merge")
-    parser.add_argument("source", type=Path, help="runs.csv of the other machine")
+    parser.add_argument(
+        "sources", nargs="+", type=Path, help="files runs.csv of the other machine"
+    )
     parser.add_argument(
         "--runs", type=Path, default=reproduce.RUNS, help="the file here"
     )
     args = parser.parse_args(argv)
     try:
-        print(f"{merge(args.source, args.runs)} new lines in {args.runs}")
+        new = sum(merge(source, args.runs) for source in args.sources)
+        print(f"{new} new lines in {args.runs}")
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

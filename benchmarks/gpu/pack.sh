@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Everything that a GPU machine without a network lacks, in one folder:
-#   benchmarks/gpu/pack.sh [FOLDER] [PYTHON_VERSION]
-# The committed code, the wheels of Keras and of what it needs, and the data of
-# $RLADDER_DATA_DIR. PyTorch or JAX with CUDA are on the machine already.
+# Pack what a GPU machine without a network needs into one folder:
+#   benchmarks/gpu/pack.sh [FOLDER] [PYTHON_VERSION] [DATASET ...]
+# The committed code, the wheels of Keras and of its requirements, and datasets, by
+# default `mnist music`, from $RLADDER_DATA_DIR. The machine has PyTorch or JAX with CUDA.
 set -euo pipefail
 folder=$(realpath -m "${1:-build/gpu}")
 python=${2:-3.12}
+datasets=("${@:3}")
+if [ ${#datasets[@]} = 0 ]; then datasets=(mnist music); fi
 cd "$(dirname "$0")/../.."
 if [ -e "$folder" ]; then
   echo "error: $folder exists: remove it, or name another folder." >&2
   exit 1
 fi
 mkdir -p "$folder/wheels" "$folder/data"
-# Without what is large and no run needs.
+# Without large files that no run needs.
 upload="git -c uploadpack.allowFilter=true upload-pack"
 git clone -q --depth 1 --filter=blob:none --sparse -u "$upload" \
   -c "remote.origin.uploadpack=$upload" \
@@ -29,8 +31,8 @@ python3 -m pip download -q --no-deps --only-binary=:all: --python-version "$pyth
   "$keras" absl-py h5py markdown-it-py mdurl ml-dtypes namex optree packaging pygments rich \
   typing-extensions
 if [ -n "${RLADDER_DATA_DIR:-}" ]; then
-  for part in mnist music; do
-    if [ -d "$RLADDER_DATA_DIR/$part" ]; then cp -r "$RLADDER_DATA_DIR/$part" "$folder/data"; fi
+  for dataset in "${datasets[@]}"; do
+    if [ -d "$RLADDER_DATA_DIR/$dataset" ]; then cp -r "$RLADDER_DATA_DIR/$dataset" "$folder/data"; fi
   done
 fi
 du -sh "$folder"

@@ -2,7 +2,9 @@
 
 import contextlib
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks import step_table, step_time, steps, table
@@ -73,6 +75,39 @@ def test_settings_that_start_together_share_the_ladder_by_hand(monkeypatch):
         assert tuple(row[k] for k in step_time.SETTING) == setting
         assert row["vs_torch"] == 2 and row["compile_s"] == ""
         assert math.isclose(row["gflops"], 6 * 10 / 0.01)
+
+
+@pytest.mark.parametrize("work, frames", [("ladder", 1), ("torch_ladder", 2)])
+def test_steps_on_a_cpu_in_bfloat16(work, frames, monkeypatch):
+    keras = pytest.importorskip("keras")
+    backend = keras.backend.backend()
+    if backend != "torch" or steps.device("torch"):
+        pytest.skip("the backend that need not compile, on a CPU")
+    monkeypatch.setattr(steps, "FRAMES", frames)
+    args = SimpleNamespace(width=0.05, batch=2, loop="unroll")
+    args.precision = "mixed_bfloat16"
+    before = keras.config.dtype_policy()
+    try:
+        steps.set_precision(backend, args.precision)
+        step, _ = getattr(steps, work)(args)
+        assert keras.config.dtype_policy().compute_dtype == "bfloat16"
+        assert np.isfinite(step()).all()
+        assert steps.matmul_gflops(64, 1) > 0
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_precisions_stand_in_one_table_each_beside_its_own_matmul_rate():
+    row = {**ROW, "backend": "jax", "stopped": "", "compile_s": "", "memory_mb": ""}
+    rows = [
+        {**row, **FAST},
+        {**row, **FAST, "precision": "mixed_bfloat16", "matmul_gflops": 300.0},
+    ]
+    lines = step_table.lines_of(
+        [{k: table.text(v) for k, v in r.items()} for r in rows]
+    )
+    assert "| 0.25 | float32 | jax | unroll |  | 50.0 | 320 | 50 (50) |" in lines
+    assert "| 0.25 | mixed_bfloat16 | jax | unroll |  | 50.0 | 320 | 10 (10) |" in lines
 
 
 def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
