@@ -14,6 +14,9 @@ from zoo.gaussian_chain import CHAIN_B, CHAIN_C
 from zoo.occluded_mnist import small_table
 from zoo.textured_mnist import small_table_9
 
+# Of Keras, where a generator ends.
+pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
+
 
 def levels():
     return [
