@@ -18,6 +18,7 @@ from rladder_keras.linear import (
     stride_between,
     unpool,
 )
+from rladder_keras.validation import check_sizes
 
 register = keras.saving.register_keras_serializable("rladder_keras")
 
@@ -126,7 +127,8 @@ class ConvG1(_G1):
 
     def __init__(self, kernel_size, **kwargs):
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
+        kind = type(self).__name__
+        self.kernel_size = check_sizes(f"`kernel_size` of {kind}", kernel_size)
 
     def make_A(self, v_top_shape, h_shape):
         v_top_shape = self.on_grid(v_top_shape, h_shape)
@@ -202,7 +204,8 @@ class _UpsamplingCell(layers.Layer):
 
     def __init__(self, kernel_size, *, normalization="layer", **kwargs):
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
+        kind = type(self).__name__
+        self.kernel_size = check_sizes(f"`kernel_size` of {kind}", kernel_size)
         self.normalization = check_normalization(normalization)
 
     def build(self, v_top_shape, h_shape, below_shape=None):
@@ -326,7 +329,9 @@ class ConvG3(_UpsamplingCell):
 
     def __init__(self, kernel_size, inner_kernel_size=1, **kwargs):
         super().__init__(kernel_size, **kwargs)
-        self.inner_kernel_size = inner_kernel_size
+        self.inner_kernel_size = check_sizes(
+            "`inner_kernel_size` of ConvG3", inner_kernel_size
+        )
 
     def build(self, v_top_shape, h_shape, below_shape=None):
         super().build(v_top_shape, h_shape, below_shape)

@@ -12,6 +12,7 @@ from keras import layers, ops
 from rladder_keras.gates import gate
 from rladder_keras.linear import Linear, check_normalization, flatten
 from rladder_keras.normalization import BatchNormalization
+from rladder_keras.validation import check_integer, check_number, check_sizes
 
 register = keras.saving.register_keras_serializable("rladder_keras")
 
@@ -23,9 +24,12 @@ class _Encoder(layers.Layer):
 
     def __init__(self, filters, kernel_size=None, strides=1, **kwargs):
         super().__init__(**kwargs)
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.strides = strides
+        kind = type(self).__name__
+        self.filters = check_integer(f"`filters` of {kind}", filters)
+        self.kernel_size = kernel_size  # `None`: a matrix
+        if kernel_size is not None:
+            check_sizes(f"`kernel_size` of {kind}", kernel_size)
+        self.strides = check_sizes(f"`strides` of {kind}", strides)
 
     def compute_output_shape(self, input_shape):
         row = Linear(self.filters, self.kernel_size, strides=self.strides)
@@ -74,8 +78,8 @@ class _RecurrentEncoder(_Encoder):
     ):
         super().__init__(filters, kernel_size, strides, **kwargs)
         self.normalization = check_normalization(normalization)
-        self.forget_bias = forget_bias
-        self.recurrent_gain = recurrent_gain
+        self.forget_bias = check_number("`forget_bias`", forget_bias)
+        self.recurrent_gain = check_number("`recurrent_gain`", recurrent_gain)
 
     @property
     def state_size(self):
@@ -401,7 +405,7 @@ class Softmax(layers.Layer):
 
     def __init__(self, classes, normalization=None, **kwargs):
         super().__init__(**kwargs)
-        self.classes = classes
+        self.classes = check_integer("`classes` of Softmax", classes)
         self.normalization = check_normalization(normalization)
 
     def build(self, input_shape):

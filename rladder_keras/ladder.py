@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops, tree
 
 from rladder_keras.normalization import BatchStatistics
+from rladder_keras.validation import check_integer
 
 FEEDBACK = ("recurrent", "all", "none")
 SKIPS = ("diagonal", "recurrent")
@@ -96,8 +97,8 @@ class LadderCell(layers.Layer):
             raise ValueError(f"feedback must be one of {FEEDBACK}, not {feedback!r}.")
         if not levels:
             raise ValueError("a ladder needs at least one Level.")
-        if iterations is not None and iterations < 1:
-            raise ValueError(f"iterations must be 1 or more, not {iterations}.")
+        if iterations is not None:
+            check_integer("`iterations`", iterations)
         levels = [as_level(l, level) for l, level in enumerate(levels)]
         self.encoders = [level.encoder for level in levels]
         self.decoders = [level.decoder for level in levels]
@@ -142,9 +143,12 @@ class LadderCell(layers.Layer):
         """Shape of each `e_l`."""
         e = [tuple(x_shape)]
         for l, encoder in enumerate(self.encoders):
+            check_channels(l, encoder, e)
             with self.naming(l, f"its input has shape {e[-1]}"):
                 check_rank(encoder, e[-1])
-                e.append(tuple(encoder.compute_output_shape(e[-1])))
+                shape = encoder.compute_output_shape(e[-1])
+                check_one_tensor(encoder, shape)
+                e.append(tuple(shape))
                 if 0 in e[-1]:
                     raise ValueError("the grid is too small for its pool or kernel.")
         return e[1:]
@@ -394,6 +398,11 @@ class RecurrentLadder(layers.RNN):
                 for layer in (layer for level in cell.levels for layer in level):
                     if layer is not None:
                         layer.dtype_policy = kwargs["dtype"]
+        elif not hasattr(levels, "resolve_iterations"):
+            raise ValueError(
+                "`levels` must be a list of Level, or a cell such as LadderCell; got "
+                f"{levels!r}. Give the rows as [Level(encoder, decoder), ...]."
+            )
         elif feedback != "recurrent" or iterations is not None or skip:
             raise ValueError(
                 "give feedback, iterations and skip to the cell, not beside it."
@@ -402,8 +411,8 @@ class RecurrentLadder(layers.RNN):
             raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
         if remat and not unroll:
             raise ValueError("remat=True unrolls the loop: leave unroll out.")
-        if carry is not None and (not isinstance(carry, int) or carry < 1):
-            raise ValueError(f"carry must be an integer of 1 or more, not {carry!r}.")
+        if carry is not None:
+            check_integer("`carry`", carry)
         if carry is not None and not getattr(cell, "starts_from_zeros", True):
             raise ValueError(
                 f"a {type(cell).__name__} does not start from zeros, as a state that "
@@ -684,10 +693,39 @@ def check_kind(l, encoder):
 
 
 def check_rank(layer, shape):
-    """Ask a stock layer, before it is called, whether it takes such an input."""
+    """Ask a stock layer or a model, before it is called, whether the input fits."""
     rank = getattr(layer.input_spec, "ndim", None)
+    if (
+        isinstance(layer, keras.Model)
+        and len(getattr(layer, "inputs", None) or ()) == 1
+    ):
+        rank = len(layer.inputs[0].shape)
     if rank not in (None, len(shape)):
-        raise ValueError(f"{type(layer).__name__} takes inputs of {rank} axes.")
+        raise ValueError(
+            f"{type(layer).__name__} takes inputs of {rank} axes, and a row takes one "
+            "frame of each sequence, without the axis of time."
+        )
+
+
+def check_channels(l, layer, shapes):
+    """Refuse frames without an axis of channels, before a row above is blamed."""
+    frame, ranks = shapes[0], {len(shape) for shape in shapes}
+    if ranks == {(getattr(layer.input_spec, "ndim", None) or 0) - 1}:
+        raise ValueError(
+            f"frames must have {len(frame)} axes, with the channels last, for "
+            f"{type(layer).__name__} in level {l + 1}; got frames of shape "
+            f"{tuple(frame[1:])}. Add the axis of the channels: x[..., None]."
+        )
+
+
+def check_one_tensor(layer, shape):
+    """Refuse rows that give several tensors, as whole models of sequences do."""
+    if isinstance(shape, dict) or any(isinstance(n, (list, tuple)) for n in shape):
+        raise ValueError(
+            f"An encoder must give one tensor for each frame; {type(layer).__name__} "
+            "gives several. Take the layers that it is made of, or a model of one "
+            "output."
+        )
 
 
 def check_mask(mask, sequences):

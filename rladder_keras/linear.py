@@ -160,7 +160,8 @@ def per_axis(n, shape):
     if len(n) != rank:
         raise ValueError(
             f"a kernel size or stride of {len(n)} axes, {n}, does not fit an input "
-            f"of shape {tuple(shape)}, which has {rank} spatial axes."
+            f"of shape {tuple(shape)}, which has {rank} spatial axes. Give {rank}, or "
+            "frames with an axis for the channels."
         )
     return n
 

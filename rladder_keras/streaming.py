@@ -6,6 +6,7 @@ import keras
 from keras import layers, ops, tree
 
 from rladder_keras.ladder import RecurrentLadder
+from rladder_keras.validation import check_integer
 
 
 def step_model(model):
@@ -120,8 +121,48 @@ def initial_state(model, batch_size):
         >>> [x.shape for x in initial_state(model, batch_size=2)]
         [(1,), (2, 8), (2, 8), (2, 8)]
     """
+    check_integer("`batch_size`", batch_size)
     state = the_ladder(model).cell.get_initial_state(batch_size)
     return [ops.convert_to_numpy(x) for x in tree.flatten(state)]
+
+
+def check_state(state, first, batch):
+    """Refuse a state that is none of `batch` sequences.
+
+    Args:
+        state: What is given as a state.
+        first: `initial_state(model, 1)`, or its shapes.
+        batch: Number of sequences; `None` if it is not known.
+    """
+    index, *others = (tuple(getattr(x, "shape", x)) for x in first)
+    wanted = [index, *((batch and batch * n, *shape) for n, *shape in others)]
+    remedy = f"Give what the last step gave, in the beginning init_state({batch or 1})."
+    if not isinstance(state, (list, tuple)) or len(state) != len(wanted):
+        length = f" of {len(state)}" if isinstance(state, (list, tuple)) else ""
+        raise ValueError(
+            f"`state` must be a list of {len(wanted)} arrays; got a "
+            f"{type(state).__name__}{length}. {remedy}"
+        )
+    for i, (x, shape) in enumerate(zip(state, wanted, strict=True)):
+        found = getattr(x, "shape", None)
+        if found is None or not fits(tuple(found), shape):
+            got = type(x).__name__ if found is None else f"shape {tuple(found)}"
+            raise ValueError(
+                f"`state[{i}]` must be an array of shape {shape}, as the model and the "
+                f"number of frames have it; got {got}. {remedy}"
+            )
+    if not keras.backend.is_int_dtype(keras.backend.standardize_dtype(state[0].dtype)):
+        raise ValueError(
+            f"`state[0]`, the iteration, must be an integer; got {state[0].dtype}. "
+            f"{remedy}"
+        )
+
+
+def fits(found, shape):
+    """Whether two shapes are the same, as far as both are known."""
+    return len(found) == len(shape) and all(
+        None in (n, m) or n == m for n, m in zip(found, shape, strict=True)
+    )
 
 
 def the_ladder(model):
@@ -165,12 +206,14 @@ class LadderStep(layers.Layer):
 
     def build(self, sequences_shape, state_shape=None, mask_shape=None):
         # Here, because a Tagger's initial state is drawn, which no export can take.
-        # As a function, because Keras would turn the structure into another.
-        self.nested = partial(
-            tree.pack_sequence_as, self.ladder.cell.get_initial_state(1)
-        )
+        # As functions, because Keras would turn the structure into another.
+        first = self.ladder.cell.get_initial_state(1)
+        self.nested = partial(tree.pack_sequence_as, first)
+        shapes = [tuple(x.shape) for x in tree.flatten(first)]
+        self.check = lambda state, batch: check_state(state, shapes, batch)
 
     def call(self, sequences, state, mask=None):
+        self.check(state, sequences.shape[0])
         cell, state = self.ladder.cell, self.nested(state)
         masks = [] if mask is None else [ops.cast(mask, cell.compute_dtype)]
         outputs, following = cell(sequences[:, 0], [*state, *masks])

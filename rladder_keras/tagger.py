@@ -16,6 +16,7 @@ from keras import layers, ops
 from rladder_keras.ladder import LadderCell
 from rladder_keras.linear import Linear, crop, stride_between
 from rladder_keras.normalization import BatchNormalization
+from rladder_keras.validation import check_integer, check_number, check_sizes
 
 PIXELS = ("gaussian", "binary")
 
@@ -124,21 +125,23 @@ class TaggerCell(LadderCell):
         super().__init__(levels, feedback, iterations, **kwargs)
         if pixels not in PIXELS:
             raise ValueError(f"pixels must be one of {PIXELS}, not {pixels!r}.")
-        if not isinstance(groups, int | np.integer) or groups < 1:
-            raise ValueError(f"groups must be an integer, at least 1, not {groups!r}.")
-        if not 0 < noise < (0.5 if pixels == "binary" else np.inf):
+        if (
+            not 0
+            < check_number("`noise`", noise)
+            < (0.5 if pixels == "binary" else np.inf)
+        ):
             raise ValueError(
                 f"noise must be above 0, for binary pixels below 0.5, not {noise!r}."
             )
-        self.groups = int(groups)
-        self.kernel_size = kernel_size
+        self.groups = int(check_integer("`groups`", groups))
+        self.kernel_size = check_sizes("`kernel_size` of TaggerCell", kernel_size)
         self.pixels = pixels
         self.noise = noise
-        if not variance > 0:
+        if not check_number("`variance`", variance) > 0:
             raise ValueError(f"variance must be above 0, not {variance!r}.")
-        self.start = start
-        self.mu_gain = mu_gain
-        self.pi_gain = pi_gain
+        self.start = check_number("`start`", start)
+        self.mu_gain = check_number("`mu_gain`", mu_gain)
+        self.pi_gain = check_number("`pi_gain`", pi_gain)
         self.learned_pi_gain = learned_pi_gain
         self.first_variance = variance
         self.seed = seed

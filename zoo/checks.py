@@ -1,5 +1,7 @@
 """Arrays that a model was not made for are refused here, before Keras sees them."""
 
+import types
+
 import keras
 import numpy as np
 from keras import ops, tree
@@ -9,18 +11,64 @@ from zoo.data.videos import check_pixels
 
 
 def first_batch(x):
-    """Inputs of the first batch of a `PyDataset` of the user's, else `x`."""
-    ours = isinstance(x, EpochDataset)
-    if not isinstance(x, keras.utils.PyDataset) or ours or x.num_batches == 0:
-        return x
-    batch = x[0]
-    return batch[0] if isinstance(batch, tuple) else batch
+    """The first batch of what loads batches, and what to load them from then.
+
+    Args:
+        x: As of `fit`: a `PyDataset`, a generator, a `tf.data.Dataset`, a `DataLoader`
+            of torch, ...; or arrays, which are no batches.
+
+    Returns:
+        The batch, `None` for arrays, and `x`, or for a generator, which gives its
+        batches only once, one that gives the first one again.
+
+    Raises:
+        ValueError: If there is no batch.
+    """
+    if isinstance(x, (dict, list, tuple, str)) or hasattr(x, "shape"):
+        return None, x
+    if isinstance(x, EpochDataset):
+        batch = x.batch(0) if len(x) else None  # not `x[0]`, which would count
+    elif isinstance(x, keras.utils.PyDataset):
+        batch = None if x.num_batches == 0 else x[0]
+    elif isinstance(x, types.GeneratorType):
+        batch = next(x, None)
+        x = again(batch, x)
+    elif hasattr(x, "__iter__"):
+        batch = next(iter(x), None)
+    else:
+        return None, x
+    if batch is None:
+        raise ValueError(
+            f"data must have at least one batch; got an empty {kind(x)}. Check what it "
+            "loads, and that no `batch(..., drop_remainder=True)` leaves all out."
+        )
+    return batch, x
+
+
+def again(first, generator):
+    """The batches of a generator whose first one was taken out."""
+    yield first
+    # Not `yield from`, which would close the generator with this one.
+    for batch in generator:  # noqa: UP028
+        yield batch
+
+
+def kind(x):
+    return "generator" if isinstance(x, types.GeneratorType) else type(x).__name__
 
 
 def as_arrays(x):
     """The backend's tensors as arrays; all else is as it was."""
     return tree.map_structure(
         lambda x: ops.convert_to_numpy(x) if ops.is_tensor(x) else x, x
+    )
+
+
+def in_batch(batch):
+    """Inputs and targets of a batch, tensors of any backend as arrays."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    return tree.map_structure(
+        lambda x: np.asarray(x) if hasattr(x, "__array__") else x, as_arrays((x, y))
     )
 
 
@@ -33,6 +81,8 @@ def check_frames(x, shape, what="frames"):
         check_specification(x.element_spec, shape)
     if isinstance(x, dict) and len(x) == 1:
         (x,) = x.values()
+    if isinstance(x, (list, tuple)) and len(x) == 1:
+        (x,) = x
     if not isinstance(x, np.ndarray):
         return
     check_shape(x.shape, shape, what)
@@ -50,6 +100,18 @@ def check_specification(specification, shape):
         return
     check_shape(tuple(specification.shape), shape)
     check_no_integers(specification, "frames of the data set")
+
+
+def check_learning_rate(optimizer):
+    """Refuse an optimiser whose learning rate is no number, or below 0."""
+    rate = getattr(optimizer, "learning_rate", None)
+    if rate is None:  # a name, or none
+        return
+    rate = float(ops.convert_to_numpy(rate))
+    if not 0 <= rate < float("inf"):
+        raise ValueError(
+            f"`learning_rate` must be a finite number of at least 0; got {rate}."
+        )
 
 
 def is_shifted(x, y):
@@ -100,6 +162,8 @@ def check_step(frame, inputs):
 def check_classes(labels, classes):
     """Refuse labels that are not one integer below `classes` for each sequence."""
     number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.ndim != 1 or not number or not (labels == np.round(labels)).all():
         raise ValueError(
             "`class` must have one integer label for each sequence, and it has "

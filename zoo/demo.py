@@ -86,8 +86,11 @@ def main(argv=None):
     print(f"  next-frame error (1e-5), copy of the last frame: {copied:.0f}")
     print(f"  next-frame error (1e-5), RLadder: {predicted:.0f}")
 
-    for path in [*pictures(args.out, ladder, test), save(args.out, ladder)]:
-        print("wrote", path)
+    try:
+        for path in [*pictures(args.out, ladder, test), save(args.out, ladder)]:
+            print("wrote", path)
+    except OSError as error:  # such as a full disk
+        sys.exit(f"error: --out must be a folder with room; got {args.out} ({error}).")
 
 
 def pictures(folder, model, test):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import zlib
 from zipfile import BadZipFile
 
@@ -33,6 +34,26 @@ def write_whole(path, save):
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def check_writable(path, what):
+    """Refuse, before any work, a file that its results cannot be written to.
+
+    Args:
+        path: `pathlib.Path` of the file; its folder is made if need be.
+        what: What the user gave the path as.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ValueError(
+            f"{what} must be a file that can be written; got {path} "
+            f"({error.strerror}). Choose another place."
+        ) from error
 
 
 def read_arrays(path, remedy="delete it"):

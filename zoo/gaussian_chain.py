@@ -34,7 +34,8 @@ import numpy as np
 from keras import layers, ops
 
 from rladder_keras import G1, ConvG1, ConvGRUCell, GRUCell, Level, RecurrentLadder, gate
-from zoo.data.gaussian_chain import Chain, kalman
+from zoo.data.epochs import check_integer
+from zoo.data.gaussian_chain import Chain, check_chain, kalman
 from zoo.model import ZooModel
 from zoo.occluded_mnist import FIG_9C, channels
 
@@ -45,6 +46,7 @@ CHAIN_B = Chain((0.1, 0.1, 0.1), (1.0, 1.0), noise=10.0, sites=24, coupling=0.49
 # is seen, buried in noise.
 CHAIN_C = Chain((4.0, 0.01, 0.01, 0.02), (1.0, 0.4, 0.4), past=(0.0, 0.95, 0.95, 0.95))
 STEPS = 30  # of the sequences of Appendix C
+OUTPUTS = ("x", "next")
 ITERATIONS = 4  # "several", in Appendix B
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -268,6 +270,8 @@ def gaussian_chain_rladder(
     Returns:
         Compiled model.
     """
+    check_arguments(chain, output, iterations)
+    check_integer("units", units, 1)
     rows = rows_of_vectors if chain.sites == 1 else rows_of_sites
     levels = rows(channels(width, units), chain.levels, decoder)
     seen, outputs = iterated(chain, levels, iterations, feedback, unroll, skip)
@@ -292,6 +296,7 @@ def gaussian_chain_messages(
     Returns:
         Compiled model.
     """
+    check_arguments(chain, output, iterations)
     levels = messages(chain, iterations)
     seen, outputs = iterated(chain, levels, iterations, "recurrent", unroll)
     m, predicted, _ = ops.split(outputs["bottom"], 3, axis=-1)
@@ -313,6 +318,8 @@ def gaussian_chain_exact(*, chain, output, steps=1, learning_rate=0.01, unroll="
     Returns:
         Compiled model.
     """
+    check_arguments(chain, output)
+    check_integer("steps", steps, 1)
     seen = keras.Input((steps, chain.sites, 1), name="seen")
     size = steps * chain.sites
     impulses = np.concatenate([np.zeros((1, size)), np.eye(size)])
@@ -323,6 +330,14 @@ def gaussian_chain_exact(*, chain, output, steps=1, learning_rate=0.01, unroll="
     linear.set_weights([np.array(rows) - bias, bias])
     y = layers.Reshape((steps, chain.sites, 1), name=output)(flat)
     return compiled(seen, {output: y}, learning_rate)
+
+
+def check_arguments(chain, output, iterations=1):
+    """Refuse arguments of the builders, before something else is blamed."""
+    check_chain(chain)
+    if output not in OUTPUTS:
+        raise ValueError(f"`output` must be one of {OUTPUTS}; got {output!r}.")
+    check_integer("iterations", iterations, 1)
 
 
 def iterated(chain, levels, iterations, feedback, unroll, skip=()):
@@ -355,6 +370,10 @@ class ChainModel(ZooModel):
             raise ValueError(
                 f"the sequences have shape {x.shape}, and must have (batch, T, "
                 f"{shape[0]}, 1)."
+            )
+        if isinstance(x, np.ndarray) and not np.isfinite(x).all():
+            raise ValueError(
+                "the sequences have NaN or infinite numbers: clean them first."
             )
 
 

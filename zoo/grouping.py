@@ -30,8 +30,8 @@ from rladder_keras import (
     MixturePosterior,
     RecurrentLadder,
 )
-from zoo.checks import as_arrays, check_shape
-from zoo.data.epochs import EpochDataset, check_integer
+from zoo.checks import check_shape
+from zoo.data.epochs import check_integer
 from zoo.model import ZooModel
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -202,9 +202,7 @@ class GroupingModel(ZooModel):
     def check_labels(self, x, y):
         """Refuse segments of other images, or more than the metrics count."""
         super().check_labels(x, y)
-        self.check_segments(as_arrays(x), y)
-        if isinstance(x, EpochDataset) and len(x):
-            y = x.batch(0)[1]
+        self.check_segments(x, y)
         truth = y.get("groups") if isinstance(y, dict) else None
         metrics = self.get_compile_config()["metrics"]
         if not isinstance(truth, np.ndarray) or not isinstance(metrics, dict):

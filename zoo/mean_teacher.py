@@ -12,7 +12,14 @@ from keras import layers, ops, tree
 
 from zoo.data.epochs import check_integer
 from zoo.interrupts import variables_kept
-from zoo.model import ZooModel, by_name, in_order, make_variables, scored
+from zoo.model import (
+    ZooModel,
+    by_name,
+    checked,
+    in_order,
+    make_variables,
+    scored,
+)
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -241,16 +248,14 @@ class MeanTeacher(keras.Model):
     # Training and use
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        self.check(x, y)
-        arguments = in_order(by_name("fit", (x, y, *args), kwargs))
+        arguments = self.checked(in_order(by_name("fit", (x, y, *args), kwargs)))
         with variables_kept(self, arguments) as arguments:
             history = super().fit(**arguments)
         self.catch_up()
         return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        self.check(x, y)
-        arguments = by_name("evaluate", (x, y, *args), kwargs)
+        arguments = self.checked(by_name("evaluate", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
@@ -264,9 +269,9 @@ class MeanTeacher(keras.Model):
         self.catch_up()
         return self.teacher.predict_on_batch(x)
 
-    def check(self, x, y):
-        if isinstance(self.student, ZooModel):
-            self.student.check(x, y)
+    def checked(self, arguments):
+        of_zoo = isinstance(self.student, ZooModel)
+        return checked(self.student, arguments) if of_zoo else arguments
 
     def get_config(self):
         return {

@@ -6,15 +6,18 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from rladder_keras import export_step, initial_state, step_model
+from rladder_keras import RecurrentLadder, export_step, initial_state, step_model
+from rladder_keras.streaming import check_state
 from zoo.checks import (
     as_arrays,
     check_classes,
     check_frames,
+    check_learning_rate,
     check_no_integers,
     check_shape,
     check_step,
     first_batch,
+    in_batch,
     is_shifted,
 )
 from zoo.data.epochs import EpochDataset, check_integer
@@ -41,6 +44,7 @@ class ZooModel(keras.Model):
         **kwargs,
     ):
         """As of Keras; outputs that get neither loss nor metrics need no targets."""
+        check_learning_rate(optimizer)
         self.scored = scored(loss, metrics, weighted_metrics)
         super().compile(
             optimizer,
@@ -95,9 +99,12 @@ class ZooModel(keras.Model):
         needed = names if self.scored is None else names & self.scored
         missing = needed - set(y)
         if missing:
+            labels = "class" in missing and (
+                " `zoo.data.from_arrays` and `from_folder` take classes by `labels=`."
+            )
             raise ValueError(
                 f"the targets have nothing for the output(s) {sorted(missing)}: give "
-                f"y as a dictionary with the keys {sorted(needed)}."
+                f"y as a dictionary with the keys {sorted(needed)}.{labels or ''}"
             )
 
     @staticmethod
@@ -156,6 +163,10 @@ class ZooModel(keras.Model):
             check_sequences(self)
             # A method, because Keras would take a model for a part of this one.
             self._step = step_model(self.of_steps()).predict_on_batch
+            first = [x.shape for x in self.init_state(1)]
+            # A function, because Keras would turn lists into others.
+            self._check_state = lambda *given: check_state(given[0], first, given[1])
+        self._check_state(state, len(tree.flatten(frame)[0]))
         with step_kept():
             return self._step([frame, state])
 
@@ -216,13 +227,43 @@ class ZooModel(keras.Model):
             )
         return outputs["frame"]
 
-    def check(self, x, y):
-        """Refuse arrays that `fit` and `evaluate` cannot use; others pass."""
-        frames, y = as_arrays(first_batch(x)), as_arrays(y)
+    def check(self, x, y=None):
+        """Refuse data that `fit` and `evaluate` cannot use.
+
+        Arrays are looked at as a whole, and of what loads batches the first one.
+
+        Returns:
+            What to use in the place of `x`, see `zoo.checks.first_batch`.
+        """
+        frames, targets = as_arrays(x), as_arrays(y)
         self.check_inputs(frames)
-        if isinstance(y, dict):
-            self.check_frame_targets(frames, y)
-        self.check_labels(x, y)
+        batch, x = first_batch(x)
+        if batch is not None:
+            frames, targets = in_batch(batch)
+            self.check_inputs(frames)
+        given = targets if isinstance(targets, dict) else {}
+        if self.compiled:
+            self.check_keys(given)
+        self.check_frame_targets(frames, given)
+        all_labels = getattr(x, "labels", None) if isinstance(x, EpochDataset) else None
+        if all_labels is not None and "class" in given:
+            given = {**given, "class": all_labels}
+        self.check_labels(frames, given)
+        return x
+
+    def check_source(self, x):
+        """As `check`, for `predict`, which needs no targets."""
+        self.check_inputs(as_arrays(x))
+        batch, x = first_batch(x)
+        if batch is not None:
+            self.check_inputs(in_batch(batch)[0])
+        return x
+
+    def check_carry(self, rows):
+        """Refuse training batches of other sizes than the state that is carried."""
+        for layer in self.layers:
+            if isinstance(layer, RecurrentLadder):
+                layer.check_carry(rows)
 
     def check_inputs(self, x):
         """Refuse arrays that the model was not made for; other inputs pass."""
@@ -248,8 +289,7 @@ class ZooModel(keras.Model):
 
     def check_labels(self, x, y):
         """Refuse arrays of labels that are none of the classes: JAX would go on."""
-        own = getattr(x, "labels", None) if isinstance(x, EpochDataset) else None
-        labels = y.get("class") if isinstance(y, dict) else own
+        labels = y.get("class")
         if "class" not in self.output_names or labels is None:
             return
         if isinstance(labels, (list, tuple)):
@@ -263,36 +303,35 @@ class ZooModel(keras.Model):
         They are drawn at random already, and a state that is carried from batch to
         batch must find the piece that it left.
         """
-        self.check(x, y)
-        if isinstance(y, dict):
-            self.check_keys(y)
         arguments = in_order(by_name("fit", (x, y, *args), kwargs))
+        arguments = checked(self, arguments)
+        for rows in rows_of(arguments):
+            self.check_carry(rows)
         with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        self.check(x, y)
-        if isinstance(y, dict):
-            self.check_keys(y)
-        arguments = by_name("evaluate", (x, y, *args), kwargs)
+        arguments = checked(self, by_name("evaluate", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
     def predict(self, x, *args, **kwargs):
-        self.check_inputs(as_arrays(first_batch(x)))
-        arguments = by_name("predict", (x, *args), kwargs)
+        arguments = by_name("predict", (self.check_source(x), *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().predict(**arguments)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        self.check(x, y)
         with step_kept():
-            return super().train_on_batch(*args, **kwargs)
+            return super().train_on_batch(x, y, *args, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        self.check(x, y)
         with step_kept():
-            return super().test_on_batch(*args, **kwargs)
+            return super().test_on_batch(x, y, *args, **kwargs)
 
     def predict_on_batch(self, x):
+        self.check_inputs(as_arrays(x))
         with step_kept():
             return super().predict_on_batch(x)
 
@@ -334,6 +373,34 @@ def by_name(method, args, kwargs):
         x, y, weights = validation
         arguments["validation_data"] = x, y, all_weights(y, weights)
     return arguments
+
+
+def checked(model, arguments):
+    """Those of `fit` or `evaluate`, if they are data that the model can use.
+
+    Args:
+        model: A `ZooModel`.
+        arguments: By name.
+    """
+    if isinstance(arguments.get("callbacks"), keras.callbacks.CallbackList):
+        return arguments  # `fit` evaluates, and looked at these data in the beginning
+    arguments = {**arguments, "x": model.check(arguments["x"], arguments.get("y"))}
+    validation = arguments.get("validation_data")
+    if isinstance(validation, (tuple, list)):
+        x, *others = validation
+        arguments["validation_data"] = (model.check(x, *others[:1]), *others)
+    elif validation is not None:
+        arguments["validation_data"] = model.check(validation)
+    return arguments
+
+
+def rows_of(arguments):
+    """Sizes of the batches that `fit` cuts out of arrays."""
+    arrays = [x for x in tree.flatten(arguments["x"]) if hasattr(x, "shape")]
+    n = len(arrays[0]) if arrays else 0
+    n = int(n * (1 - (arguments.get("validation_split") or 0)))
+    batch_size = arguments.get("batch_size") or 32
+    return {min(n, batch_size), n % batch_size} - {0}
 
 
 def in_order(arguments):

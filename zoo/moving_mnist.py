@@ -23,7 +23,7 @@ from zoo.grouping import (
     own_cost,
     unlearned,
 )
-from zoo.occluded_mnist import channels
+from zoo.occluded_mnist import channels, rows
 from zoo.weights import takes_weights
 
 FRAMES = 20
@@ -146,9 +146,10 @@ def moving_mnist_rtagger(
         (None, None, 3, 16, 16)
     """
     check_integer("frames", frames, 2)
+    check_integer("size", size, 1)
     check_integer("digits", digits, 1)
     film = keras.Input((None, size, size, 1), name="film")
-    levels = table(width)
+    levels = rows(table, width)
     cell = TaggerCell(
         levels,
         groups,
@@ -194,7 +195,7 @@ def moving_mnist_tagger(width=1.0, *, table=table_of_motion, **kwargs):
     Returns:
         Compiled model as `moving_mnist_rtagger`.
     """
-    table = partial(table, recurrent=Conv)
+    table = partial(rows, table, recurrent=Conv)
     return moving_mnist_rtagger(width, table=table, feedback="none", **kwargs)
 
 

@@ -52,7 +52,7 @@ from zoo.data.midi import (
 from zoo.data.rolls import PianoRolls
 from zoo.interrupts import step_kept
 from zoo.model import ZooModel
-from zoo.occluded_mnist import SAME, channels
+from zoo.occluded_mnist import SAME, channels, rows
 from zoo.weights import takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
@@ -129,7 +129,13 @@ def polyphonic_music_rladder(
     """
     readout = KeyReadout(channels(width, 32) if joint else None, name="readout")
     return music_model(
-        table(width), readout, feedback, frequencies, carry, learning_rate, unroll
+        rows(table, width),
+        readout,
+        feedback,
+        frequencies,
+        carry,
+        learning_rate,
+        unroll,
     )
 
 

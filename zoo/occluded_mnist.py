@@ -28,6 +28,7 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
 )
+from rladder_keras.validation import is_number
 from zoo.videos import bottom, compiled, frame_loss, pixels
 from zoo.weights import takes_weights
 
@@ -91,7 +92,7 @@ def table_6(width=1.0, table=table_5):
         width: Factor on the channels of all convolutions.
         table: Another table whose encoder to take.
     """
-    return [Level(row) for row, _ in table(width) if type(row) is not ConvLSTMCell]
+    return [Level(e) for e, _ in rows(table, width) if type(e) is not ConvLSTMCell]
 
 
 def table_7(width=1.0, table=table_5):
@@ -158,9 +159,20 @@ def reduced_table(width=1.0):
 
 def channels(width, n):
     """`n` channels at that width."""
-    if not 0 < width < float("inf"):
-        raise ValueError(f"`width` must be a number above 0, not {width!r}.")
+    if not is_number(width) or width <= 0:
+        raise ValueError(f"`width` must be a number above 0; got {width!r}.")
     return max(1, round(width * n))
+
+
+def rows(table, width, **kwargs):
+    """The levels that a table has at that width."""
+    if not callable(table):
+        raise ValueError(
+            "`table` must be a function from `width` to a list of Level, such as "
+            f"`zoo.occluded_mnist.small_table`; got {table!r}. Give the function "
+            "itself, or `def table(width): return [...]` with levels of your own."
+        )
+    return table(width, **kwargs)
 
 
 @takes_weights
@@ -207,7 +219,7 @@ def occluded_mnist_rladder(
     """
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
     ladder = RecurrentLadder(
-        table(width), feedback, FRAMES, unroll, skip=skip, name="ladder"
+        rows(table, width), feedback, FRAMES, unroll, skip=skip, name="ladder"
     )
     ends = ladder(frames)
     d, outputs = bottom(ends), {}
@@ -241,7 +253,7 @@ def occluded_mnist_hierarchical_rnn(
         >>> zoo.occluded_mnist_hierarchical_rnn(0.1, table=small).output["class"].shape
         (None, None, 10)
     """
-    levels = [Level(row) for row, _ in table(width)]
+    levels = [Level(encoder) for encoder, _ in rows(table, width)]
     return classifier(levels, FRAMES, learning_rate, unroll)
 
 

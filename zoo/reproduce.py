@@ -25,7 +25,7 @@ import numpy as np
 from zoo import checkpoint, protocol, weights
 from zoo.arguments import integer, positive
 from zoo.experiments import EXPERIMENTS
-from zoo.files import read_json, write_whole
+from zoo.files import check_writable, read_json, write_whole
 from zoo.heap import keep_freed_memory
 
 # Arguments that say how a run is done, and not which run it is.
@@ -134,6 +134,7 @@ def reproduce(args, row):
     build = experiment.build(args, row, train)
     if args.publish:
         weights.check_publishable(build, args.publish)
+    check_writable(args.runs, "--runs")
     check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
     before = checkpoint.progress(folder)

@@ -21,6 +21,8 @@ from rladder_keras import (
     Softmax,
     TaggerCell,
 )
+from rladder_keras.validation import check_number
+from zoo.data.epochs import check_integer
 from zoo.grouping import (
     AMI,
     BatchLSTMCell,
@@ -35,7 +37,7 @@ from zoo.grouping import (
     unlearned,
 )
 from zoo.model import ZooModel
-from zoo.occluded_mnist import LAST, SAME, MaxPool, channels
+from zoo.occluded_mnist import LAST, SAME, MaxPool, channels, rows
 from zoo.videos import LastClass
 from zoo.weights import takes_weights
 
@@ -168,10 +170,13 @@ def textured_mnist_rtagger(
         >>> model.output["groups"].shape, model.output["class"].shape
         ((None, 3, 3, 32, 32), (None, 3, 10))
     """
+    check_integer("size", size, 1)
+    check_integer("iterations", iterations, 1)
+    check_number("`class_weight`", class_weight, 0)
     image = keras.Input((size, size, 1), name="image")
     noisy = layers.GaussianNoise(noise, name="noise")(image)
     frames = ops.repeat(noisy[:, None], iterations, axis=1)
-    levels = table(width)
+    levels = rows(table, width)
     cell = TaggerCell(
         levels,
         groups,
@@ -210,7 +215,7 @@ def textured_mnist_tagger(width=1.0, *, table=table_9, **kwargs):
     Returns:
         Compiled model as `textured_mnist_rtagger`.
     """
-    table = partial(table, recurrent=Conv)
+    table = partial(rows, table, recurrent=Conv)
     return textured_mnist_rtagger(width, table=table, feedback="none", **kwargs)
 
 

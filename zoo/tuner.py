@@ -17,11 +17,12 @@ try:
     import keras_tuner
 except ImportError as error:
     raise ImportError(
-        'hypermodels need keras-tuner: pip install "rladder-keras[tuner]".'
+        "hypermodels need keras-tuner: pip install keras-tuner scipy tensorboard."
     ) from error
 
 from zoo import moving_mnist, music, occluded_mnist, textured_mnist
 from zoo.data.epochs import EpochDataset
+from zoo.model import by_name
 from zoo.weights import OF_TRAINING, as_written
 
 # What a tuner may propose for an argument: functions of its name and the proposals.
@@ -177,7 +178,17 @@ class ZooHyperModel(keras_tuner.HyperModel):
             )
 
     def fit(self, hp, model, x=None, *args, **kwargs):
-        """As `model.fit`; all trials see the same data in their first epoch."""
+        """As `model.fit`; all trials see the same data in their first epoch.
+
+        Without validation data, on which the objective is measured, nothing is trained.
+        """
+        given = by_name("fit", (x, *args), kwargs)
+        if given.get("validation_data") is None and not given.get("validation_split"):
+            raise keras_tuner.errors.FatalValueError(
+                "`validation_data` must be given to the search, because its objective "
+                f"{self.objective.name!r} is measured on them; got None. Call "
+                "tuner.search(train, validation_data=valid, ...)."
+            )
         if isinstance(x, EpochDataset):
             x.epoch = kwargs.get("initial_epoch", 0)
         return model.fit(x, *args, **kwargs)

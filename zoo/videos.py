@@ -11,6 +11,7 @@ import keras
 from keras import initializers, layers, ops
 
 from rladder_keras import RecurrentLadder, Softmax
+from rladder_keras.validation import check_number, is_integer
 from zoo.model import ZooModel
 
 HEADS = ("class", "frame")
@@ -72,9 +73,11 @@ def rladder(
             "levels must be a list of Level, which a table such as `small_table` gives "
             f"when it is called: `small_table()`. It is {levels!r}."
         )
-    if len(input_shape) != 3:
+    sides = input_shape if isinstance(input_shape, (list, tuple)) else ()
+    if len(sides) != 3 or not all(is_integer(n, 1) for n in sides):
         raise ValueError(
-            f"input_shape must be (height, width, channels), not {input_shape!r}."
+            "input_shape must be (height, width, channels), three integers of at least "
+            f"1; got {input_shape!r}."
         )
     frames = keras.Input((None, *input_shape), name="frames")
     ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
@@ -139,6 +142,7 @@ def pixels(d, frame_shape, name):
 
 def compiled(frames, outputs, learning_rate, weights, **more_losses):
     """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
+    check_number("`frame_weight`", weights.get("frame", 1.0), 0)
     losses = {"class": LastClass(), "frame": frame_loss, **more_losses}
     model = ZooModel(frames, outputs)
     model.compile(

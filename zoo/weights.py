@@ -20,11 +20,13 @@ import h5py
 import keras
 import numpy as np
 
-from zoo.files import read_json, write_whole
+from zoo.files import check_writable, read_json, write_whole
 
 SHIPPED = Path(__file__).parent / "weights"
 WEIGHTS_DIR = "RLADDER_WEIGHTS_DIR"
 ENDING = ".weights.h5"
+MODEL_ENDING = ".keras"
+NEEDED = ("name", "model", "arguments", "file", "sha256")  # keys of a card
 # Arguments of builders that are of no use after training.
 OF_TRAINING = (
     "unroll",
@@ -53,6 +55,12 @@ def takes_weights(build):
             return build(*args, **kwargs)
         if str(weights).endswith(ENDING):
             return loaded(build(*args, **kwargs), Path(weights))
+        if str(weights).endswith(MODEL_ENDING):
+            raise ValueError(
+                f"`weights` must be a name, or the path of a file *{ENDING}; got "
+                f"{str(weights)!r}, a whole model. Load it by "
+                f"keras.saving.load_model({str(weights)!r})."
+            )
         known = card(build.__name__, weights)
         model = build(**arguments_of(build, known, named(build, *args, **kwargs)))
         return loaded(model, file_of(known))
@@ -123,6 +131,7 @@ def card(model, name):
         file = folder / f"{model}-{name}.json"
         if file.exists():
             found = read_json(file)
+            check_card(file, found)
             return {**found, "file": str(folder / found["file"])}
     there = " or ".join(map(repr, names)) if names else "None: there are none"
     raise ValueError(
@@ -130,6 +139,16 @@ def card(model, name):
         f"*{ENDING}. The card {model}-{name}.json was looked for in "
         f"{' and '.join(map(str, folders()))}."
     )
+
+
+def check_card(path, known):
+    """Refuse a card that lacks what loading needs."""
+    missing = [key for key in NEEDED if not isinstance(known, dict) or key not in known]
+    if missing:
+        raise ValueError(
+            f"{path} must be a card with {', '.join(map(repr, NEEDED))}; it lacks "
+            f"{', '.join(map(repr, missing))}. Get it again, with its weights."
+        )
 
 
 def folders():
@@ -203,6 +222,7 @@ def loaded(model, path):
     """The model with the weights of a file."""
     if not path.exists():
         raise ValueError(f"There is no file {path}.")
+    check_whole(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras leaves out what is not there
@@ -216,6 +236,24 @@ def loaded(model, path):
             f"({first})"
         ) from error
     return model
+
+
+def check_whole(path):
+    """Refuse a file of weights that cannot be read to its end."""
+
+    def read(name, x):
+        values = x[()] if isinstance(x, h5py.Dataset) else np.zeros(())
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"NaN or infinite weights in {name}")
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(read)
+    except Exception as error:  # h5py raises whatever the damage leads it to
+        raise ValueError(
+            f"{path} must be a whole file of weights; it is damaged ({error}). Save or "
+            "copy it again."
+        ) from error
 
 
 def check_all_used(model, path):
@@ -259,6 +297,7 @@ def check_publishable(build, name, folder=None):
     path = card_path(builder, name, folder)
     if path.exists():
         raise ValueError(f"{path} exists: delete it, or publish under another name.")
+    check_writable(path, "weights that are published")
     return builder
 
 

@@ -204,3 +204,12 @@ def test_identity_hands_down_h_and_does_not_look_up(run, rng):
     np.testing.assert_array_equal(run(cell, other, h), h)
     assert cell.compute_output_shape((None, 5), (None, 4, 3)) == (None, 4, 3)
     assert not cell.weights
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "3", None, (3, 0)])
+def test_kernel_sizes_are_refused_where_a_cell_is_made(value):
+    for cell in (ConvG1, TopDown, ConvG2, ConvG3):
+        with pytest.raises(ValueError, match="^`kernel_size` of .* must be .*; got"):
+            cell(value)
+    with pytest.raises(ValueError, match="^`inner_kernel_size` of ConvG3 must be"):
+        ConvG3(3, value)

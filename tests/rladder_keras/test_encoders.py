@@ -264,3 +264,31 @@ def test_softmax_is_computed_in_float32(dtype):
     y = row(np.ones((2, 3), "float32"))
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
     np.testing.assert_allclose(ops.convert_to_numpy(y).sum(-1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "3", True])
+def test_sizes_are_refused_where_a_row_is_made(value):
+    for row, name in (
+        (lambda: Conv(value, 3), "filters"),
+        (lambda: ConvLSTMCell(value, 3), "filters"),
+        (lambda: GRUCell(value), "filters"),
+        (lambda: Softmax(value), "classes"),
+        (lambda: Conv(3, value), "kernel_size"),
+        (lambda: ConvGRUCell(3, (3, value)), "kernel_size"),
+        (lambda: Conv(3, 3, value), "strides"),
+        (lambda: ConvLSTMCell(3, 3, strides=[1, value]), "strides"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"^`{name}` of .* must be .*; got .*{value}"
+        ):
+            row()
+
+
+def test_sizes_of_numpy_and_of_json_are_taken():
+    Conv(np.int64(3), [3, np.int32(3)], [1, 2])
+
+
+@pytest.mark.parametrize("name", ["forget_bias", "recurrent_gain"])
+def test_initial_values_are_finite(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be a finite number; got nan"):
+        LSTMCell(3, **{name: float("nan")})

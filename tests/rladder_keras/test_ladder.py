@@ -1125,8 +1125,36 @@ def test_stock_layers_that_are_no_rows_are_refused(row, remedy):
 
 
 def test_iterations_below_one_are_refused():
-    with pytest.raises(ValueError, match="iterations must be 1 or more"):
-        RecurrentLadder([Level(LSTMCell(2))], iterations=0)
+    for n in (0, -1, 2.5, "3", True):
+        for name in ("iterations", "carry"):
+            message = f"`{name}` must be an integer of at least 1; got {n!r}"
+            with pytest.raises(ValueError, match=message):
+                RecurrentLadder([Level(LSTMCell(2))], **{name: n})
+
+
+def test_levels_that_are_no_list_are_refused():
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 3)])
+    for levels in (model, None, Conv(2, 3), "table_5"):
+        with pytest.raises(ValueError, match="`levels` must be a list of Level.*; got"):
+            RecurrentLadder(levels)
+
+
+def test_a_model_of_sequences_or_of_two_outputs_is_no_row():
+    sequences, x = keras.Input((3, *IMAGE)), keras.Input(IMAGE)
+    film = keras.Model(sequences, layers.Rescaling(2.0)(sequences))
+    two = keras.Model(x, {"a": layers.Conv2D(2, 3)(x), "b": x})
+    for model, message in (
+        (film, "takes inputs of 5 axes, .*without the axis of time"),
+        (two, "must give one tensor for each frame; .* gives several"),
+    ):
+        with pytest.raises(ValueError, match=f"level 1 of 1 .*{message}"):
+            RecurrentLadder([Level(model)])(frames(IMAGE))
+
+
+def test_frames_without_channels_are_not_blamed_on_a_row_above():
+    rows = [Level(Conv(2, 3)), Level(Conv(2, 3)), Level(layers.MaxPooling2D(2))]
+    with pytest.raises(ValueError, match="^frames must have 3 axes.*level 3.*None]"):
+        RecurrentLadder(rows)(np.zeros((2, 3, 8, 12), "float32"))
 
 
 def test_dtype_reaches_the_levels():

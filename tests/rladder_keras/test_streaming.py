@@ -208,3 +208,55 @@ def test_a_model_of_several_iterations_for_a_frame_takes_no_steps():
     model = gaussian_chain_rladder(chain=CHAIN_C, output="next", iterations=2)
     with pytest.raises(ValueError, match="takes 2 iterations for a frame"):
         model.step(np.zeros((3, 1, 1), "float32"), model.init_state(3))
+
+
+def wrong_states(model):
+    """Each with what is said of it; the frames are of two sequences."""
+    state = model.init_state(2)
+    n = len(state)
+    return [
+        (None, f"a list of {n} arrays; got a NoneType"),
+        (state[:-1], f"a list of {n} arrays; got a list of {n - 1}"),
+        (dict(enumerate(state)), "got a dict"),
+        (({"class": 0}, state), "got a tuple of 2"),
+        (state[::-1], r"`state\[0\]` must be an array of shape \(1,\)"),
+        (["a"] * n, r"`state\[0\]` must be an array .* got str"),
+        (model.init_state(1), r"`state\[1\]` must .* shape \(2, .* got shape \(1, "),
+        (model.init_state(4), r"`state\[1\]` must .* shape \(2, .* got shape \(4, "),
+        ([x * 1.5 for x in state], "the iteration, must be an integer; got float"),
+    ]
+
+
+def test_states_that_are_none_are_refused():
+    model = zoo.occluded_mnist_rladder(0.1, table=zoo.occluded_mnist.small_table)
+    frames = np.zeros((2, 32, 32, 1), "float32")
+    for state, message in wrong_states(model):
+        with pytest.raises(ValueError, match=f"{message}.*init_state"):
+            model.step(frames, state)
+    outputs, state = model.step(frames, tuple(model.init_state(2)))
+    model.step(frames, state)
+
+
+def test_the_state_of_groups_is_that_of_the_frames():
+    model = zoo.moving_mnist_rtagger(
+        0.1, table=lambda width: zoo.moving_mnist.table_of_motion(width)[:2], size=8
+    )
+    frames = np.zeros((2, 8, 8, 1), "float32")
+    _, state = model.step(frames, model.init_state(2))
+    model.step(frames, state)
+    with pytest.raises(ValueError, match=r"shape \(6, .* got shape \(3, "):
+        model.step(frames, model.init_state(1))
+
+
+def test_a_step_model_refuses_the_state_of_another_batch():
+    model = small_model(iterations=1)
+    step, frame = step_model(model), np.zeros((2, 4, 4, 1), "float32")
+    with pytest.raises(ValueError, match=r"must be .* shape \(2, .*got shape \(1, "):
+        step.predict_on_batch([frame, initial_state(model, 1)])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "2", None, True])
+def test_a_state_is_of_at_least_one_sequence(batch_size):
+    model = small_model(iterations=1)
+    with pytest.raises(ValueError, match="`batch_size` must be an integer of at least"):
+        initial_state(model, batch_size)

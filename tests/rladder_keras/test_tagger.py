@@ -303,7 +303,10 @@ def test_training_lowers_the_cost(learned):
 
 def test_bad_arguments_are_refused():
     for kwargs, message in (
-        ({"groups": 0}, "groups must be"),
+        ({"groups": 0}, "`groups` must be an integer of at least 1; got 0"),
+        ({"kernel_size": 0}, "`kernel_size` of TaggerCell must be"),
+        ({"mu_gain": float("nan")}, "`mu_gain` must be a finite number; got nan"),
+        ({"noise": "0.2"}, "`noise` must be a finite number; got '0.2'"),
         ({"pixels": "poisson"}, "pixels must be"),
         ({"noise": 0}, "noise must be"),
         ({"pixels": "binary", "noise": 0.5}, "noise must be"),

@@ -440,7 +440,7 @@ def test_data_that_a_model_is_not_made_for():
         model.fit(PianoRolls(rolls(4, 4), 2, 4))
     with pytest.raises(ValueError, match=r"joint=True, and this .*joint=False"):
         model.evaluate(PianoRolls(rolls(4, 4), 3, joint=True))
-    with pytest.raises(ValueError, match="carry must be an integer of 1 or more"):
+    with pytest.raises(ValueError, match="`carry` must be an integer of at least 1"):
         zoo.polyphonic_music_lstm(4, carry=0)
     with pytest.raises(ValueError, match="not a list: make a `Corpus`"):
         zoo.data.piano_rolls(rolls(4, 4))

@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -493,6 +494,20 @@ def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
     with pytest.raises(SystemExit, match="do not fill one batch"):
         reproduce.main(command(tmp_path, "--batch-size", "50"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file/runs.csv", "folder", "/proc/runs.csv"])
+def test_figures_that_cannot_be_written_are_refused_before_the_training(
+    tmp_path, place
+):
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "folder").mkdir()
+    if not Path(place).parent.exists() and place.startswith("/"):
+        pytest.skip("this system has no /proc")
+    arguments = [*command(tmp_path), "--runs", str(tmp_path / place)]
+    with pytest.raises(SystemExit, match="runs.* must be a file that can be written;"):
+        reproduce.main(arguments)
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
 
 
 @pytest.mark.once

@@ -220,3 +220,25 @@ def test_two_workers_share_a_search(tmp_path):
     trials = list((tmp_path / "search").rglob("trial.json"))
     assert len(trials) == 3
     assert all('"COMPLETED"' in trial.read_text() for trial in trials)
+
+
+def test_a_search_without_validation_data_trains_nothing(tmp_path):
+    class Trained(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            raise AssertionError("a trial was trained")
+
+    search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+    found = keras_tuner.RandomSearch(
+        search, search.objective, max_trials=2, directory=tmp_path, seed=0
+    )
+    message = "`validation_data` must be given.*'val_notes_nll'.*; got None. Call"
+    with pytest.raises(ValueError, match=message):
+        found.search(music(0), epochs=1, verbose=0, callbacks=[Trained()])
+
+
+def test_a_part_of_the_arrays_may_be_the_validation_data():
+    search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+    hp, x = keras_tuner.HyperParameters(), np.zeros((4, 3, 88), "float32")
+    model = search.build(hp)
+    logs = search.fit(hp, model, x, {"notes": x}, validation_split=0.5, verbose=0)
+    assert "val_notes_nll" in logs.history

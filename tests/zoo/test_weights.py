@@ -3,6 +3,7 @@
 import inspect
 import json
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -244,6 +245,40 @@ def test_what_is_altered_is_refused_and_what_is_missing_downloaded(
     get_file = partial(keras.utils.get_file, cache_dir=tmp_path / "cache")
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     assert zoo.occluded_mnist_rladder(weights="tiny")
+
+
+def test_a_whole_model_is_loaded_by_keras():
+    for name in ("m.keras", Path("m.keras")):
+        with pytest.raises(ValueError, match=r"keras.saving.load_model\('m.keras'\)"):
+            zoo.occluded_mnist_rladder(weights=name)
+
+
+@pytest.mark.once
+def test_a_file_that_is_damaged_in_the_middle_is_named(published, tmp_path):
+    """Whatever the damage leads h5py to; where it reads on, the numbers are odd."""
+    file = tmp_path / "mine.weights.h5"
+    published.save_weights(file)
+    whole, refused = file.read_bytes(), 0
+    for part in range(1, 20):
+        place = len(whole) * part // 20
+        for hole in (b"\xff" * 512, b""):
+            file.write_bytes(whole[:place] + hole + whole[place + 512 :])
+            with pytest.raises(ValueError, match="must be a whole file of weights; it"):
+                BUILD(weights=file)
+            refused += 1
+    assert refused
+    file.write_bytes(whole)
+    assert BUILD(weights=file)
+
+
+@pytest.mark.parametrize("key", ["arguments", "sha256", "file", None])
+def test_a_card_without_a_key_is_named(published, tmp_path, key):
+    (card,) = tmp_path.glob("*.json")
+    known = json.loads(card.read_text())
+    known.pop(key, None)
+    card.write_text(json.dumps(known if key else []))
+    with pytest.raises(ValueError, match=f"must be a card with.* lacks .*{key or ''}"):
+        zoo.occluded_mnist_rladder(weights="tiny")
 
 
 def test_what_is_published_is_found_and_not_replaced(tmp_path, monkeypatch):

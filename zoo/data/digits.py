@@ -158,7 +158,7 @@ def _download_mnist(side: int) -> Digits:
         raise ConnectionError(
             "MNIST is not on this machine and its download failed "
             f"({error}): go online, or put mnist.npz into the folder that ${DATA_DIR} "
-            "names, or use the digits of scikit-learn with source='sklearn'."
+            "names, or use the digits of scikit-learn with digits='sklearn'."
         ) from error
     return _from_arrays("MNIST", "the downloaded mnist.npz", side, *train, *test)
 

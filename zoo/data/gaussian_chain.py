@@ -109,6 +109,15 @@ def sample(chain, n, steps, rng):
     return seen + np.sqrt(chain.noise) * rng.normal(size=seen.shape), levels
 
 
+def check_chain(chain):
+    """Refuse what is no chain, such as the letter of its appendix."""
+    if not isinstance(chain, Chain):
+        raise ValueError(
+            f"`chain` must be a `zoo.data.gaussian_chain.Chain`; got {chain!r}. Give "
+            "`zoo.gaussian_chain.CHAIN_B`, `CHAIN_C`, or one of your own."
+        )
+
+
 class Posterior(NamedTuple):
     """What is known of the levels, and of the next `x`.
 
@@ -216,6 +225,7 @@ class GaussianChain(SampleDataset):
     def __init__(
         self, chain, batch_size=100, *, steps=1, sequences=10000, seed=0, use=0
     ):
+        check_chain(chain)
         check_integer("steps", steps, 1)
         check_integer("sequences", sequences, 1)
         super().__init__(sequences, batch_size, seed, fresh=True)

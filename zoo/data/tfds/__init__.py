@@ -23,7 +23,8 @@ try:
     import tensorflow_datasets as _  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        'zoo.data.tfds needs tensorflow-datasets: pip install "rladder-keras[tfds]".'
+        "zoo.data.tfds needs tensorflow-datasets: pip install tensorflow-datasets "
+        "array-record importlib-resources."
     ) from error
 
 from zoo.data.tfds.base import Config

@@ -1,0 +1,396 @@
+"""What models of the zoo refuse, wherever their data come from."""
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import zoo
+from rladder_keras import G1, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
+from zoo.data.epochs import EpochDataset
+from zoo.gaussian_chain import CHAIN_B, CHAIN_C
+from zoo.occluded_mnist import small_table
+from zoo.textured_mnist import small_table_9
+
+# Of Keras, where a generator ends.
+pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
+
+
+def levels():
+    return [
+        Level(ConvLSTMCell(2, 3), ConvG3(3)),
+        Level(layers.AveragePooling2D(2), G1()),
+        Level(LSTMCell(3), G1()),
+        Level(Softmax(3)),
+    ]
+
+
+@pytest.fixture
+def model():
+    return zoo.rladder(levels(), (4, 4, 1), ("class", "frame"), iterations=3)
+
+
+def films(n=4):
+    x = np.random.default_rng(0).random((n, 3, 4, 4, 1)).astype("float32")
+    return x, {"class": np.arange(n) % 3, "frame": x}
+
+
+def tf_data(x, y):
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(len(x))
+
+
+def generator(x, y):
+    for _ in range(9):
+        yield x, y
+
+
+def loader(x, y):
+    data = pytest.importorskip("torch.utils.data")
+
+    class Films(data.Dataset):
+        def __len__(self):
+            return len(x)
+
+        def __getitem__(self, i):
+            return x[i], {name: values[i] for name, values in y.items()}
+
+    return data.DataLoader(Films(), batch_size=len(x))
+
+
+class Same(keras.utils.PyDataset):
+    def __init__(self, x, y, batches=1):
+        super().__init__()
+        self.xy, self.batches = (x, y), batches
+
+    @property
+    def num_batches(self):
+        return self.batches
+
+    def __getitem__(self, index):
+        return self.xy
+
+
+class Epochs(EpochDataset):
+    """Says which batches of which epoch were drawn and given."""
+
+    def __init__(self, x, y, batches=2):
+        super().__init__()
+        self.xy, self.batches, self.given = (x, y), batches, []
+
+    def __len__(self):
+        return self.batches
+
+    def batch(self, index):
+        return self.xy
+
+    def __getitem__(self, index):
+        self.given.append((self.epoch, index))
+        return super().__getitem__(index)
+
+
+SOURCES = [tf_data, generator, loader, Same, Epochs]
+
+
+def with_targets(model):
+    """Every use of batches with targets, by name."""
+    fit = partial(model.fit, steps_per_epoch=1, shuffle=False, verbose=0)
+    good = films()
+    return {
+        "fit": fit,
+        "validation": lambda data: model.fit(*good, validation_data=data, verbose=0),
+        "evaluate": partial(model.evaluate, steps=1, verbose=0),
+    }
+
+
+def bad_frames():
+    x, y = films()
+    return [
+        (255 * x, y, "frames have pixels between .*divide 8-bit images by 255"),
+        (x * np.float32("nan"), y, "frames have NaN"),
+        (x[..., 0], y, r"frames have shape .*, and must have \(batch, T, 4, 4, 1\)"),
+    ]
+
+
+def bad_targets():
+    x, y = films()
+    return [
+        (x, {**y, "class": y["class"] + 97}, "labels are from 97 to 99"),
+        (x, {**y, "class": y["class"] - 1}, "labels are from -1 to 1"),
+        (x, {**y, "frame": 255 * x}, r"frames of y\['frame'\] have pixels between"),
+        (x, {"frame": x}, r"nothing for the output\(s\) \['class'\].*`labels=`"),
+    ]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_first_batch_of_every_source_is_checked(model, source):
+    for x, y, message in bad_frames() + bad_targets():
+        for use in with_targets(model).values():
+            with pytest.raises(ValueError, match=message):
+                use(source(x, y))
+    for x, y, message in bad_frames():
+        with pytest.raises(ValueError, match=message):
+            model.predict(source(x, y), steps=1, verbose=0)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_good_batches_of_every_source_are_taken(model, source):
+    x, y = films()
+    for labels in (y["class"], y["class"][:, None]):
+        y = {**y, "class": labels}
+        for use in with_targets(model).values():
+            use(source(x, y))
+    found = model.predict(source(x, y), steps=1, verbose=0)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-6)
+
+
+def test_single_batches_are_checked(model):
+    for x, y, message in bad_frames() + bad_targets():
+        for method in (model.train_on_batch, model.test_on_batch):
+            with pytest.raises(ValueError, match=message):
+                method(x, y)
+    for x, _, message in bad_frames():
+        for of_batch in (x, [x], {"frames": x}):
+            with pytest.raises(ValueError, match=message):
+                model.predict_on_batch(of_batch)
+    x, y = films()
+    weights = {"class": np.float32([1, 0, 1, 1]), "frame": np.ones(4, "float32")}
+    assert np.isfinite(model.train_on_batch(x, y, weights, return_dict=True)["loss"])
+    assert np.isfinite(model.test_on_batch(x, y, return_dict=True)["loss"])
+    assert model.predict_on_batch(x)["frame"].shape == x.shape
+
+
+@pytest.mark.parametrize("source", [tf_data, generator, loader, Same, Epochs])
+def test_data_without_a_batch_are_refused(model, source):
+    x, y = films()
+    empty = {
+        "tf_data": lambda: tf_data(x, y).take(0),
+        "generator": lambda: (batch for batch in ()),
+        "loader": lambda: loader(x, y).__class__([], batch_size=2),
+        "Same": lambda: Same(x, y, batches=0),
+        "Epochs": lambda: Epochs(x, y, batches=0),
+    }[source.__name__]
+    for use in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match="must have at least one batch; got an"):
+            use(empty())
+
+
+def counted(seen):
+    x, y = films()
+    for i in range(40):
+        seen.append(i)
+        yield x, y
+
+
+def test_no_batch_of_a_generator_is_lost(model):
+    taken, steps = [], int(model.optimizer.iterations)
+    model.fit(counted(taken), shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations) == steps + 40 and len(taken) == 40
+
+
+def test_a_generator_may_go_on_in_another_fit(model):
+    batches = counted([])
+    model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
+    model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
+    assert next(batches, None) is not None
+
+
+def test_predictions_of_a_generator_begin_with_its_first_batch(model):
+    x, _ = films()
+    parts = ((part,) for part in (x[:2], x[2:]))
+    found = model.predict(parts, steps=2, verbose=0)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-5)
+
+
+def test_validation_by_a_generator_loses_no_batch(model):
+    x, y = films()
+    taken = []
+    logs = model.fit(
+        x,
+        y,
+        epochs=3,
+        verbose=0,
+        validation_data=counted(taken),
+        validation_steps=2,
+    ).history
+    assert len(logs["val_loss"]) == 3 and len(taken) <= 3 * 2 + 2  # Keras prefetches
+
+
+def test_epochs_are_counted_and_ordered_as_without_checks(model):
+    train, valid = Epochs(*films(), batches=3), Epochs(*films())
+    model.fit(train, validation_data=valid, epochs=2, verbose=0)
+    assert train.epoch == 2
+    first = train.given.index((0, 2)) - 2
+    assert train.given[first:] == [(e, i) for e in range(2) for i in range(3)]
+    model.fit(train, epochs=1, verbose=0)
+    assert train.epoch == 3 and train.given[-3:] == [(2, 0), (2, 1), (2, 2)]
+
+
+def test_the_mean_teacher_checks_first_batches():
+    table = small_table
+    x = np.random.default_rng(0).random((2, 5, 32, 32, 1)).astype("float32")
+    y = {"class": np.array([0, 10])}
+    teacher = zoo.MeanTeacher(zoo.occluded_mnist_temporal_baseline(0.05, table=table))
+    for use in (teacher.fit, teacher.evaluate):
+        for source in (generator, tf_data):
+            with pytest.raises(ValueError, match="labels are from 0 to 10"):
+                use(source(x, y), verbose=0)
+            with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+                use(source(255 * x, y), verbose=0)
+    steps = int(teacher.optimizer.iterations)
+    good = generator(x, {"class": np.array([0, 9])})
+    teacher.fit(good, shuffle=False, verbose=0)
+    assert int(teacher.optimizer.iterations) == steps + 9
+
+
+def test_sequences_of_a_chain_are_finite():
+    model = zoo.gaussian_chain.gaussian_chain_messages(chain=CHAIN_C, output="x")
+    x = np.full((2, 3, 1, 1), np.nan, "float32")
+    for use in (model.predict, model.predict_on_batch):
+        with pytest.raises(ValueError, match="NaN or infinite numbers"):
+            use(x)
+
+
+def test_batches_that_do_not_fit_the_carried_state_are_refused_at_the_start():
+    model = zoo.polyphonic_music_lstm(3, carry=2)
+    x = np.zeros((5, 4, 88), "float32")
+    before = int(model.optimizer.iterations)
+    with pytest.raises(ValueError, match="in 2 rows, and the batch has 1"):
+        model.fit(x, {"notes": x}, batch_size=2, verbose=0)
+    with pytest.raises(ValueError, match="in 2 rows, and the batch has 5"):
+        model.fit(x, {"notes": x}, verbose=0)
+    assert int(model.optimizer.iterations) == before
+    model.fit(x[:4], {"notes": x[:4]}, batch_size=2, verbose=0)
+    model.fit(x, {"notes": x}, batch_size=2, validation_split=0.2, verbose=0)
+
+
+# Arguments of builders
+
+
+def build(**kwargs):
+    return zoo.occluded_mnist_rladder(**{"width": 0.1, "table": small_table, **kwargs})
+
+
+def tagger(**kwargs):
+    options = {"table": small_table_9, "size": 32, **kwargs}
+    return zoo.textured_mnist_rtagger(0.05, **options)
+
+
+NUMBERS = [float("nan"), float("inf"), -1, "1", None]
+
+
+@pytest.mark.parametrize("weight", NUMBERS)
+def test_weights_of_losses_are_finite_and_not_negative(weight):
+    for builder, name in (
+        (build, "frame_weight"),
+        (partial(zoo.rladder, levels(), (4, 4, 1)), "frame_weight"),
+        (tagger, "class_weight"),
+    ):
+        message = f"`{name}` must be a finite number of at least 0; got {weight!r}"
+        with pytest.raises(ValueError, match=message):
+            builder(**{name: weight})
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf")])
+def test_learning_rates_are_numbers(rate, model):
+    message = f"`learning_rate` must be a finite number of at least 0; got {rate}"
+    for builder in (build, tagger, partial(zoo.polyphonic_music_lstm, 3)):
+        with pytest.raises(ValueError, match=message):
+            builder(learning_rate=rate)
+    with pytest.raises(ValueError, match=message):
+        model.compile(keras.optimizers.SGD(rate), "mse")
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    build(learning_rate=schedule)
+
+
+@pytest.mark.parametrize("width", ["0.5", None, True, 0, -1, float("nan")])
+def test_widths_are_numbers_above_0(width):
+    for builder in (build, zoo.polyphonic_music_rladder, zoo.textured_mnist_convnet):
+        message = f"`width` must be a number above 0; got {width!r}"
+        with pytest.raises(ValueError, match=message):
+            builder(width=width)
+
+
+@pytest.mark.parametrize("table", [small_table(), "small_table", None])
+def test_tables_are_functions(table):
+    for builder in (
+        zoo.occluded_mnist_rladder,
+        zoo.occluded_mnist_hierarchical_rnn,
+        zoo.occluded_mnist_temporal_baseline,
+        zoo.occluded_mnist_static_classifier,
+        zoo.polyphonic_music_rladder,
+        zoo.textured_mnist_rtagger,
+        zoo.textured_mnist_tagger,
+        zoo.moving_mnist_rtagger,
+        zoo.moving_mnist_tagger,
+    ):
+        message = "`table` must be a function from `width` to a list of Level.*; got"
+        with pytest.raises(ValueError, match=message):
+            builder(0.1, table=table)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 8, 1), (8.5, 8, 1), (None, None, 1), (8, 8), "881", 8, None]
+)
+def test_frames_have_three_integers_as_shape(shape):
+    with pytest.raises(ValueError, match="input_shape must be .*height.*; got"):
+        zoo.rladder(levels(), shape)
+
+
+@pytest.mark.parametrize("value", [0, 2.5, "3"])
+def test_sizes_of_taggers_are_integers(value):
+    for name in ("size", "iterations", "groups"):
+        with pytest.raises(
+            ValueError, match=f"`{name}` must be an integer of at least"
+        ):
+            tagger(**{name: value})
+    with pytest.raises(ValueError, match="`size` must be an integer of at least"):
+        zoo.moving_mnist_rtagger(0.1, size=value)
+
+
+def test_arguments_of_chains_are_checked():
+    chains = zoo.gaussian_chain
+    builders = (
+        chains.gaussian_chain_rladder,
+        chains.gaussian_chain_messages,
+        chains.gaussian_chain_exact,
+    )
+    message = "`chain` must be a `zoo.data.gaussian_chain.Chain`; got 'C'.*CHAIN_C"
+    with pytest.raises(ValueError, match=message):
+        zoo.data.gaussian_chain("C")
+    for builder in builders:
+        with pytest.raises(ValueError, match=message):
+            builder(chain="C", output="x")
+        with pytest.raises(ValueError, match="`output` must be one of .*; got 'y'"):
+            builder(chain=CHAIN_B, output="y")
+    for n in (0, -1, 2.5, "2"):
+        for builder, name in (
+            (chains.gaussian_chain_rladder, "iterations"),
+            (chains.gaussian_chain_rladder, "units"),
+            (chains.gaussian_chain_messages, "iterations"),
+            (chains.gaussian_chain_exact, "steps"),
+        ):
+            with pytest.raises(ValueError, match=f"`{name}` must be an integer of at"):
+                builder(chain=CHAIN_C, output="x", **{name: n})
+
+
+# The command line
+
+
+@pytest.mark.once
+def test_a_full_disk_at_the_end_of_the_demo_is_one_sentence(tmp_path, monkeypatch):
+    from zoo import demo
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    few = zoo.data.occluded_mnist("sklearn", 2, sequences=2, evaluation_sequences=2)
+    monkeypatch.setattr(zoo.data, "occluded_mnist", lambda *args, **kwargs: few)
+    monkeypatch.setattr(demo, "pictures", full)
+    arguments = ["--out", str(tmp_path), "--width", "0.1", "--epochs", "1"]
+    with pytest.raises(SystemExit, match="error: --out must .*No space left on device"):
+        demo.main(arguments)
