@@ -35,12 +35,15 @@ OF_TRAINING = (
     "frequencies",
     "carry",
 )
+# Arguments that are on the card, and may differ from it: no weight depends on them.
+WITHOUT_WEIGHTS = ("groups", "digits")
 MODELS = {}  # builders of the zoo that take `weights=`, by name
 
 WEIGHTS_DOC = """\
         weights: `None`, the name of trained weights (see `zoo.list_weights`), or the
             path of a file that `save_weights` wrote. By name the model has the
-            arguments with which these were trained, and no others that change it.
+            arguments with which these were trained, and no others that change its
+            weights.
 """
 
 
@@ -146,7 +149,7 @@ def arguments_of(build, known, given):
     }
     usual = inspect.signature(build).parameters
     for name, value in given.items():
-        if name in OF_TRAINING:
+        if name in (*OF_TRAINING, *WITHOUT_WEIGHTS):
             continue
         default = usual[name].default if name in usual else None
         its = arguments.get(name, default)

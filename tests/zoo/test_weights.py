@@ -177,6 +177,15 @@ def test_weights_that_a_model_has_no_place_for_are_refused(saved, other, tmp_pat
 
 
 @pytest.mark.once
+def test_trained_weights_serve_any_number_of_groups():
+    model = zoo.moving_mnist_rtagger(weights="small", groups=3, digits=3)
+    assert model.output["groups"].shape == (None, None, 3, 20, 20)
+    two = zoo.moving_mnist_rtagger(weights="small")
+    for a, b in zip(model.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.once
 def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
     with pytest.raises(ValueError, match="of feedback='recurrent': leave feedback out"):
         zoo.occluded_mnist_rladder(weights="tiny", feedback="none")
