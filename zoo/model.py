@@ -19,6 +19,7 @@ from zoo.checks import (
 )
 from zoo.data.epochs import EpochDataset, check_integer
 from zoo.interrupts import step_kept, variables_kept
+from zoo.weights import check_origin
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -29,6 +30,7 @@ class ZooModel(keras.Model):
     the entries that are named like its outputs.
     """
 
+    trained_on = None  # data of the trained weights that it began with, until `fit`
     scored = None  # names of the outputs with a loss or metrics, `None` for all
 
     def compile(
@@ -266,6 +268,7 @@ class ZooModel(keras.Model):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
+        self.trained_on = None
         arguments = in_order(by_name("fit", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
@@ -274,12 +277,14 @@ class ZooModel(keras.Model):
         self.check(x, y)
         if isinstance(y, dict):
             self.check_keys(y)
+        check_origin(self, x)
         arguments = by_name("evaluate", (x, y, *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
     def predict(self, x, *args, **kwargs):
         self.check_inputs(as_arrays(first_batch(x)))
+        check_origin(self, x)
         arguments = by_name("predict", (x, *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().predict(**arguments)

@@ -52,7 +52,7 @@ from zoo.data.rolls import PianoRolls
 from zoo.interrupts import step_kept
 from zoo.model import ZooModel
 from zoo.occluded_mnist import SAME, channels
-from zoo.weights import takes_weights
+from zoo.weights import check_origin, takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
 
@@ -546,6 +546,7 @@ def negative_log_likelihood(model, pieces):
         >>> round(loss / np.log(2))  # bits: one for each key
         88
     """
+    check_origin(model, pieces)
     pieces = getattr(pieces, "pieces", pieces)
     total, data = 0.0, PianoRolls(pieces, joint=is_joint(model))
     for x, y, weight in (data[i] for i in range(len(data))):

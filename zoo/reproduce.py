@@ -177,13 +177,13 @@ def reproduce(args, row):
     else:
         print("the figures of this run were recorded before", flush=True)
     if args.publish:
-        about = about_weights(args, row, figures, progress)
+        about = about_weights(args, row, test.origin, figures, progress)
         card = weights.publish(model, build, args.publish, about)
         print(f"the weights are published: {card}", flush=True)
     return model, progress
 
 
-def about_weights(args, row, figures, progress):
+def about_weights(args, row, data, figures, progress):
     """What the card of this run's weights says of it, see `zoo.weights.card`."""
     identity = identify(args, row)
     del identity["table"], identity["backend"]
@@ -198,6 +198,7 @@ def about_weights(args, row, figures, progress):
         "table": args.table,
         "row": row,
         "inputs": EXPERIMENTS[args.table].inputs,
+        "data": data,
         "protocol": size(args),
         "seed": args.seed,
         "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},

@@ -58,7 +58,9 @@ def takes_weights(build):
             return loaded(build(*args, **kwargs), Path(weights))
         known = card(build.__name__, weights)
         model = build(**arguments_of(build, known, named(build, *args, **kwargs)))
-        return loaded(model, file_of(known))
+        model = loaded(model, file_of(known))
+        model.trained_on = known.get("data")
+        return model
 
     signature = inspect.signature(build)
     own = inspect.Parameter("weights", inspect.Parameter.KEYWORD_ONLY, default=None)
@@ -113,7 +115,7 @@ def card(model, name):
 
     Returns:
         A dictionary: `model`, `name`, `arguments` of the builder, `table` and `row` of
-        the paper, `inputs`, `protocol`, `seed`, `metrics` on the test set, `command`,
+        the paper, `inputs`, `data`, `protocol`, `seed`, `metrics` on the test set, `command`,
         `epochs`, `examples`, `commit`, `backend`, `versions`, `device`, `seconds`,
         `date`, `licence`, `check`, `sha256`, and `file`, the path. If that is not there
         it is downloaded from `url`.
@@ -159,6 +161,17 @@ def arguments_of(build, known, given):
                 f"{name}={known['arguments'].get(name, its)!r}: leave {name} out."
             )
     return {**arguments, **given}
+
+
+def check_origin(model, data):
+    """Warn if a model with trained weights is evaluated on other data than theirs."""
+    trained, found = getattr(model, "trained_on", None), getattr(data, "origin", None)
+    if None not in (trained, found) and trained != found:
+        warnings.warn(
+            f"The weights of this model were trained on {trained}, and these data are "
+            f"{found}: the figures of their card do not apply.",
+            stacklevel=3,
+        )
 
 
 def table_of(module, written):
