@@ -27,6 +27,7 @@ from zoo.arguments import integer, positive
 from zoo.experiments import EXPERIMENTS
 from zoo.files import read_json, write_whole
 from zoo.heap import keep_freed_memory
+from zoo.listing import is_asked_for, listing
 
 # Arguments that say how a run is done, and not which run it is.
 HOW = ("unroll", "out", "resume", "time_budget", "runs", "verbose", "publish")
@@ -89,6 +90,9 @@ def common_options(add, phases):
 
 def main(argv=None):
     """Run the command line; bad arguments and bad data end with one sentence."""
+    if is_asked_for(sys.argv[1:] if argv is None else argv):
+        print(listing(), end="")
+        return
     args = arguments(argv)
     keep_freed_memory()
     diverged = []

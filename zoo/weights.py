@@ -115,10 +115,11 @@ def card(model, name):
 
     Returns:
         A dictionary: `model`, `name`, `arguments` of the builder, `table` and `row` of
-        the paper, `inputs`, `data`, `protocol`, `seed`, `metrics` on the test set, `command`,
-        `epochs`, `examples`, `commit`, `backend`, `versions`, `device`, `seconds`,
-        `date`, `licence`, `check`, `sha256`, and `file`, the path. If that is not there
-        it is downloaded from `url`.
+        the paper, `inputs`, `data`, the name of what it was trained on, `protocol`,
+        `seed`, `metrics` on the test set, `command`, `epochs`, `examples`, `commit`,
+        `backend`, `versions`, `device`, `seconds`, `date`, `licence`, `check`,
+        `sha256`, and `file`, the path. If that is not there it is downloaded from
+        `url`.
 
     Raises:
         ValueError: If there are no such weights.
