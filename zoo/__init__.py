@@ -1,6 +1,8 @@
 """The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
 
-from rladder_keras import __version__
+from zoo import listing as listing  # first: it answers `--help` before Keras loads
+
+from rladder_keras import __version__  # isort: skip
 from zoo import data, gaussian_chain, music, show
 from zoo.mean_teacher import MeanTeacher
 from zoo.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger

@@ -22,6 +22,7 @@ from zoo.checks import (
 )
 from zoo.data.epochs import EpochDataset, check_integer
 from zoo.interrupts import step_kept, variables_kept
+from zoo.weights import check_origin
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -32,6 +33,7 @@ class ZooModel(keras.Model):
     the entries that are named like its outputs.
     """
 
+    trained_on = None  # data of the trained weights that it began with, until `fit`
     scored = None  # names of the outputs with a loss or metrics, `None` for all
 
     def compile(
@@ -303,6 +305,7 @@ class ZooModel(keras.Model):
         They are drawn at random already, and a state that is carried from batch to
         batch must find the piece that it left.
         """
+        self.trained_on = None
         arguments = in_order(by_name("fit", (x, y, *args), kwargs))
         arguments = checked(self, arguments)
         for rows in rows_of(arguments):
@@ -311,11 +314,13 @@ class ZooModel(keras.Model):
             return super().fit(**arguments)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
+        check_origin(self, x)
         arguments = checked(self, by_name("evaluate", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
     def predict(self, x, *args, **kwargs):
+        check_origin(self, x)
         arguments = by_name("predict", (self.check_source(x), *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().predict(**arguments)

@@ -119,7 +119,8 @@ def moving_mnist_rtagger(
         table: Function from `width` to the list of levels.
         size: Side of the frames.
         frames: How many there are in a sequence.
-        groups: Number of groups, K.
+        groups: Number of groups, K. They share their weights, so that trained weights
+            can be used with any number of groups.
         digits: Number of digits in a film, for the metric.
         pixels: `"binary"` or `"gaussian"`.
         noise: What the likelihood takes into account, see `rladder_keras.TaggerCell`.

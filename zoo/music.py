@@ -36,7 +36,6 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
     StockCell,
-    initial_state,
     step_model,
 )
 from zoo import show
@@ -53,7 +52,7 @@ from zoo.data.rolls import PianoRolls
 from zoo.interrupts import step_kept
 from zoo.model import ZooModel
 from zoo.occluded_mnist import SAME, channels, rows
-from zoo.weights import takes_weights
+from zoo.weights import check_origin, takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
 
@@ -450,6 +449,24 @@ class MusicModel(ZooModel):
         weights = ZooModel._weights(sample_weight, y_pred)
         return None if weights is None else tree.map_structure(of_steps, weights)
 
+    def step_below(self, notes, state):
+        """As `step`, but up to the read-out, which then draws the notes key by key.
+
+        Args:
+            notes: Shape `(batch, 88)`.
+            state: See `step`.
+
+        Returns:
+            What the read-out takes, `(batch, 88, channels)`, and the next state.
+        """
+        if not hasattr(self, "_step_below"):
+            inputs = self.input["roll"] if is_joint(self) else self.input
+            d = tree.flatten(self.get_layer("readout").input)[0]
+            # A method, because Keras would take a model for a part of this one.
+            self._step_below = step_model(keras.Model(inputs, d)).predict_on_batch
+        with step_kept():
+            return self._step_below([notes, state])
+
     def next_frame(self, outputs):
         raise ValueError(
             "the keys of a step are drawn by their probabilities: use "
@@ -536,6 +553,7 @@ def negative_log_likelihood(model, pieces):
         >>> round(loss / np.log(2))  # bits: one for each key
         88
     """
+    check_origin(model, pieces)
     pieces = getattr(pieces, "pieces", pieces)
     total, data = 0.0, PianoRolls(pieces, joint=is_joint(model))
     for x, y, weight in (data[i] for i in range(len(data))):
@@ -590,15 +608,11 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     if len(prompt) < 1 or (prompt < 0).any():
         raise ValueError("the prompt must have at least one step, and no padding.")
     rng = np.random.default_rng(seed)
-    readout = model.get_layer("readout")
-    inputs = model.input["roll"] if is_joint(model) else model.input
-    ladder = keras.Model(inputs, tree.flatten(readout.input)[0])
-    step_on, state = step_model(ladder).predict_on_batch, initial_state(ladder, 1)
+    readout, state = model.get_layer("readout"), model.init_state(1)
     roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
     roll[: len(prompt)] = prompt
     for t in range(len(roll) - 1):
-        with step_kept():
-            d, state = step_on([roll[t, None].astype(np.float32), state])
+        d, state = model.step_below(roll[t, None].astype(np.float32), state)
         if t + 1 >= len(prompt):
             roll[t + 1] = draw(readout, d[:, None], rng, is_joint(model))
     if path is not None:

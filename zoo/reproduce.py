@@ -27,6 +27,7 @@ from zoo.arguments import integer, positive
 from zoo.experiments import EXPERIMENTS
 from zoo.files import check_writable, read_json, write_whole
 from zoo.heap import keep_freed_memory
+from zoo.listing import is_asked_for, listing
 
 # Arguments that say how a run is done, and not which run it is.
 HOW = ("unroll", "out", "resume", "time_budget", "runs", "verbose", "publish")
@@ -89,6 +90,9 @@ def common_options(add, phases):
 
 def main(argv=None):
     """Run the command line; bad arguments and bad data end with one sentence."""
+    if is_asked_for(sys.argv[1:] if argv is None else argv):
+        print(listing(), end="")
+        return
     args = arguments(argv)
     keep_freed_memory()
     diverged = []
@@ -180,13 +184,13 @@ def reproduce(args, row):
     else:
         print("the figures of this run were recorded before", flush=True)
     if args.publish:
-        about = about_weights(args, row, figures, progress)
+        about = about_weights(args, row, test.origin, figures, progress)
         card = weights.publish(model, build, args.publish, about)
         print(f"the weights are published: {card}", flush=True)
     return model, progress
 
 
-def about_weights(args, row, figures, progress):
+def about_weights(args, row, data, figures, progress):
     """What the card of this run's weights says of it, see `zoo.weights.card`."""
     identity = identify(args, row)
     del identity["table"], identity["backend"]
@@ -201,6 +205,7 @@ def about_weights(args, row, figures, progress):
         "table": args.table,
         "row": row,
         "inputs": EXPERIMENTS[args.table].inputs,
+        "data": data,
         "protocol": size(args),
         "seed": args.seed,
         "metrics": {name: float(f"{value:.4g}") for name, value in figures.items()},

@@ -147,7 +147,8 @@ def textured_mnist_rtagger(
         width: Factor on the channels.
         table: Function from `width` to the list of levels.
         size: Side of the images.
-        groups: Number of groups, K.
+        groups: Number of groups, K. They share their weights, so that trained weights
+            can be used with any number of groups.
         iterations: Number of iterations, T.
         noise: Standard deviation of the noise that is to be removed.
         variance: `sigma^2` before training, see `rladder_keras.TaggerCell`.

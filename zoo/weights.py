@@ -37,12 +37,15 @@ OF_TRAINING = (
     "frequencies",
     "carry",
 )
+# Arguments that are on the card, and may differ from it: no weight depends on them.
+WITHOUT_WEIGHTS = ("groups", "digits")
 MODELS = {}  # builders of the zoo that take `weights=`, by name
 
 WEIGHTS_DOC = """\
         weights: `None`, the name of trained weights (see `zoo.list_weights`), or the
             path of a file that `save_weights` wrote. By name the model has the
-            arguments with which these were trained, and no others that change it.
+            arguments with which these were trained, and no others that change its
+            weights.
 """
 
 
@@ -63,7 +66,9 @@ def takes_weights(build):
             )
         known = card(build.__name__, weights)
         model = build(**arguments_of(build, known, named(build, *args, **kwargs)))
-        return loaded(model, file_of(known))
+        model = loaded(model, file_of(known))
+        model.trained_on = known.get("data")
+        return model
 
     signature = inspect.signature(build)
     own = inspect.Parameter("weights", inspect.Parameter.KEYWORD_ONLY, default=None)
@@ -118,10 +123,11 @@ def card(model, name):
 
     Returns:
         A dictionary: `model`, `name`, `arguments` of the builder, `table` and `row` of
-        the paper, `inputs`, `protocol`, `seed`, `metrics` on the test set, `command`,
-        `epochs`, `examples`, `commit`, `backend`, `versions`, `device`, `seconds`,
-        `date`, `licence`, `check`, `sha256`, and `file`, the path. If that is not there
-        it is downloaded from `url`.
+        the paper, `inputs`, `data`, the name of what it was trained on, `protocol`,
+        `seed`, `metrics` on the test set, `command`, `epochs`, `examples`, `commit`,
+        `backend`, `versions`, `device`, `seconds`, `date`, `licence`, `check`,
+        `sha256`, and `file`, the path. If that is not there it is downloaded from
+        `url`.
 
     Raises:
         ValueError: If there are no such weights.
@@ -165,7 +171,7 @@ def arguments_of(build, known, given):
     }
     usual = inspect.signature(build).parameters
     for name, value in given.items():
-        if name in OF_TRAINING:
+        if name in (*OF_TRAINING, *WITHOUT_WEIGHTS):
             continue
         default = usual[name].default if name in usual else None
         its = arguments.get(name, default)
@@ -175,6 +181,17 @@ def arguments_of(build, known, given):
                 f"{name}={known['arguments'].get(name, its)!r}: leave {name} out."
             )
     return {**arguments, **given}
+
+
+def check_origin(model, data):
+    """Warn if a model with trained weights is evaluated on other data than theirs."""
+    trained, found = getattr(model, "trained_on", None), getattr(data, "origin", None)
+    if None not in (trained, found) and trained != found:
+        warnings.warn(
+            f"The weights of this model were trained on {trained}, and these data are "
+            f"{found}: the figures of their card do not apply.",
+            stacklevel=3,
+        )
 
 
 def table_of(module, written):

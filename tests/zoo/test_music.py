@@ -324,6 +324,24 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     assert not roll[len(read) :].any()
 
 
+def test_the_step_that_composes_is_built_once(monkeypatch):
+    """Later calls, also after more training, take the step of the first one."""
+    built = []
+    step_model = music.step_model
+    monkeypatch.setattr(
+        music, "step_model", lambda model: built.append(model) or step_model(model)
+    )
+    model = BUILDERS[0]()
+    (prompt,) = rolls(5)
+    music.generate(model, prompt, 3, seed=3)
+    reference.randomise(model)
+    roll = music.generate(model, prompt, 6, seed=3)
+    assert len(built) == 1
+    other = BUILDERS[0]()
+    other.set_weights(model.get_weights())
+    np.testing.assert_array_equal(roll, music.generate(other, prompt, 6, seed=3))
+
+
 def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(music, "step_model", None)  # which composing begins with
     model, prompt = BUILDERS[2](), np.eye(88)[:4]

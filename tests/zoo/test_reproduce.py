@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +22,7 @@ from zoo import occluded_mnist as om
 from zoo.data import load_digits
 from zoo.data.music import Corpus
 from zoo.experiments import EXPERIMENTS, table_1
+from zoo.listing import TABLES, listing
 from zoo.weights import WEIGHTS_DIR, learned
 
 
@@ -573,6 +577,33 @@ def test_a_run_at_another_rate_is_a_tuned_one(options, size):
     assert rate == pytest.approx(args.rate or 0.01)
     following = EXPERIMENTS["table-3"].schedule(args).next_rate(0.01, [7.0, 7.1])
     assert following == (0.005 if args.halve_rate else 0.01)
+
+
+def test_the_listing_names_all_rows_and_its_examples_can_be_run():
+    assert {name: table.rows for name, table in TABLES.items()} == {
+        name: tuple(experiment.rows) for name, experiment in EXPERIMENTS.items()
+    }
+    for name, table in TABLES.items():
+        args = reproduce.arguments([name, *shlex.split(table.example)])
+        assert args.row in ("all", *table.rows)
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"]])
+def test_without_a_table_the_tables_are_listed(argv, capsys):
+    reproduce.main(argv)
+    assert capsys.readouterr().out == listing()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("argv", [[], ["--help"]])
+def test_the_tables_are_listed_before_keras_loads(argv, tmp_path):
+    (tmp_path / "keras.py").write_text("raise SystemExit('Keras was loaded')")
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    command = [sys.executable, "-m", "zoo.reproduce", *argv]
+    found = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, listing(), "")
 
 
 def test_an_unknown_row_is_answered_with_the_rows(tmp_path):

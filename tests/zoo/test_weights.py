@@ -13,8 +13,9 @@ import reference
 import zoo
 from rladder_keras import RecurrentLadder
 from zoo import reproduce, weights
-from zoo.data.digits import _find_mnist
-from zoo.data.rolls import PianoRolls
+from zoo.data.digits import _find_mnist, load_digits
+from zoo.data.music import FILES, Corpus
+from zoo.data.rolls import PianoRolls, piano_rolls
 from zoo.experiments import EXPERIMENTS
 from zoo.music import table_8
 from zoo.occluded_mnist import small_table
@@ -51,6 +52,8 @@ def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
         np.testing.assert_allclose(values, card["check"][output], atol=1e-4)
     assert card["metrics"] and card["command"].startswith("python -m zoo.reproduce")
     assert {"table", "row", "seed", "commit", "inputs", "licence"} <= set(card)
+    names = {"MNIST", load_digits("sklearn").name, *(f.title for f in FILES.values())}
+    assert trained.trained_on in names
 
 
 @pytest.mark.once
@@ -175,6 +178,45 @@ def test_weights_that_a_model_has_no_place_for_are_refused(saved, other, tmp_pat
         build(**other, weights=file)
     for carry in (None, 2, 3):
         assert build(**{**saved, "carry": carry}, weights=file)
+
+
+@pytest.mark.once
+def test_a_model_tells_when_its_weights_are_of_other_data(tmp_path, monkeypatch):
+    """In `evaluate` and `predict`, until `fit` has made the weights its own."""
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    weights.publish(BUILD(), BUILD, "tiny", {"data": "MNIST"}, tmp_path)
+    model = zoo.occluded_mnist_rladder(weights="tiny")
+    train, _, test = zoo.data.occluded_mnist(
+        "sklearn", 5, sequences=5, evaluation_sequences=5, verbose=False
+    )
+    for call in (model.evaluate, model.predict):
+        with pytest.warns(UserWarning, match="on MNIST.*the digits of scikit-learn"):
+            call(test, verbose=0)
+        test.origin = "MNIST"
+        call(test, verbose=0)
+        test.origin = "the digits of scikit-learn"
+    model.fit(train, validation_data=test, verbose=0)
+    model.evaluate(test, verbose=0)
+
+
+@pytest.mark.once
+def test_music_of_another_corpus_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
+    build = partial(zoo.polyphonic_music_lstm, 4)
+    weights.publish(build(), build, "tiny", {"data": "JSB Chorales"}, tmp_path)
+    model = zoo.polyphonic_music_lstm(weights="tiny")
+    corpus = Corpus("scales", *[(np.eye(88),)] * 3)
+    _, _, test = piano_rolls(corpus, verbose=False)
+    with pytest.warns(UserWarning, match="on JSB Chorales, and these data are scales"):
+        zoo.music.negative_log_likelihood(model, test)
+
+
+def test_trained_weights_serve_any_number_of_groups():
+    model = zoo.moving_mnist_rtagger(weights="small", groups=3, digits=3)
+    assert model.output["groups"].shape == (None, None, 3, 20, 20)
+    two = zoo.moving_mnist_rtagger(weights="small")
+    for a, b in zip(model.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.once

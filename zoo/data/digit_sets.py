@@ -65,7 +65,7 @@ class DigitDataset(SampleDataset):
         self.labels = labels
         self.total = samples
         self.labelled = labelled
-        self.digits_name = digits_name
+        self.digits_name = self.origin = digits_name
         self._drawn = (None, None)
 
     def drawn(self, index: int) -> list[np.ndarray]:

@@ -23,7 +23,13 @@ class EpochDataset(keras.utils.PyDataset):
       `def follow(epoch, logs): train.epoch = epoch`.
 
     Batches are drawn faster than a model takes them, so there is only one worker.
+
+    Attributes:
+        origin: Name of the digits or of the corpus that the samples are made of, `None`
+            where it is not known.
     """
+
+    origin = None
 
     def __init__(self):
         super().__init__()

@@ -249,6 +249,8 @@ def piano_rolls(
         PianoRolls(corpus.valid, batch_size, joint=joint),
         PianoRolls(corpus.test, batch_size, joint=joint),
     )
+    for rolls in sets:
+        rolls.origin = corpus.name
     if verbose:
         counts = "training {}, validation {}, test {}".format(
             *(f"{data.num_sequences:,} ({data.num_steps:,})" for data in sets)

@@ -85,5 +85,5 @@ SECTION_4_3 = Experiment(
     smaller=smaller,
     phases=1,
     inputs="Films (batch, T, side, side, 1) from 0 to 1, as zoo.data.moving_mnist "
-    "makes them of the digits of MNIST.",
+    "makes them of digits.",
 )

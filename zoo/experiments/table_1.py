@@ -114,5 +114,5 @@ TABLE_1 = Experiment(
     batch_size=lambda args: BATCH_SIZE,
     smaller=smaller,
     inputs="Frames (batch, T, 32, 32, 1) from 0 to 1, as zoo.data.occluded_mnist makes "
-    "them of the digits of MNIST, scaled to 14 x 14 pixels.",
+    "them of digits, scaled to 14 x 14 pixels.",
 )

@@ -142,5 +142,5 @@ TABLE_4 = Experiment(
     smaller=smaller,
     phases=1,
     inputs="Images (batch, side, side, 1) from 0 to 1, as zoo.data.textured_mnist "
-    "makes them of the digits of MNIST and of textures.",
+    "makes them of digits and of textures.",
 )
