@@ -36,12 +36,12 @@ HEAD = """# Results
 
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 `python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
-the paper. Mean ± standard deviation over seeds, with the number of seeds. Each run that
-went through its whole protocol is in it, whatever its figure; a run that diverged has no
-figure and is counted. Runs that were stopped, and those that were judged on the
-validation set only, have no line here: PAPER.md names them. A seed on another backend
-counts as another seed. A row without training has the same figure for all seeds. A cell
-is empty where a row has no such figure.
+the paper. Figures are means ± standard deviations over seeds, with the number of seeds.
+Each run that ended is counted, whatever its figure; a run that diverged has no figure.
+Runs that were stopped, and those that were judged on the validation set only, have no
+line here: PAPER.md names them. A seed on another backend counts as another seed. A row
+without training has the same figure for all seeds. A cell is empty where a row has no
+such figure.
 """
 SKIPS = """## The open question of Appendix C
 
@@ -124,36 +124,57 @@ def render(paper, runs):
 def section(table, paper, runs):
     paper = [line for line in paper if line["table"] == table]
     runs = [line for line in runs if line["table"] == table]
-    printed = {(line["row"], line["metric"]): line for line in paper}
-    rows = list(dict.fromkeys([*(row for row, _ in printed), *EXPERIMENTS[table].rows]))
     full = [line for line in runs if line["size"] == "full"]
-    metrics = metrics_of([*paper, *full])
+    parts = [f"## {TITLES[table]}\n", "### Full size\n", *full_size(table, paper, full)]
+    for size in sorted(set(unique("size", runs)) - {"full"}):
+        of_size = [line for line in runs if line["size"] == size]
+        parts += [f"### {size[0].upper()}{size[1:]}\n", *other(table, paper, of_size)]
+    return "\n".join(parts)
+
+
+def full_size(table, paper, runs):
+    """Runs as long and as wide as the paper's, beside the figures printed there."""
+    printed = {(line["row"], line["metric"]): line for line in paper}
+    known = list(dict.fromkeys([*unique("row", paper), *EXPERIMENTS[table].rows]))
+    yield not_run(table, runs)
+    if not runs:
+        return
+    metrics = metrics_of([*paper, *runs])
     lines = []
-    for row in rows:
+    for row in known:
+        if row in EXPERIMENTS[table].rows and row not in unique("row", runs):
+            continue
         cells = []
         for metric in metrics:
             line = printed.get((row, metric), {"value": "", "sd": ""})
             cells.append(" ± ".join(x for x in (line["value"], line["sd"]) if x))
-            cells.append(ours(full, printed, table, row, metric))
+            cells.append(ours(runs, printed, table, row, metric))
         lines.append([row, *cells])
     header = [f"{metric}, {who}" for metric in metrics for who in ("paper", "ours")]
-    parts = [f"## {TITLES[table]}\n", "### Full size\n"]
-    parts += [f"Ours: {'; '.join(facts(full))}.\n"] if full else []
-    parts.append(grid(["", *header], lines))
-    for size in sorted(set(unique("size", runs)) - {"full"}):
-        of_size = [line for line in runs if line["size"] == size]
-        metrics = metrics_of([*paper, *of_size])
-        parts.append(f"### {size[0].upper()}{size[1:]}\n")
-        remark = "Not comparable with the paper's figures"
-        if size.startswith("tuned"):
-            remark = "Full size, tuned on the validation set"
-        parts.append(f"{remark}. {'; '.join(facts(of_size))}.\n")
-        lines = []
-        for row in EXPERIMENTS[table].rows:
-            cells = [ours(of_size, printed, table, row, metric) for metric in metrics]
-            lines.append([row, *cells, seconds(of_size, row)])
-        parts.append(grid(["", *metrics, "minutes"], lines))
-    return "\n".join(parts)
+    yield f"Ours: {'; '.join(facts(runs))}.\n"
+    yield grid(["", *header], lines)
+
+
+def other(table, paper, runs):
+    """Runs of one size that is not the paper's, without the figures printed there."""
+    printed = {(line["row"], line["metric"]): line for line in paper}
+    metrics = metrics_of([*paper, *runs])
+    remark = "Not comparable with the paper's figures"
+    if runs[0]["size"].startswith("tuned"):
+        remark = "Full size, tuned on the validation set"
+    yield f"{remark}. {'; '.join(facts(runs))}.\n"
+    lines = []
+    for row in EXPERIMENTS[table].rows:
+        if row in unique("row", runs):
+            cells = [ours(runs, printed, table, row, metric) for metric in metrics]
+            lines.append([row, *cells, seconds(runs, row)])
+    yield grid(["", *metrics, "minutes"], lines)
+
+
+def not_run(table, runs):
+    """One line that names the rows without a run at full size."""
+    rows = [row for row in EXPERIMENTS[table].rows if row not in unique("row", runs)]
+    return f"Not run at full size: {'; '.join(rows)}.\n" if rows else ""
 
 
 def unique(name, lines):

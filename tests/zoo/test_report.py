@@ -28,9 +28,19 @@ def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
     reduced = reduced.split("## Table")[0]
     assert "| 0.74 ± 0.09 | 1.50 ± 0.71 (2 seeds) |" in full
     assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
-    assert "not run" in full
-    # The task without classes has no such error, whether it was run or not.
-    assert "| RLadder w/o classification task |  | not run |" in reduced
+    # Only rows that were run have a line; the others of the full size are named.
+    assert "| Temporal baseline |" not in full.split("## Table 2")[0]
+    assert "Not run at full size: Optimal reconstruction and static classifier; " in full
+    assert "| Temporal baseline |" not in reduced
+    # Figures of the paper that no run stands beside are left to the paper.
+    assert "2.02 ± 0.16" not in text
+
+
+def test_a_task_that_a_row_does_not_have_leaves_its_cell_empty():
+    size, row = "reduced: tiny", "RLadder w/o classification task"
+    run = {**line("0", "250", size, row), "metric": "prediction error (1e-5)"}
+    text = report.render(report.read(report.RESULTS / "paper.csv"), [run])
+    assert f"| {row} |  | 250.0 (1 seed) | 1.0 |" in text
 
 
 def test_a_seed_that_was_run_again_counts_once():
