@@ -203,10 +203,8 @@ def test_the_pedal_holds_notes_where_it_is_asked_for(tmp_path):
     held = [[60, 67], [60, 64], [60, 64], [60, 64], [], [72]]
     assert sounding(read_midi(path, step=1.0)) == plain
     assert sounding(read_midi(path, step=1.0, pedal=True)) == held
-    starts = [
-        start for start, _, key in read_notes(path, "quarters", True) if key == 60
-    ]
-    assert sorted(starts) == [0, 2]
+    notes = read_notes(path, "quarters", pedal=True)
+    assert sorted(note[:2] for note in notes if note[2] == 60) == [(0, 2), (2, 4)]
 
 
 @pytest.mark.parametrize(
@@ -230,6 +228,21 @@ def test_what_ends_the_notes_that_the_pedal_holds(tmp_path, end, length):
     ]
     roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0, pedal=True)
     assert [60 in keys for keys in sounding(roll)] == [t < length for t in range(4)]
+
+
+def test_a_pedal_is_of_its_channel(tmp_path):
+    messages = [
+        control(64, 127, 0),
+        note("note_on", 60, 0),
+        control(64, 127, 0, channel=1),
+        control(64, 0, 240, channel=1),
+        note("note_off", 60, 240),
+        control(64, 0, 960),
+        note("note_on", 64, 0),
+        note("note_off", 64, 480),
+    ]
+    roll = read_midi(save(tmp_path / "a.mid", messages), step=1.0, pedal=True)
+    assert sounding(roll) == [[60], [60], [60], [64]]
 
 
 SCALE = [note("note_on", 60, 0), note("note_off", 60, 480)]

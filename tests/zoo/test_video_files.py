@@ -440,6 +440,17 @@ def test_videos_that_cannot_be_read_are_named(tmp_path):
         with pytest.raises(ValueError, match=f"a.mp4 {said}"):
             read_video(whole, (8, 8))
     whole.write_bytes(content)
+    # Damage that decoders hide: a last frame that is cut, frames with wrong bytes.
+    cut = encode(tmp_path / "cut.avi", noise, codec="huffyuv", pixels="yuv422p")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    wrong = encode(tmp_path / "wrong.avi", noise, codec="mpeg4")
+    flipped = bytearray(wrong.read_bytes())
+    for i in range(len(flipped) // 2, len(flipped) // 2 + 300):
+        flipped[i] ^= 0xFF
+    wrong.write_bytes(flipped)
+    for path in (cut, wrong):
+        with pytest.raises(ValueError, match=f"{path.name} cannot be read as a video"):
+            read_video(path, (8, 8))
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in "ab":
