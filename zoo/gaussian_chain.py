@@ -36,8 +36,9 @@ from keras import layers, ops
 from rladder_keras import G1, ConvG1, ConvGRUCell, GRUCell, Level, RecurrentLadder, gate
 from zoo.data.epochs import check_integer
 from zoo.data.gaussian_chain import Chain, check_chain, kalman
-from zoo.model import ZooModel
+from zoo.model import ZooModel, named
 from zoo.occluded_mnist import FIG_9C, channels
+from zoo.sample_weights import by_step
 
 # Strong noise and strong coupling along 24 sites: the best denoiser looks far to both
 # sides, further than an iteration of the ladder reaches.
@@ -363,6 +364,17 @@ def compiled(seen, outputs, learning_rate):
 @register
 class ChainModel(ZooModel):
     """A `ZooModel` of numbers that may be of any size."""
+
+    @staticmethod
+    def _weights(sample_weight, y_pred):
+        """Those of steps with an axis for the sites, as Keras' losses need them."""
+        weights = ZooModel._weights(sample_weight, y_pred)
+        if weights is None:
+            return None
+        return {
+            name: by_step(named(weights, name), y)[..., None]
+            for name, y in y_pred.items()
+        }
 
     def check_inputs(self, x):
         shape = tuple(self.input_shape[2:])

@@ -32,7 +32,16 @@ from rladder_keras import (
 )
 from zoo.checks import check_shape
 from zoo.data.epochs import check_integer
-from zoo.model import ZooModel
+from zoo.model import ZooModel, named
+from zoo.sample_weights import (
+    StepLoss,
+    StepMean,
+    at_step,
+    by_step,
+    of_transitions,
+    stands_for,
+)
+from zoo.videos import ClassError
 
 register = keras.saving.register_keras_serializable("zoo")
 # The recurrent row of an RTagger.
@@ -194,22 +203,33 @@ class GroupingModel(ZooModel):
 
     @staticmethod
     def _weights(sample_weight, y_pred):
-        """`"cost"` has the weight of `"groups"`, unless it is given one."""
+        """Those of steps, `(batch, T)`; in films, for some outputs, of transitions.
+
+        `"cost"` and `"posterior"` have the weight of `"groups"`, unless it is given.
+        """
+        if sample_weight is None:
+            return None
         if isinstance(sample_weight, dict) and sample_weight.get("groups") is not None:
-            sample_weight = {"cost": sample_weight["groups"], **sample_weight}
-        return ZooModel._weights(sample_weight, y_pred)
+            groups = sample_weight["groups"]
+            sample_weight = {"cost": groups, "posterior": groups, **sample_weight}
+        weights = ZooModel._weights(sample_weight, y_pred)
+        steps = y_pred["groups"]
+        weights = {name: by_step(named(weights, name), steps) for name in y_pred}
+        for name in {"cost", "posterior"} & set(weights):
+            if "posterior" in y_pred:
+                weights[name] = of_transitions(weights[name])
+        return weights
 
     def check_labels(self, x, y):
         """Refuse segments of other images, or more than the metrics count."""
         super().check_labels(x, y)
         self.check_segments(x, y)
         truth = y.get("groups") if isinstance(y, dict) else None
-        metrics = self.get_compile_config()["metrics"]
-        if not isinstance(truth, np.ndarray) or not isinstance(metrics, dict):
+        if not isinstance(truth, np.ndarray):
             return
         segments = int(truth.max(initial=-1)) + 1
         films = "posterior" in self.output_names
-        for metric in metrics.get("groups") or ():
+        for metric in self.metrics_of_groups():
             own = metric.get("config") if isinstance(metric, dict) else None
             if isinstance(own, dict) and segments > own.get("segments", segments):
                 raise ValueError(
@@ -217,6 +237,13 @@ class GroupingModel(ZooModel):
                     f"model counts fewer: compile it with zoo.grouping.AMI({segments})"
                     f"{f', or build it with digits={segments}' if films else ''}."
                 )
+
+    def metrics_of_groups(self):
+        """Configurations of the metrics that compare groups with segments."""
+        config = self.get_compile_config()
+        for kind in (config["metrics"], config["weighted_metrics"]):
+            if isinstance(kind, dict):
+                yield from kind.get("groups") or ()
 
     @staticmethod
     def check_segments(x, y):
@@ -273,11 +300,23 @@ def unlearned(images, outputs, metrics):
     """The compiled model of what layers without weights make of images."""
     outputs = {name: full_precision(name)(x) for name, x in outputs.items()}
     model = GroupingModel(images, outputs)
-    model.compile(loss={"cost": own_cost}, metrics=metrics)
+    model.compile(loss={"cost": OwnCost()}, weighted_metrics=metrics)
     return model
 
 
 @register
+class OwnCost(StepLoss):
+    """Loss of an output that is a cost already: its mean over steps with weight."""
+
+    def __init__(self, reduction="mean_with_sample_weight", name="own_cost", **kwargs):
+        super().__init__(reduction, name, **kwargs)
+
+    def call(self, _, cost):
+        return cost
+
+
+@register
+@stands_for(OwnCost)
 def own_cost(_, cost):
     """Loss of an output that is a cost already: its mean over the iterations."""
     return ops.mean(cost, axis=-1)
@@ -285,42 +324,33 @@ def own_cost(_, cost):
 
 @register
 class CostAt(keras.metrics.Mean):
-    """Mean of the cost at one iteration, from 0; -1 is the last one."""
+    """Mean of the cost at one iteration, from 0; -1 is the last that has weight."""
 
     def __init__(self, iteration, name=None, **kwargs):
         super().__init__(name=name or f"{iteration + 1}", **kwargs)
         self.iteration = iteration
 
     def update_state(self, _, cost, sample_weight=None):
-        return super().update_state(cost[:, self.iteration], sample_weight)
+        weight, cost = at_step(self.iteration, by_step(sample_weight, cost), cost)
+        return super().update_state(cost, weight)
 
     def get_config(self):
         return {**super().get_config(), "iteration": self.iteration}
 
 
 @register
-class ClassErrorAt(keras.metrics.Mean):
+class ClassErrorAt(ClassError):
     """Share of the labelled samples whose class is wrong at one iteration, from 0.
 
     Where none is labelled it is 0.
     """
 
     def __init__(self, iteration, name=None, **kwargs):
-        super().__init__(name=name or f"error_{iteration + 1}", **kwargs)
-        self.iteration = iteration
-
-    def update_state(self, labels, probabilities, sample_weight=None):
-        found = ops.argmax(probabilities[:, self.iteration], axis=-1)
-        labels = ops.reshape(labels, (-1,))  # also where they are (B, 1)
-        wrong = ops.cast(ops.not_equal(found, ops.cast(labels, found.dtype)), "float32")
-        return super().update_state(wrong, sample_weight)
-
-    def get_config(self):
-        return {**super().get_config(), "iteration": self.iteration}
+        super().__init__(iteration, name or f"error_{iteration + 1}", **kwargs)
 
 
 @register
-class AMI(keras.metrics.Mean):
+class AMI(StepMean):
     """Adjusted mutual information of groups and true segments: a mean over images.
 
     Of the pixels whose segment is not -1; images without such pixels are left out.
@@ -328,7 +358,8 @@ class AMI(keras.metrics.Mean):
 
     Args:
         segments: Number of true segments.
-        iteration: The one that counts, from 0, -1 is the last; `None`: all of them.
+        iteration: The one that counts, from 0, -1 is the last that has weight; `None`:
+            all of them.
         ahead: Whether the groups of an iteration are of the next frame.
 
     References:
@@ -356,11 +387,16 @@ class AMI(keras.metrics.Mean):
                 f"(batch, H, W), for films (batch, T, H, W), with H and W those of the "
                 f"groups, {tuple(groups.shape[-2:])}."
             )
+        weight = by_step(sample_weight, groups)
         if self.ahead:
             groups, truth = groups[:, :-1], truth[:, 1:]
+            weight = of_transitions(weight)
         if self.iteration is not None:
-            groups = groups[:, self.iteration]
-            truth = truth if len(truth.shape) == 3 else truth[:, self.iteration]
+            films = [truth] if len(truth.shape) == 4 else []
+            weight, groups, *films = at_step(self.iteration, weight, groups, *films)
+            truth = films[0] if films else truth
+        elif len(truth.shape) == 3:
+            truth = ops.repeat(truth[:, None], ops.shape(groups)[1], axis=1)
         k = groups.shape[-3]
         pixels = int(np.prod(truth.shape[-2:]))
         found = ops.reshape(ops.argmax(groups, axis=-3), (-1, pixels, 1))
@@ -369,10 +405,8 @@ class AMI(keras.metrics.Mean):
         found = ops.cast(ops.equal(found, np.arange(k)), "float32")
         table = ops.einsum("npi,npj->nij", truth, found)
         values, counts = ami_of(table, pixels)
-        if sample_weight is not None:
-            weight = ops.cast(ops.reshape(sample_weight, (-1, 1)), counts.dtype)
-            counts = weight * ops.reshape(counts, (ops.shape(weight)[0], -1))
-            counts = ops.reshape(counts, (-1,))
+        if weight is not None:
+            counts = counts * ops.reshape(ops.cast(weight, counts.dtype), (-1,))
         return super().update_state(values, counts)
 
     def get_config(self):

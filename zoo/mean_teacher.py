@@ -15,6 +15,7 @@ from zoo.interrupts import variables_kept
 from zoo.model import (
     ZooModel,
     by_name,
+    check_class_weight,
     checked,
     in_order,
     make_variables,
@@ -33,17 +34,19 @@ class MeanTeacher(keras.Model):
 
     The loss is the student's own and the squared difference between the class
     probabilities of student and teacher, mean over the classes and over all samples,
-    labelled or not, times `consistency exp(-5 (1 - step / ramp)^2)`, and `consistency`
-    after the ramp. No gradient goes into the teacher.
+    labelled or not, times `consistency exp(-5 (1 - updates / ramp)^2)`, and
+    `consistency` after the ramp. No gradient goes into the teacher.
 
     The teacher's trainable weights are those of the student in the beginning, and
-    `a teacher + (1 - a) student` after each step, with a = 0.99 during the ramp and
-    0.999 after it. Statistics of batch normalisation are not averaged: the teacher
-    takes those of its own activations, in training from the batch like the student.
+    `a teacher + (1 - a) student` after each update, with a = 0.99 during the ramp and
+    0.999 after it. Updates are those of the optimizer: with
+    `gradient_accumulation_steps=4` there is one in four training steps. Statistics of
+    batch normalisation are not averaged: the teacher takes those of its own
+    activations, in training from the batch like the student.
 
-    Keras shows a model its weights before a step and not after it. So the average over
-    a step is taken when the model is next called or its `fit` ends, and `steps` and
-    `averaged` tell how many steps there were and how many are in the average.
+    `averaged` counts the updates in the average, and `steps` is the optimizer's
+    `iterations` after the last one. Custom training loops call `catch_up` after each
+    step.
 
     A student that is compiled hands its optimiser, losses and metrics over. Else
     `compile` this model as one would the student. Labels that are not to be used have a
@@ -61,7 +64,7 @@ class MeanTeacher(keras.Model):
             initial weights already.
         output: Name of that output, where there are several.
         consistency: Weight of the consistency after the ramp.
-        ramp: Number of steps of the ramp.
+        ramp: Number of updates of the ramp.
         noise: Standard deviation of Gaussian noise on the input in training, drawn
             separately for student and teacher. Inputs that are no floats have none.
         seed: Integer, of the noise.
@@ -108,7 +111,7 @@ class MeanTeacher(keras.Model):
                 raise ValueError(f"`{what}` must be a number of at least 0: {value!r}.")
         check_student(student, output)
         self.student = student
-        self.teacher = copy_of(student)
+        self.teacher = copy_of(student, f"{student.name}_teacher")
         # Not `teacher.trainable = False`: batch normalisation would be frozen with it.
         for variable in self.teacher.trainable_variables:
             variable.trainable = False
@@ -135,11 +138,7 @@ class MeanTeacher(keras.Model):
     # The two models
 
     def call(self, inputs, training=None):
-        if not without_values(inputs):
-            self.catch_up()
-        noise = partial(noisy, self.noise, training=training)
-        if training:
-            self.steps.assign_add(1)
+        noise = partial(noisy, self.noise, training=training, valid=self.valid(inputs))
         # `training` by hand: JAX's `fit` calls this method without Keras' call context.
         student, teacher = (
             model(tree.map_structure(noise, inputs), training=training)
@@ -150,16 +149,38 @@ class MeanTeacher(keras.Model):
             "teacher": tree.map_structure(ops.stop_gradient, teacher),
         }
 
+    def train_step(self, *args):
+        """As of Keras, `(data)`, on JAX `(state, data)`; then the average is taken."""
+        if keras.backend.backend() != "jax":
+            logs = super().train_step(*args)
+            self.catch_up()
+            return logs
+        logs, (trainable, others, of_optimizer, of_metrics) = super().train_step(*args)
+        variables = (
+            *self.trainable_variables,
+            *self.non_trainable_variables,
+            *self.optimizer.variables,
+        )
+        values = zip(variables, (*trainable, *others, *of_optimizer), strict=True)
+        with keras.StatelessScope(state_mapping=list(values)) as scope:
+            self.catch_up()
+        others = [scope.get_current_value(v) for v in self.non_trainable_variables]
+        return logs, (trainable, others, of_optimizer, of_metrics)
+
     def catch_up(self):
-        """Take the student's weights after the last step into the average, once."""
-        ramping = self.averaged < self.ramp
-        decay = ops.where(ramping, *(ops.cast(a, "float32") for a in DECAYS))
-        share = ops.where(self.averaged < self.steps, 1 - decay, 0.0)
+        """Take the student's weights after an update into the average, once."""
+        if not self.optimizer:
+            return
+        updates = ops.cast(self.optimizer.iterations, "int32")
+        updated = ops.not_equal(updates, self.steps)
+        decay = ops.where(self.averaged < self.ramp, *DECAYS)
+        share = ops.where(updated, 1 - decay, 0.0)
         for new, mean in zip(self.student.weights, self.teacher.weights, strict=True):
             if new.trainable:
                 change = ops.stop_gradient(new.value) - mean
                 mean.assign_add(ops.cast(share, mean.dtype) * change)
-        self.averaged.assign_add(self.steps - self.averaged)
+        self.averaged.assign_add(ops.cast(updated, "int32"))
+        self.steps.assign_add(updates - self.steps)  # JAX needs a buffer of its own
 
     # Losses and metrics
 
@@ -173,6 +194,9 @@ class MeanTeacher(keras.Model):
         weighted_metrics=None,
         **kwargs,
     ):
+        if isinstance(self.student, ZooModel):
+            kinds = loss, metrics, weighted_metrics
+            loss, metrics, weighted_metrics = self.student.prepared(*kinds)
         super().compile(
             optimizer,
             loss,
@@ -181,6 +205,8 @@ class MeanTeacher(keras.Model):
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+        updates = ops.cast(self.optimizer.iterations, "int32")
+        self.steps.assign_add(updates - self.steps)
         if isinstance(self.student, ZooModel):
             self.student.scored = scored(loss, metrics, weighted_metrics)
         names = ("metrics", "weighted_metrics")
@@ -195,7 +221,7 @@ class MeanTeacher(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         outputs = y_pred["student"]
-        targets, weights = self.arranged(y, sample_weight, outputs)
+        targets, weights = self.arranged(y, sample_weight, outputs, x)
         loss = super().compute_loss(x, targets, outputs, weights, training)
         p, q = (self.probabilities(y_pred[who]) for who in ("student", "teacher"))
         differences = ops.mean(ops.square(p - q), axis=-1)
@@ -205,7 +231,7 @@ class MeanTeacher(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self.teacher.compute_metrics(x, y, y_pred["teacher"], sample_weight)
         outputs = y_pred["student"]
-        targets, weights = self.arranged(y, sample_weight, outputs)
+        targets, weights = self.arranged(y, sample_weight, outputs, x)
         return super().compute_metrics(x, targets, outputs, weights)
 
     def get_metrics_result(self):
@@ -227,32 +253,37 @@ class MeanTeacher(keras.Model):
         # Keras leaves out the metrics of a model within a model.
         return [*super().metrics, *(self.teacher.metrics if self.compiled else [])]
 
-    def arranged(self, y, sample_weight, outputs):
+    def arranged(self, y, sample_weight, outputs, x):
         if isinstance(self.student, ZooModel):
-            return self.student.arranged(y, sample_weight, outputs)
+            return self.student.arranged(y, sample_weight, outputs, x)
         return y, sample_weight
+
+    def valid(self, x):
+        """Which frames are no padding, if the student knows that."""
+        return self.student.valid(x) if isinstance(self.student, ZooModel) else None
 
     def probabilities(self, outputs):
         """Class probabilities after the last step, `(batch, classes)`."""
         p = outputs[self.output_key] if isinstance(outputs, dict) else outputs
-        return ops.cast(p if len(p.shape) == 2 else p[:, -1], "float32")
+        p = p if len(p.shape) == 2 else p[:, -1]
+        return ops.cast(p, keras.config.floatx())
 
     def weight(self):
         """Weight of the consistency in the present step."""
         if not self.ramp:
             return self.consistency
-        step = ops.maximum(ops.cast(self.steps, "float32") - 1, 0)
-        rest = 1 - ops.minimum(step / self.ramp, 1)
-        return self.consistency * ops.exp(-5 * ops.square(rest))
+        updates = ops.cast(self.averaged, keras.config.floatx())
+        done = ops.minimum(updates / self.ramp, 1)
+        return self.consistency * ops.exp(-5 * ops.square(1 - done))
 
     # Training and use
 
     def fit(self, x=None, y=None, *args, **kwargs):
         arguments = self.checked(in_order(by_name("fit", (x, y, *args), kwargs)))
+        if isinstance(self.student, ZooModel):
+            check_class_weight(arguments)
         with variables_kept(self, arguments) as arguments:
-            history = super().fit(**arguments)
-        self.catch_up()
-        return history
+            return super().fit(**arguments)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         arguments = self.checked(by_name("evaluate", (x, y, *args), kwargs))
@@ -261,12 +292,10 @@ class MeanTeacher(keras.Model):
 
     def predict(self, x, *args, **kwargs):
         """What the teacher predicts."""
-        self.catch_up()
         return self.teacher.predict(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
         """What the teacher predicts."""
-        self.catch_up()
         return self.teacher.predict_on_batch(x)
 
     def checked(self, arguments):
@@ -290,11 +319,6 @@ class MeanTeacher(keras.Model):
         return cls(**{**config, "student": student})
 
 
-def without_values(inputs):
-    """Whether Keras only wants to know shapes, of torch, from tensors of these."""
-    return any(getattr(x, "is_meta", False) for x in tree.flatten(inputs))
-
-
 def check_student(student, output):
     """Refuse models that name no classes, or have no weights yet."""
     if not isinstance(student, keras.Model) or not student.built:
@@ -316,15 +340,26 @@ def check_student(student, output):
         )
 
 
-def noisy(noise, x, training):
-    """The input with noise on it, if it is of floats."""
+def noisy(noise, x, training, valid=None):
+    """The input with noise on it, if it is of floats, except for padding."""
     dtype = keras.backend.standardize_dtype(x.dtype)
-    return noise(x, training=training) if keras.backend.is_float_dtype(dtype) else x
+    if not keras.backend.is_float_dtype(dtype):
+        return x
+    y = noise(x, training=training)
+    if valid is None:
+        return y
+    return ops.where(ops.reshape(valid, (*ops.shape(valid), 1, 1, 1)), y, x)
 
 
-def copy_of(student):
-    """A model with the same structure and weights that shares nothing with it."""
-    copy = restored(config_of(student))
+def copy_of(student, name):
+    """A model with the same structure and weights that shares nothing with it.
+
+    The name, also in the paths of the weights, lets both models be in one, and in the
+    same charts of TensorBoard.
+    """
+    with keras.name_scope(name):
+        copy = restored(config_of(student))
+    copy.name = name
     copy.set_weights(student.get_weights())
     return copy
 

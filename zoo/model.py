@@ -22,6 +22,7 @@ from zoo.checks import (
 )
 from zoo.data.epochs import EpochDataset, check_integer
 from zoo.interrupts import step_kept, variables_kept
+from zoo.sample_weights import by_step, last_step_loss, last_step_metric, weighable
 from zoo.weights import check_origin
 
 
@@ -45,8 +46,13 @@ class ZooModel(keras.Model):
         weighted_metrics=None,
         **kwargs,
     ):
-        """As of Keras; outputs that get neither loss nor metrics need no targets."""
+        """As of Keras; outputs that get neither loss nor metrics need no targets.
+
+        Keras' own losses and metrics of the output `"class"` score the last step.
+        """
         check_learning_rate(optimizer)
+        kinds = loss, metrics, weighted_metrics
+        loss, metrics, weighted_metrics = self.prepared(*kinds)
         self.scored = scored(loss, metrics, weighted_metrics)
         super().compile(
             optimizer,
@@ -66,17 +72,54 @@ class ZooModel(keras.Model):
         self.check_batch(inputs)
         return super().call(inputs, training=training, mask=mask)
 
+    def prepared(self, loss, metrics, weighted_metrics):
+        """Losses and metrics that take weights, of classes those of the last step."""
+        return (
+            self.of_classes(loss, last_step_loss),
+            self.of_classes(metrics, last_step_metric),
+            self.of_classes(weighted_metrics, last_step_metric),
+        )
+
+    def of_classes(self, losses, of_last_step):
+        losses, names = weighable(losses), getattr(self, "output_names", [])
+        if "class" not in names or len(self.output["class"].shape) != 3:
+            return losses
+        if names == ["class"] and not isinstance(losses, dict):
+            return tree.map_structure(of_last_step, losses)
+        if isinstance(losses, (list, tuple)) and len(losses) == len(names):
+            losses = dict(zip(names, losses, strict=True))
+        if not isinstance(losses, dict) or losses.get("class") is None:
+            return losses
+        of_class = tree.map_structure(of_last_step, losses["class"])
+        return {**losses, "class": of_class}
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        y, weights = self.arranged(y, sample_weight, y_pred)
+        y, weights = self.arranged(y, sample_weight, y_pred, x)
         return super().compute_loss(x, y, y_pred, weights, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        y, weights = self.arranged(y, sample_weight, y_pred)
+        y, weights = self.arranged(y, sample_weight, y_pred, x)
         return super().compute_metrics(x, y, y_pred, weights)
 
-    def arranged(self, y, sample_weight, y_pred):
-        """Targets and sample weights of the outputs that there are."""
-        return self._targets(y, y_pred), self._weights(sample_weight, y_pred)
+    def arranged(self, y, sample_weight, y_pred, x=None):
+        """Targets and sample weights of the outputs that there are.
+
+        Steps of padding have no weight.
+        """
+        check_names(sample_weight, y, y_pred)
+        weights = self._weights(sample_weight, y_pred)
+        valid = None if x is None else self.valid(x)
+        if valid is not None:
+            weights = self._weights({} if weights is None else weights, y_pred)
+            valid = ops.cast(valid, keras.config.floatx())
+            weights = {
+                name: valid * by_step(named(weights, name), output)
+                for name, output in y_pred.items()
+            }
+        return self._targets(y, y_pred), weights
+
+    def valid(self, x):
+        """Which frames of a batch are no padding, `(batch, T)`; `None`: all are."""
 
     def get_metrics_result(self):
         return self.by_output(super().get_metrics_result())
@@ -111,7 +154,11 @@ class ZooModel(keras.Model):
 
     @staticmethod
     def _weights(sample_weight, y_pred):
-        """Of a dictionary the weights of the outputs; those it lacks weigh 1."""
+        """Of a dictionary the weights of the outputs; those it lacks weigh 1.
+
+        Losses and metrics of the zoo take weights of sequences, `(batch,)`, or of their
+        steps, `(batch, T)`.
+        """
         if not isinstance(sample_weight, dict):
             return sample_weight
         ones = {name: ops.ones(ops.shape(x)[:1]) for name, x in y_pred.items()}
@@ -193,7 +240,8 @@ class ZooModel(keras.Model):
 
         Returns:
             The frames, `(batch, n + steps, ...)`: those of the context and those that
-            were predicted, and what `predict` gives for them.
+            were predicted, also where the context has padding, and what `predict` gives
+            for them.
 
         Raises:
             ValueError: If an argument is not as above, or the model predicts no frame.
@@ -209,16 +257,33 @@ class ZooModel(keras.Model):
         if context.size == 0:
             raise ValueError("the context is empty: give at least one frame.")
         self.check_inputs(context)
+        padding = self.padding(context)
         frames, outputs = list(np.moveaxis(context, 1, 0)), []
         state = self.init_state(len(context))
         for t in range(len(frames) + steps):
             if t == len(frames):
                 frames.append(self.next_frame(outputs[-1]))
+            elif padding[:, t].any():
+                frames[t] = frames[t].copy()
+                frames[t][padding[:, t]] = self.next_frame(outputs[-1])[padding[:, t]]
             output, state = self.step(frames[t], state)
             outputs.append(output)
         return np.stack(frames, 1), tree.map_structure(
             lambda *x: np.stack(x, 1), *outputs
         )
+
+    def padding(self, context):
+        """Where a context ends before others do, shape `(batch, n)`."""
+        valid = self.valid(ops.convert_to_tensor(context))
+        if valid is None:
+            return np.zeros(context.shape[:2], bool)
+        padding = ~ops.convert_to_numpy(valid)
+        if padding[:, 0].any():
+            raise ValueError(
+                "the context must begin with a frame in each sequence; got padding. "
+                "Move it to the end, or leave it out."
+            )
+        return padding
 
     def next_frame(self, outputs):
         """The predicted next frame, from what `step` gives."""
@@ -307,6 +372,7 @@ class ZooModel(keras.Model):
         """
         self.trained_on = None
         arguments = in_order(by_name("fit", (x, y, *args), kwargs))
+        check_class_weight(arguments)
         arguments = checked(self, arguments)
         for rows in rows_of(arguments):
             self.check_carry(rows)
@@ -326,6 +392,7 @@ class ZooModel(keras.Model):
             return super().predict(**arguments)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
+        check_class_weight(by_name("train_on_batch", (x, y, *args), kwargs))
         self.check(x, y)
         with step_kept():
             return super().train_on_batch(x, y, *args, **kwargs)
@@ -362,7 +429,7 @@ def make_variables(model, targets, outputs):
 
 
 def by_name(method, args, kwargs):
-    """Arguments of `fit`, `evaluate` or `predict` of Keras, each by its name.
+    """Arguments of a method of Keras, such as `fit`, each by its name.
 
     Dictionaries of sample weights have 1 for what they lack.
     """
@@ -416,14 +483,42 @@ def in_order(arguments):
 
 def all_weights(y, weights):
     """Sample weights for each entry of the targets, if they are dictionaries."""
-    if not isinstance(weights, dict) or not isinstance(y, dict):
+    if not isinstance(y, dict):
         return weights
-    if set(weights) - set(y):
-        raise ValueError(
-            f"sample_weight has {sorted(set(weights) - set(y))}, and y has {sorted(y)}:"
-            " give weights for entries of y."
-        )
+    if hasattr(weights, "shape"):
+        return dict.fromkeys(y, weights)
+    if not isinstance(weights, dict):
+        return weights
+    check_names(weights, y)
     return {name: weights.get(name, np.ones(len(y[name]))) for name in y}
+
+
+def check_names(weights, y, outputs=()):
+    """Refuse weights of what is neither among the targets nor an output."""
+    if not isinstance(weights, dict):
+        return
+    known = {*outputs, *(y if isinstance(y, dict) else ())}
+    if set(weights) - known:
+        raise ValueError(
+            f"sample_weight has {sorted(set(weights) - known)}, and y has "
+            f"{sorted(known)}: give weights for entries of y."
+        )
+
+
+def named(weights, name):
+    """Weights of an output; an array is for all of them."""
+    return weights[name] if isinstance(weights, dict) else weights
+
+
+def check_class_weight(arguments):
+    """Refuse weights of classes, and say how to give them."""
+    if arguments.get("class_weight") is not None:
+        raise ValueError(
+            "`class_weight` must be None for a model with named outputs; got "
+            f"{arguments['class_weight']!r}. Give each sample the weight of its class: "
+            'sample_weight={"class": weights}, with weights[i] = '
+            "class_weight[labels[i]]."
+        )
 
 
 def check_sequences(model):

@@ -19,8 +19,8 @@ from zoo.grouping import (
     CostAt,
     FixedGroups,
     GroupingModel,
+    OwnCost,
     explained,
-    own_cost,
     unlearned,
 )
 from zoo.occluded_mnist import channels, rows
@@ -170,8 +170,8 @@ def moving_mnist_rtagger(
     model = GroupingModel(film, outputs)
     model.compile(
         keras.optimizers.Adam(learning_rate),
-        loss={"cost": own_cost},
-        metrics=metrics_of_films(digits),
+        loss={"cost": OwnCost()},
+        weighted_metrics=metrics_of_films(digits),
     )
     return model
 

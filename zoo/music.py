@@ -52,6 +52,7 @@ from zoo.data.rolls import PianoRolls
 from zoo.interrupts import step_kept
 from zoo.model import ZooModel
 from zoo.occluded_mnist import SAME, channels, rows
+from zoo.sample_weights import StepLoss, by_step
 from zoo.weights import check_origin, takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
@@ -441,13 +442,9 @@ class MusicModel(ZooModel):
     def _weights(sample_weight, y_pred):
         """Those of whole sequences as weights of their steps."""
 
-        def of_steps(weight):  # whose rank TensorFlow may not know
-            rows, steps, _ = ops.shape(y_pred["notes"])
-            weight = ops.reshape(ops.cast(weight, "float32"), (rows, -1))
-            return ops.broadcast_to(weight, (rows, steps))
-
         weights = ZooModel._weights(sample_weight, y_pred)
-        return None if weights is None else tree.map_structure(of_steps, weights)
+        notes = y_pred["notes"]
+        return tree.map_structure(lambda weight: by_step(weight, notes), weights)
 
     def step_below(self, notes, state):
         """As `step`, but up to the read-out, which then draws the notes key by key.
@@ -475,7 +472,7 @@ class MusicModel(ZooModel):
 
 
 @register
-class NegativeLogLikelihood(keras.losses.Loss):
+class NegativeLogLikelihood(StepLoss):
     """`nll`, its mean over the steps of a batch that have weight.
 
     Keras gives the mean of the batches; over all steps the mean is the metric `nll`.
@@ -484,7 +481,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
     def __init__(
         self, reduction="mean_with_sample_weight", name="negative_log_likelihood", **k
     ):
-        super().__init__(name=name, reduction=reduction, **k)
+        super().__init__(reduction, name, **k)
 
     def call(self, notes, probabilities):
         return nll(notes, probabilities)
@@ -520,8 +517,9 @@ class FrameAccuracy(keras.metrics.Metric):
         notes, sounding = notes > 0.5, probabilities > 0.5
         both = ops.cast(ops.logical_and(notes, sounding), "float32")
         either = ops.cast(ops.logical_or(notes, sounding), "float32")
-        if sample_weight is not None:
-            weight = ops.cast(sample_weight, "float32")[..., None]
+        weight = by_step(sample_weight, probabilities)
+        if weight is not None:
+            weight = ops.cast(weight, "float32")[..., None]
             both, either = both * weight, either * weight
         self.hits.assign_add(ops.sum(both))
         self.all.assign_add(ops.sum(either))

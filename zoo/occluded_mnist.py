@@ -29,7 +29,8 @@ from rladder_keras import (
     Softmax,
 )
 from rladder_keras.validation import is_number
-from zoo.videos import bottom, compiled, frame_loss, pixels
+from zoo.sample_weights import stands_for
+from zoo.videos import FrameLoss, bottom, compiled, frame_loss, pixels
 from zoo.weights import takes_weights
 
 FRAMES = 5
@@ -230,7 +231,7 @@ def occluded_mnist_rladder(
     outputs["probe"] = pixels(ops.stop_gradient(d), FRAME_SHAPE, name="probe")
     # The probe is trained whether or not there is a prediction task.
     weights = {"frame": frame_weight, "probe": frame_weight or 1.0}
-    return compiled(frames, outputs, learning_rate, weights, probe=probe_loss)
+    return compiled(frames, outputs, learning_rate, weights, probe=ProbeLoss())
 
 
 @takes_weights
@@ -350,6 +351,12 @@ def classifier(levels, iterations, learning_rate, unroll):
 
 
 @register
+class ProbeLoss(FrameLoss):
+    """`FrameLoss`, against frames without bars."""
+
+
+@register
+@stands_for(ProbeLoss)
 def probe_loss(unoccluded, predicted):
     """`frame_loss`, against frames without bars."""
     return frame_loss(unoccluded, predicted)

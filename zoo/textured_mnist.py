@@ -32,8 +32,8 @@ from zoo.grouping import (
     GroupClasses,
     GroupingModel,
     KMeans,
+    OwnCost,
     explained,
-    own_cost,
     unlearned,
 )
 from zoo.model import ZooModel
@@ -194,10 +194,12 @@ def textured_mnist_rtagger(
     model = GroupingModel(image, outputs)
     model.compile(
         keras.optimizers.Adam(learning_rate),
-        loss={"cost": own_cost, "class": LastClass()},
+        loss={"cost": OwnCost(), "class": LastClass()},
         loss_weights={"cost": 1.0, "class": class_weight},
-        metrics=metrics_at(iterations),
-        weighted_metrics={"class": [ClassErrorAt(t) for t in range(iterations)]},
+        weighted_metrics={
+            **metrics_at(iterations),
+            "class": [ClassErrorAt(t) for t in range(iterations)],
+        },
     )
     return model
 

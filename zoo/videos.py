@@ -8,11 +8,20 @@ metrics and read-outs from here.
 import math
 
 import keras
-from keras import initializers, layers, ops
+import numpy as np
+from keras import initializers, layers, ops, tree
 
 from rladder_keras import RecurrentLadder, Softmax
 from rladder_keras.validation import check_number, is_integer
 from zoo.model import ZooModel
+from zoo.sample_weights import (
+    StepLoss,
+    StepMean,
+    at_step,
+    by_step,
+    of_transitions,
+    stands_for,
+)
 
 HEADS = ("class", "frame")
 DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
@@ -30,6 +39,7 @@ def rladder(
     frame_weight=1.0,
     learning_rate=1e-3,
     unroll="auto",
+    mask_value=None,
 ):
     """A recurrent ladder for videos of one's own.
 
@@ -48,13 +58,21 @@ def rladder(
             against the cross-entropy of the class.
         learning_rate: Of Adam.
         unroll: See `rladder_keras.RecurrentLadder`.
+        mask_value: Value of padding, a number outside [0, 1], for videos of unequal
+            length. Frames whose pixels all have this value count in no loss, metric or
+            batch statistics. After them `"class"` stays as it was, and `"frame"` is to
+            be ignored. Padding comes last, as `keras.utils.pad_sequences` with
+            `padding="post"` puts it. Default: frames are never padding.
 
     Returns:
         Compiled `keras.Model` from frames `(batch, T, *input_shape)` in [0, 1] to a
         dictionary of the heads: `"class"`, probabilities after each frame, `(batch, T,
         classes)`, and `"frame"`, shape of the input. The target `y["frame"]` is the
         input once more: the losses compare what was predicted after frame t with frame
-        t + 1. `y["class"]` is one integer for each video.
+        t + 1. `y["class"]` is one integer for each video. A `sample_weight` has one
+        number for each video, `(batch,)`, or for each frame, `(batch, T)`: a transition
+        has the smaller weight of its two frames, and the class is scored after the last
+        frame that has weight.
 
     Raises:
         ValueError: If the levels do not fit each other, the frames or the heads; which
@@ -81,14 +99,18 @@ def rladder(
         )
     frames = keras.Input((None, *input_shape), name="frames")
     ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
+    mask = None if mask_value is None else FrameMask(mask_value, name="mask")(frames)
     if "class" in heads and not isinstance(ladder.cell.encoders[-1], Softmax):
         raise ValueError(
             "the head 'class' needs Level(Softmax(classes)) as the last level."
         )
-    d = ladder(frames)
+    d = ladder(frames, mask=mask)
+    if mask is not None:  # copies have none: losses and metrics see it in the frames
+        d = {name: ops.copy(x) for name, x in d.items()}
     outputs = {}
     if "class" in heads:
-        outputs["class"] = layers.Identity(dtype="float32", name="class")(d["top"])
+        top = d["top"] if mask is None else Held(name="held")(d["top"], mask)
+        outputs["class"] = layers.Identity(dtype="float32", name="class")(top)
     if "frame" in heads:
         outputs["frame"] = pixels(bottom(d), input_shape, name="frame")
     return compiled(frames, outputs, learning_rate, {"frame": frame_weight})
@@ -143,22 +165,107 @@ def pixels(d, frame_shape, name):
 def compiled(frames, outputs, learning_rate, weights, **more_losses):
     """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
     check_number("`frame_weight`", weights.get("frame", 1.0), 0)
-    losses = {"class": LastClass(), "frame": frame_loss, **more_losses}
-    model = ZooModel(frames, outputs)
+    losses = {"class": LastClass(), "frame": FrameLoss(), **more_losses}
+    model = VideoModel(frames, outputs)
+    scores = {"class": [ClassError()], "frame": [FrameMSE()]}
     model.compile(
         keras.optimizers.Adam(learning_rate),
         loss={name: losses[name] for name in outputs},
         loss_weights={name: weights.get(name, 1.0) for name in outputs},
-        metrics={"frame": [mse]} if "frame" in outputs else None,
-        # A class without a label is not counted: its weight is 0.
-        weighted_metrics={"class": [error]} if "class" in outputs else None,
+        # A class without a label is not counted, nor is padding: its weight is 0.
+        weighted_metrics={k: v for k, v in scores.items() if k in outputs},
     )
     return model.make_variables(**{"class": ops.zeros((1,))})
 
 
 @register
+class FrameMask(layers.Layer):
+    """Which frames are no padding.
+
+    Args:
+        mask_value: Value of all pixels of padding.
+
+    Call arguments:
+        frames: Shape `(batch, T, height, width, channels)`.
+
+    Returns:
+        Booleans of shape `(batch, T)`.
+    """
+
+    def __init__(self, mask_value, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        number = isinstance(mask_value, (int, float)) and math.isfinite(mask_value)
+        if not number or 0 <= mask_value <= 1:
+            raise ValueError(
+                "`mask_value` must be a number outside [0, 1], where the pixels are; "
+                f"got {mask_value!r}. Choose one such as -1."
+            )
+        self.mask_value = mask_value
+
+    def call(self, frames):
+        return ops.any(ops.not_equal(frames, self.mask_value), axis=(2, 3, 4))
+
+    def compute_output_spec(self, frames):
+        return keras.KerasTensor(frames.shape[:2], "bool")
+
+    def get_config(self):
+        return {**super().get_config(), "mask_value": self.mask_value}
+
+
+@register
+class Held(layers.Layer):
+    """Values of steps; padding has those of the last step before it, as in Keras' RNN.
+
+    Call arguments:
+        x: Shape `(batch, T, n)`.
+        valid: Booleans of shape `(batch, T)`, `False` at padding.
+
+    Output shape:
+        `(batch, T, n)`.
+    """
+
+    def call(self, x, valid):
+        steps = ops.arange(ops.shape(x)[1], dtype="int32")
+        before = ops.logical_and(valid[:, None], steps[:, None] >= steps)
+        last = ops.max(ops.where(before, steps, 0), axis=-1)
+        return ops.take_along_axis(x, last[..., None], axis=1)
+
+    def compute_output_shape(self, x_shape, valid_shape):
+        return x_shape
+
+
+@register
+class VideoModel(ZooModel):
+    """A `ZooModel` of frames, some of which may be padding."""
+
+    def frame_mask(self):
+        """The layer that knows padding, or `None`."""
+        masks = [layer for layer in self.layers if isinstance(layer, FrameMask)]
+        return masks[0] if masks else None
+
+    def valid(self, x):
+        mask = self.frame_mask()
+        return None if mask is None else mask(ops.convert_to_tensor(tree.flatten(x)[0]))
+
+    def check_inputs(self, x):
+        super().check_inputs(self.without_padding(x))
+
+    def check_frame_targets(self, x, y):
+        y = {name: self.without_padding(target) for name, target in y.items()}
+        super().check_frame_targets(self.without_padding(x), y)
+
+    def without_padding(self, x):
+        """Arrays of frames with pixels of 0 at padding; other inputs as they are."""
+        mask = self.frame_mask()
+        if mask is None or not isinstance(x, np.ndarray) or x.ndim != 5:
+            return x
+        padding = (x == mask.mask_value).all(axis=(2, 3, 4), keepdims=True)
+        return np.where(padding, x.dtype.type(0), x)
+
+
+@register
 class LastClass(keras.losses.Loss):
-    """Cross-entropy of the class after the last frame or iteration.
+    """Cross-entropy of the class after the last frame or iteration that has weight.
 
     Its mean is over the samples whose weight is not 0: those with a label.
     """
@@ -166,12 +273,41 @@ class LastClass(keras.losses.Loss):
     def __init__(self, reduction="mean_with_sample_weight", name="last_class", **k):
         super().__init__(name=name, reduction=reduction, **k)
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        weight, last = at_step(-1, by_step(sample_weight, y_pred), y_pred)
+        return super().__call__(y_true, last[:, None], weight)
+
     def call(self, labels, probabilities):
         labels = ops.reshape(labels, (-1,))
         return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
 
 
 @register
+class ClassError(keras.metrics.Mean):
+    """Share of the samples with weight whose class is wrong.
+
+    Where none has weight it is 0.
+
+    Args:
+        iteration: The frame or iteration that is scored, from 0; -1 is the last one
+            that has weight.
+    """
+
+    def __init__(self, iteration=-1, name="error", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.iteration = iteration
+
+    def update_state(self, labels, probabilities, sample_weight=None):
+        weight = by_step(sample_weight, probabilities)
+        weight, probabilities = at_step(self.iteration, weight, probabilities)
+        return super().update_state(error(labels, probabilities[:, None]), weight)
+
+    def get_config(self):
+        return {**super().get_config(), "iteration": self.iteration}
+
+
+@register
+@stands_for(ClassError)
 def error(labels, probabilities):
     """1 where the most probable class after the last frame is wrong, else 0."""
     predicted = ops.argmax(probabilities[:, -1], axis=-1)
@@ -180,20 +316,58 @@ def error(labels, probabilities):
     return ops.cast(wrong, "float32")
 
 
+def squared_errors(frames, predicted):
+    """Mean over the pixels of the next frame, for each transition, `(batch, T - 1)`."""
+    squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
+    return ops.mean(squares, axis=(2, 3, 4))
+
+
 @register
+class FrameLoss(StepLoss):
+    """Squared error of the next frame, summed over pixels.
+
+    Its mean is over the transitions, from a frame to the next, that have weight: the
+    smaller weight of the two frames.
+    """
+
+    def __init__(
+        self, reduction="mean_with_sample_weight", name="frame_loss", **kwargs
+    ):
+        super().__init__(reduction, name, **kwargs)
+
+    def weights(self, weight, outputs):
+        return of_transitions(by_step(weight, outputs))
+
+    def call(self, frames, predicted):
+        return squared_errors(frames, predicted) * math.prod(predicted.shape[2:])
+
+
+@register
+class FrameMSE(StepMean):
+    """Mean squared error of the next frame, over the transitions that have weight."""
+
+    def __init__(self, name="mse", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, frames, predicted, sample_weight=None):
+        weight = of_transitions(by_step(sample_weight, predicted))
+        return super().update_state(squared_errors(frames, predicted), weight)
+
+
+@register
+@stands_for(FrameLoss)
 def frame_loss(frames, predicted):
     """Squared error of the next frame, summed over pixels, mean over transitions."""
     return mse(frames, predicted) * math.prod(predicted.shape[2:])
 
 
 @register
+@stands_for(FrameMSE)
 def mse(frames, predicted):
     """Mean squared error of the next frame, shape `(batch,)`: Table 1 has it in 1e-5.
 
     The prediction made after frame t is compared with frame t + 1; the last one has
     nothing to be compared with. A sequence of one frame has no transition and no error.
     """
-    squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
     transitions = ops.cast(ops.maximum(ops.shape(frames)[1] - 1, 1), predicted.dtype)
-    means = ops.mean(squares, axis=(2, 3, 4))
-    return ops.sum(means, axis=1) / transitions
+    return ops.sum(squared_errors(frames, predicted), axis=1) / transitions

@@ -107,11 +107,12 @@ def test_only_the_student_follows_the_consistency():
 def test_the_consistency_ramps_up():
     x, y = points()
     model = zoo.MeanTeacher(plain(), ramp=4, noise=0, consistency=3.0)
-    model.teacher.set_weights([w + 1 for w in arrays(model.student)])
+    model.teacher.set_weights([w[::-1] for w in arrays(model.student)])
     for step in range(6):
         model.reset_metrics()
         logs = model.train_on_batch(x, y, np.zeros(8), return_dict=True)
         weight = 3 * np.exp(-5 * (1 - min(step / 4, 1)) ** 2)
+        assert logs["consistency"] > 1e-3
         assert logs["loss"] == pytest.approx(weight * logs["consistency"], rel=1e-4)
 
 
@@ -176,9 +177,9 @@ def test_the_teacher_normalises_by_the_batch_and_averages_no_statistics():
     normal = [m.get_layer(index=3) for m in (model.student, model.teacher)]
     assert all(isinstance(layer, layers.BatchNormalization) for layer in normal)
     before = ops.convert_to_numpy(normal[1].moving_mean.value)
-    model.train_on_batch(frames, y)
     inner = keras.Model(model.teacher.input, normal[1].input)
     batch = inner.predict(frames, verbose=0).mean(axis=(0, 1))
+    model.train_on_batch(frames, y)
     after = ops.convert_to_numpy(normal[1].moving_mean.value)
     np.testing.assert_allclose(after, 0.99 * before + 0.01 * batch, atol=1e-5)
     model.catch_up()
@@ -216,6 +217,77 @@ def test_noise_is_drawn_twice_and_in_training_only():
     for outputs, differ in ((noisy, True), (clean, False)):
         a, b = (ops.convert_to_numpy(outputs[k]) for k in ("student", "teacher"))
         assert (np.abs(a - b).max() > 1e-3) == differ
+    for who in ("student", "teacher"):
+        a, b = (ops.convert_to_numpy(outputs[who]) for outputs in (noisy, clean))
+        assert np.abs(a - b).max() > 1e-3
+
+
+def test_updates_count_and_not_calls():
+    """Gradients of two batches make one update; a call alone makes none."""
+    x, y = points(12)
+    student = plain()
+    student.compile(
+        keras.optimizers.SGD(0.5, gradient_accumulation_steps=2), student.loss
+    )
+    model = zoo.MeanTeacher(student, ramp=2, noise=0, consistency=3.0)
+    mean, ramp = arrays(model.teacher)[0].astype("float64"), []
+    for step in range(6):
+        model(x, training=True)
+        model.reset_metrics()
+        batch = slice(2 * step, 2 * step + 2)
+        logs = model.train_on_batch(x[batch], y[batch], np.zeros(2), return_dict=True)
+        ramp.append((logs["loss"], logs["consistency"]))
+        if step % 2:
+            a = 0.99 if step < 4 else 0.999
+            mean = a * mean + (1 - a) * arrays(model.student)[0]
+        np.testing.assert_allclose(arrays(model.teacher)[0], mean, atol=1e-6)
+        assert int(ops.convert_to_numpy(model.averaged.value)) == (step + 1) // 2
+        if step == 0:  # something to agree on
+            model.teacher.set_weights([w[::-1] for w in arrays(model.student)])
+            mean = arrays(model.teacher)[0].astype("float64")
+    for step, (loss, consistency) in enumerate(ramp[1:], 1):
+        weight = 3 * np.exp(-5 * (1 - min(step // 2 / 2, 1)) ** 2)
+        assert consistency > 1e-5
+        assert loss == pytest.approx(weight * consistency, rel=1e-4)
+
+
+def test_a_model_compiled_again_counts_on():
+    x, y = points()
+    model = zoo.MeanTeacher(plain(), ramp=9, noise=0)
+    for updates in (3, 6):
+        model.fit(x, y, epochs=3, verbose=0)
+        assert int(ops.convert_to_numpy(model.averaged.value)) == updates
+        before = arrays(model.teacher)
+        model.compile("sgd", model.loss)
+        model.evaluate(x, y, verbose=0)
+        model.catch_up()
+        for a, b in zip(before, arrays(model.teacher), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="JAX must be started with it"
+)
+def test_double_precision():
+    x, y = points()
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        model = zoo.MeanTeacher(plain(), ramp=2)
+        logs = model.fit(x, y, verbose=0).history
+    finally:
+        keras.config.set_floatx(before)
+    assert np.isfinite(logs["loss"]).all()
+
+
+@pytest.mark.parametrize("student", [plain, of_frames])
+def test_student_and_teacher_have_names_of_their_own(student):
+    semi = zoo.MeanTeacher(student())
+    assert semi.student.name != semi.teacher.name
+    paths = [w.path for w in (*semi.student.weights, *semi.teacher.weights)]
+    assert len(set(paths)) == len(paths)
+    both = keras.Input(semi.student.input_shape[1:])
+    keras.Model(both, [semi.student(both), semi.teacher(both)])
 
 
 def test_what_is_no_float_gets_no_noise():

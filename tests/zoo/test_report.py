@@ -30,7 +30,9 @@ def test_the_report_keeps_reduced_runs_away_from_the_papers_figures():
     assert "30.00 (1 seed)" in reduced and "0.74" not in reduced
     # Only rows that were run have a line; the others of the full size are named.
     assert "| Temporal baseline |" not in full.split("## Table 2")[0]
-    assert "Not run at full size: Optimal reconstruction and static classifier; " in full
+    assert (
+        "Not run at full size: Optimal reconstruction and static classifier; " in full
+    )
     assert "| Temporal baseline |" not in reduced
     # Figures of the paper that no run stands beside are left to the paper.
     assert "2.02 ± 0.16" not in text
