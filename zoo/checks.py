@@ -88,8 +88,8 @@ def check_frames(x, shape, what="frames"):
     check_shape(x.shape, shape, what)
     if x.size == 0:
         raise ValueError(f"the {what} are none: an array of shape {x.shape} is empty.")
-    check_pixels(x, f"the {what} have")
     check_no_integers(x, what)
+    check_pixels(x, f"the {what} have")
 
 
 def check_specification(specification, shape):
