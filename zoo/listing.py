@@ -113,8 +113,8 @@ def listing():
     lines = [
         f"usage: {COMMAND} TABLE --row ROW [options]",
         "",
-        "Train one row of a table and record its test figures. ROW is a label as listed",
-        f"here, or 'all'. `{COMMAND} TABLE --help` lists the options.",
+        "Train one row of a table and record its test figures. ROW is a label as",
+        f"listed here, or 'all'. `{COMMAND} TABLE --help` lists the options.",
     ]
     for name, table in TABLES.items():
         lines += ["", f"{name}: {table.title}", *(f"    {row}" for row in table.rows)]

@@ -92,11 +92,13 @@ def list_models():
     return sorted(MODELS)
 
 
-def list_weights(model=None):
+def list_weights(model=None, data=None):
     """Which weights there are.
 
     Args:
         model: Name of a builder in the zoo; all of them if it is `None`.
+        data: Only weights that were trained on data of this name, such as
+            `test.origin` of a dataset of the zoo.
 
     Returns:
         List of names, for that model; or a dictionary of such lists.
@@ -105,13 +107,14 @@ def list_weights(model=None):
         ValueError: If there is no such model.
     """
     if model is None:
-        named = {model: list_weights(model) for model in list_models()}
+        named = {model: list_weights(model, data) for model in list_models()}
         return {model: names for model, names in named.items() if names}
     if model not in MODELS:
         known = ", ".join(list_models())
         raise ValueError(f"There is no model {model!r}: choose from {known}.")
     files = (file for folder in folders() for file in folder.glob(f"{model}-*.json"))
-    return sorted({file.stem.removeprefix(f"{model}-") for file in files})
+    names = sorted({file.stem.removeprefix(f"{model}-") for file in files})
+    return [n for n in names if data is None or card(model, n).get("data") == data]
 
 
 def card(model, name):
