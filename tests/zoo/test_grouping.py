@@ -320,7 +320,7 @@ def test_what_has_no_weight_costs_nothing():
 
 def test_films_of_more_digits():
     model = moving_mnist.moving_mnist_rtagger(0.1, size=16, frames=2, digits=3)
-    (ami,) = model.get_compile_config()["metrics"]["groups"]
+    (ami,) = model.get_compile_config()["weighted_metrics"]["groups"]
     assert ami["config"]["segments"] == 3
     for wrong, word in (({"frames": 1}, "frames"), ({"digits": 0}, "digits")):
         with pytest.raises(ValueError, match=word):

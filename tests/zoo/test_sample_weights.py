@@ -8,7 +8,16 @@ import pytest
 from keras import layers, ops
 
 import zoo
-from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
+from rladder_keras import (
+    G1,
+    Conv,
+    ConvG1,
+    ConvG3,
+    ConvLSTMCell,
+    Level,
+    LSTMCell,
+    Softmax,
+)
 from zoo import gaussian_chain, grouping, moving_mnist, music, videos
 from zoo.data.gaussian_chain import Chain
 from zoo.sample_weights import at_step, by_step, of_transitions
@@ -188,7 +197,7 @@ def test_masks_of_keras_are_weights():
 
 
 def test_films_of_groups_leave_out_frames_without_weight():
-    levels = [Level(Conv(3, 4, 2)), Level(Conv(4, 3))]
+    levels = [Level(Conv(3, 4, 2), ConvG1(3)), Level(Conv(4, 3), ConvG1(3))]
     model = moving_mnist.moving_mnist_rtagger(
         0.1, table=lambda width: levels, size=8, frames=4
     )
