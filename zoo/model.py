@@ -22,7 +22,13 @@ from zoo.checks import (
 )
 from zoo.data.epochs import EpochDataset, check_integer
 from zoo.interrupts import step_kept, variables_kept
-from zoo.sample_weights import by_step, last_step_loss, last_step_metric, weighable
+from zoo.sample_weights import (
+    by_step,
+    check_weight,
+    last_step_loss,
+    last_step_metric,
+    weighable,
+)
 from zoo.weights import check_origin
 
 
@@ -486,10 +492,13 @@ def all_weights(y, weights):
     if not isinstance(y, dict):
         return weights
     if hasattr(weights, "shape"):
-        return dict.fromkeys(y, weights)
+        weights = dict.fromkeys(y, weights)
     if not isinstance(weights, dict):
         return weights
     check_names(weights, y)
+    for name, weight in weights.items():  # TensorFlow traces lengths as unknown
+        if np.ndim(y[name]) == 5 and hasattr(weight, "shape"):
+            check_weight(weight, y[name])
     return {name: weights.get(name, np.ones(len(y[name]))) for name in y}
 
 
