@@ -180,7 +180,6 @@ def test_weights_that_a_model_has_no_place_for_are_refused(saved, other, tmp_pat
         assert build(**{**saved, "carry": carry}, weights=file)
 
 
-@pytest.mark.once
 def test_a_model_tells_when_its_weights_are_of_other_data(tmp_path, monkeypatch):
     """In `evaluate` and `predict`, until `fit` has made the weights its own."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
@@ -211,6 +210,12 @@ def test_music_of_another_corpus_is_noticed(tmp_path, monkeypatch):
         zoo.music.negative_log_likelihood(model, test)
 
 
+def test_weights_are_listed_by_their_data():
+    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == ["small"]
+    assert zoo.list_weights(data="MuseData") == {"polyphonic_music_rladder": ["muse"]}
+
+
+@pytest.mark.once
 def test_trained_weights_serve_any_number_of_groups():
     model = zoo.moving_mnist_rtagger(weights="small", groups=3, digits=3)
     assert model.output["groups"].shape == (None, None, 3, 20, 20)

@@ -102,12 +102,14 @@ def load_corpus(
     Args:
         source: `"jsb"`, `"jsb_8th"`, `"jsb_16th"`, `"nottingham"`, `"muse"` or
             `"piano_midi"`: from `$RLADDER_DATA_DIR/music`, else from the cache beside
-            Keras' own data sets, else downloaded to there. Or `"bach"`: the chorales
-            that come with the package music21, which needs no network; others than
-            those of Table 3. Or the path of a folder with at least three `.mid` or
-            `.midi` files. The last tenth of the chorales or of the files, in the order
-            of their names, is the test set, the tenth before it the validation set.
-            A `Corpus` is given back.
+            Keras' own data sets, else downloaded to there. The chorales of `"jsb"` are
+            quarter notes, each moved to C, 6 to 17 keys above the score; those of
+            `"jsb_8th"`, `"jsb_16th"` and `"bach"` are in their own keys. Or `"bach"`:
+            the chorales that come with the package music21, which needs no network;
+            others than those of Table 3. Or the path of a folder with at least three
+            `.mid` or `.midi` files. The last tenth of the chorales or of the files, in
+            the order of their names, is the test set, the tenth before it the
+            validation set. A `Corpus` is given back.
         step: Length of a time step of MIDI files and of `"bach"`.
         unit: Of `step`: `"quarters"` (notes) or `"seconds"`, of MIDI files only.
         errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged, with a
