@@ -56,6 +56,16 @@ def test_the_probe_trains_nothing_but_itself(frames):
         assert moved == v.path.startswith("probe"), v.path
 
 
+@pytest.mark.parametrize(("weight", "probe"), [(0.5, 0.5), (0.0, 1.0)])
+def test_the_probe_is_trained_with_and_without_a_prediction_task(weight, probe, frames):
+    model = om.occluded_mnist_rladder(0.1, table=om.small_table, frame_weight=weight)
+    y = {"class": np.zeros(4), "frame": frames, "probe": frames}
+    found = model.evaluate(frames, y, verbose=0, return_dict=True)
+    tasks = found["class_loss"] + weight * found["frame_loss"]
+    assert found["loss"] == pytest.approx(tasks + probe * found["probe_loss"], rel=1e-5)
+    assert found["probe_loss"] > 1
+
+
 def test_targets_that_are_missing_are_named(model, frames):
     with pytest.raises(ValueError, match="frame"):
         model.train_on_batch(frames, {"class": np.zeros(4), "probe": frames})
