@@ -14,6 +14,7 @@ may follow `COSINE`, which depends on the number of updates only.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -21,6 +22,7 @@ import numpy as np
 from keras import ops
 
 from zoo import checkpoint
+from zoo.model import make_variables
 
 FIRST_RATE, LOWEST_RATE = 1e-3, 1e-4
 
@@ -156,6 +158,7 @@ def train(
     schedule=D1,
     epochs=None,
     phases=2,
+    optimizer=None,
     average=None,
     time_budget=None,
     verbose="auto",
@@ -178,6 +181,8 @@ def train(
         epochs: Number of epochs of phase 1; by default until the error settles.
             With more than a finished run had, and `phases=1`, it goes on.
         phases: 2, or 1 to leave phase 2 out.
+        optimizer: Function without arguments that gives the optimiser; default: that of
+            the model.
         average: Momentum of a moving average of the weights (Polyak and Juditsky),
             which is then evaluated and returned. Training goes on from the last ones.
         time_budget: Seconds after which to stop, at the end of an epoch.
@@ -192,7 +197,8 @@ def train(
     started = time.monotonic()
     train_data, valid = data
     progress = checkpoint.progress(folder)
-    model = fresh_model(build, seed, average)
+    fresh = partial(fresh_model, build, seed, optimizer, average)
+    model = fresh()
     if progress is None:
         progress = begun()
     else:
@@ -256,7 +262,7 @@ def train(
         if over:
             progress["done"] = progress["phase"] == phases
             if not progress["done"]:
-                model = fresh_model(build, seed, average)
+                model = fresh()
                 progress.update(phase=2, epoch=0, sequences=0)
         epoch_seconds = time.monotonic() - epoch_started
         progress["seconds"] += epoch_seconds
@@ -269,12 +275,17 @@ def train(
     return model, progress
 
 
-def averaging(model, momentum):
-    """The model with an optimiser that averages its weights."""
+def compiled_with(model, optimizer, average):
+    """The model with another optimiser, or with one that averages its weights."""
     config = model.get_compile_config()
-    config["optimizer"]["config"].update(use_ema=True, ema_momentum=momentum)
+    if optimizer:
+        config["optimizer"] = keras.saving.serialize_keras_object(optimizer())
+    if average:
+        config["optimizer"]["config"].update(use_ema=True, ema_momentum=average)
     model.compile_from_config(config)
-    return model.make_variables()
+    if hasattr(model, "example"):
+        make_variables(model, *model.example())
+    return model
 
 
 def take_average(model):
@@ -342,8 +353,10 @@ def begun():
     }
 
 
-def fresh_model(build, seed, average=None):
+def fresh_model(build, seed, optimizer=None, average=None):
     """The model as it is before training: the same for the same seed and backend."""
     keras.utils.set_random_seed(seed)
     model = build()
-    return averaging(model, average) if average else model
+    if optimizer or average:
+        model = compiled_with(model, optimizer, average)
+    return model

@@ -163,6 +163,7 @@ def reproduce(args, row):
             schedule=schedule,
             epochs=args.epochs,
             phases=args.phases,
+            optimizer=experiment.optimizer(args, train),
             average=getattr(args, "average", None),
             time_budget=args.time_budget,
             verbose=args.verbose,

@@ -112,11 +112,16 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
 COSINE = "--phases 1 --epochs 3 --cosine 0.01".split()
 
 
-def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "optimizer", ["adam", pytest.param("muon", marks=pytest.mark.once)]
+)
+def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(
+    tmp_path, monkeypatch, optimizer
+):
     """Its rate is that of each update, and the same for every row and error."""
     few = short(om.small_table, 1, 3)
     monkeypatch.setitem(table_1.LADDERS, "reduced", few)
-    options = [*COSINE, "--ladder", "reduced"]
+    options = [*COSINE, "--ladder", "reduced", "--optimizer", optimizer]
     whole, progress = train(tmp_path, *options, out="whole")
     rate = protocol.cosine_decay(0.01, updates=6)
     np.testing.assert_allclose(progress["rates"], [rate(n) for n in (0, 2, 4)])
@@ -131,7 +136,8 @@ def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(tmp_path, monkeyp
     for a, b in zip(weights(whole), weights(part), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
     (size, again) = (line["size"] for line in report.read(tmp_path / "runs.csv"))
-    assert size == again and size.startswith("reduced: reduced ladder, cosine decay")
+    assert size == again
+    assert size.startswith(f"reduced: reduced ladder, {optimizer}, cosine decay from")
     longer = [*options, "--epochs", "4"]  # would have had other rates from the start
     with pytest.raises(ValueError, match="holds another run, with epochs 3 and not 4"):
         train(tmp_path, *longer, "--resume", out="parts")
@@ -143,6 +149,14 @@ def test_a_cosine_decay_must_know_its_updates(tmp_path, options):
         f"table-1 --row RLadder --cosine 0.01 --out {tmp_path} {options}".split()
     )
     with pytest.raises(ValueError, match="give --epochs and --phases 1"):
+        reproduce.reproduce(args, args.row)
+
+
+def test_an_optimizer_comes_with_its_rate(tmp_path):
+    args = reproduce.arguments(
+        f"table-1 --row RLadder --optimizer muon --out {tmp_path}".split()
+    )
+    with pytest.raises(ValueError, match="--optimizer must come with --cosine"):
         reproduce.reproduce(args, args.row)
 
 

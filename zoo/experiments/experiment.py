@@ -28,6 +28,8 @@ class Experiment(NamedTuple):
         batch_size: Function of the arguments that gives that of the full size.
         smaller: Function of the arguments: in which ways the run is not the paper's.
         tuned: Function of the arguments: what was chosen by searches on validation.
+        optimizer: Function of the arguments and the training set that gives that of
+            `zoo.protocol.train`.
         inputs: What trained models take, for the cards of their weights.
         phases: 2, or 1 where the paper trains on the training set only.
     """
@@ -42,6 +44,7 @@ class Experiment(NamedTuple):
     batch_size: Callable
     smaller: Callable
     tuned: Callable = lambda args: ()
+    optimizer: Callable = lambda args, train: None
     inputs: str = ""
     phases: int = 2
 

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import keras
+
 from zoo import data, occluded_mnist, protocol
 from zoo.arguments import positive
 from zoo.experiments.experiment import (
@@ -12,6 +14,7 @@ from zoo.experiments.experiment import (
     sized_sets,
     unroll,
 )
+from zoo.muon import KernelMuon
 
 ROWS = occluded_mnist.TABLE_1 | occluded_mnist.WITH_SKIPS
 BATCH_SIZE = 100  # of the same authors' other papers; this one gives none
@@ -20,6 +23,7 @@ LADDERS = {
     "reduced": occluded_mnist.reduced_table,
     "small": occluded_mnist.small_table,
 }
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": KernelMuon}
 
 
 def options(add):
@@ -32,6 +36,11 @@ def options(add):
         metavar="RATE",
         help="highest learning rate of a cosine decay over all --epochs, in place of "
         "the rates of Appendix D.1",
+    )
+    add(
+        "--optimizer",
+        choices=sorted(OPTIMIZERS),
+        help="with --cosine; default: adam",
     )
 
 
@@ -52,9 +61,6 @@ def load(args, row, **labels):
 
 def build(args, row, train):
     options = {"frame_weight": args.frame_weight} if row.startswith("RLadder") else {}
-    if args.cosine:
-        updates = args.epochs * len(train)
-        options["learning_rate"] = protocol.cosine_decay(args.cosine, updates)
     return partial(
         ROWS[row],
         args.width,
@@ -66,6 +72,8 @@ def build(args, row, train):
 
 def schedule(args):
     if args.cosine is None:
+        if args.optimizer:
+            raise ValueError("--optimizer must come with --cosine, its learning rate.")
         return protocol.D1
     if args.epochs is None or args.phases != 1:
         raise ValueError(
@@ -73,6 +81,15 @@ def schedule(args):
             "and --phases 1."
         )
     return protocol.COSINE
+
+
+def optimizer(args, train):
+    """Function that gives the optimiser; `None`: that of the model."""
+    if args.cosine is None:
+        return None
+    updates = args.epochs * len(train)
+    rate = protocol.cosine_decay(args.cosine, updates)
+    return partial(OPTIMIZERS[args.optimizer or "adam"], rate)
 
 
 def steer(args, row):
@@ -98,7 +115,7 @@ def smaller(args):
     if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
         yield f"frame weight {args.frame_weight:g}"
     if args.cosine:
-        yield f"cosine decay from {args.cosine:g}"
+        yield f"{args.optimizer or 'adam'}, cosine decay from {args.cosine:g}"
     yield from common_smaller(args, BATCH_SIZE, phases=2)
     yield from digits_smaller(args)
 
@@ -109,6 +126,7 @@ TABLE_1 = Experiment(
     data=load,
     build=build,
     schedule=schedule,
+    optimizer=optimizer,
     steer=steer,
     figures=figures,
     batch_size=lambda args: BATCH_SIZE,
