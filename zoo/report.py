@@ -36,12 +36,12 @@ HEAD = """# Results
 
 Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 `python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
-the paper. Mean ± standard deviation over seeds, with the number of seeds. Each run that
-went through its whole protocol is in it, whatever its figure; a run that diverged has no
-figure and is counted. Runs that were stopped, and those that were judged on the
-validation set only, have no line here: PAPER.md names them. A seed on another backend
-counts as another seed. A row without training has the same figure for all seeds. A cell
-is empty where a row has no such figure.
+the paper. Mean ± standard deviation over seeds, with the number of seeds. Each run
+that went through its whole protocol is in it, whatever its figure; a run that
+diverged has no figure and is counted. Runs that were stopped, and those that were
+judged on the validation set only, have no line here: PAPER.md names them. A seed on
+another backend counts as another seed. A row without training has the same figure for
+all seeds. A cell is empty where a row has no such figure.
 """
 SKIPS = """## The open question of Appendix C
 
