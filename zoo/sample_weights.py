@@ -25,7 +25,7 @@ def by_step(weight, outputs):
         ValueError: If the weights have another shape.
 
     Examples:
-        >>> by_step(ops.array([1.0, 2.0]), ops.zeros((2, 3, 8))).shape
+        >>> ops.shape(by_step(ops.array([1.0, 2.0]), ops.zeros((2, 3, 8))))
         (2, 3)
     """
     mask = mask_of(outputs)

@@ -329,7 +329,7 @@ def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
 def test_the_command_on_a_card_is_the_run():
     given = "table-4 --upright --textures generated --rate 0.004 --epochs 2".split()
     args = reproduce.arguments([*given, "--row", "RTagger, 50k labelled"])
-    about = reproduce.about_weights(args, args.row, {}, protocol.begun())
+    about = reproduce.about_weights(args, args.row, "films", {}, protocol.begun())
     words = shlex.split(about["command"])[3:]
     again = reproduce.arguments(words)
     for name in ("table", "row", "upright", "textures", "rate", "epochs", "seed"):

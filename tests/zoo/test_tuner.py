@@ -164,12 +164,13 @@ def test_trials_see_the_same_data():
         def on_epoch_begin(self, epoch, logs=None):
             epochs.append(data.epoch)
 
-    epochs, data = [], music(0, pieces=8)
+    epochs, data, valid = [], music(0, pieces=8), music(1)
     search = zoo.hypermodel("polyphonic_music_lstm", units=3)
+    how = {"validation_data": valid, "epochs": 2, "verbose": 0, "callbacks": [Seen()]}
     for _ in range(2):
         hp = keras_tuner.HyperParameters()
         model = search.build(hp)
-        search.fit(hp, model, data, epochs=2, verbose=0, callbacks=[Seen()])
+        search.fit(hp, model, data, **how)
     assert epochs == [0, 1, 0, 1]
 
 
