@@ -25,6 +25,7 @@ def by_step(weight, outputs):
         ValueError: If the weights have another shape.
 
     Examples:
+        >>> from zoo.sample_weights import by_step
         >>> ops.shape(by_step(ops.array([1.0, 2.0]), ops.zeros((2, 3, 8))))
         (2, 3)
     """
