@@ -12,7 +12,7 @@ register = keras.saving.register_keras_serializable("zoo")
 
 
 def by_step(weight, outputs):
-    """Weights of steps, 0 where Keras has a mask of the outputs.
+    """Weights of steps, 0 where Keras has a mask of the outputs (not on JAX).
 
     Args:
         weight: Tensor of shape `(batch,)`, `(batch, 1)` or `(batch, T)`, or `None`.
