@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops, tree
 
 from rladder_keras.ladder import RecurrentLadder
-from rladder_keras.validation import check_integer
+from rladder_keras.validation import check_integer, fits
 
 
 def step_model(model):
@@ -156,13 +156,6 @@ def check_state(state, first, batch):
             f"`state[0]`, the iteration, must be an integer; got {state[0].dtype}. "
             f"{remedy}"
         )
-
-
-def fits(found, shape):
-    """Whether two shapes are the same, as far as both are known."""
-    return len(found) == len(shape) and all(
-        None in (n, m) or n == m for n, m in zip(found, shape, strict=True)
-    )
 
 
 def the_ladder(model):

@@ -29,6 +29,13 @@ def check_sizes(name, value):
     return value
 
 
+def fits(found, shape):
+    """Whether two shapes are the same, as far as both are known."""
+    return len(found) == len(shape) and all(
+        None in (n, m) or n == m for n, m in zip(found, shape, strict=True)
+    )
+
+
 def is_number(value):
     """Whether `value` is a finite number, and no truth value."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from rladder_keras.validation import fits
 from zoo.data.epochs import EpochDataset
 from zoo.data.videos import check_pixels
 
@@ -125,9 +126,7 @@ def is_shifted(x, y):
 
 def check_shape(found, shape, what="frames"):
     """Refuse frames of another shape; `None` is any length."""
-    if len(found) != len(shape) or any(
-        None not in (n, m) and n != m for n, m in zip(shape, found, strict=True)
-    ):
+    if not fits(found, shape):
         named = zip(shape, ("batch", "T"), strict=False)
         wanted = [n or name for n, name in named] + list(shape[2:])
         raise ValueError(

@@ -8,6 +8,8 @@ axes decides which, also where there are as many sequences as steps.
 import keras
 from keras import ops, tree
 
+from rladder_keras.validation import fits
+
 register = keras.saving.register_keras_serializable("zoo")
 
 
@@ -59,12 +61,6 @@ def check_weight(weight, outputs):
             f"sequence or for each of its steps; got {found} for outputs of shape "
             f"{tuple(outputs.shape)}. Give weights of one of these shapes."
         )
-
-
-def fits(found, shape):
-    return len(found) == len(shape) and all(
-        None in (n, m) or n == m for n, m in zip(found, shape, strict=True)
-    )
 
 
 def of_transitions(weight):
