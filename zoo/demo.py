@@ -8,6 +8,7 @@ and the model that was trained. Takes less than five minutes on two idle cores.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
@@ -63,14 +64,16 @@ def main(argv=None):
     print(f"backend {keras.backend.backend()}; pictures and model go to {args.out}/")
 
     shown = different_digits(digits)
-    print("wrote", zoo.show.dataset(args.out / "data.png", shown))
+    with room_in(args.out):
+        print("wrote", zoo.show.dataset(args.out / "data.png", shown))
     names = zoo.list_weights(RLADDER, data=test.origin)
     for name in names[:1]:
         print(f"\nRLadder with the trained weights {name!r}:")
         print(f"  {reached(name)}")
         trained = zoo.occluded_mnist_rladder(weights=name)
-        for path in pictures(args.out, "trained", trained, shown):
-            print("wrote", path)
+        with room_in(args.out):
+            for path in pictures(args.out, "trained", trained, shown):
+                print("wrote", path)
 
     baseline = zoo.occluded_mnist_temporal_baseline(args.width, table=small_table)
     # With a weight of 1 the class would be learned later than a demo lasts.
@@ -101,12 +104,19 @@ def main(argv=None):
     for name in names[:1]:
         print(f"For comparison, the trained weights {name!r}: {reached(name)}.")
 
+    with room_in(args.out):
+        for path in pictures(args.out, "sequence", ladder, shown):
+            print("wrote", path)
+        print("wrote", save(args.out, ladder))
+
+
+@contextlib.contextmanager
+def room_in(folder):
+    """Exit with one sentence where a file cannot be written, as on a full disk."""
     try:
-        paths = [*pictures(args.out, "sequence", ladder, shown), save(args.out, ladder)]
-    except OSError as error:  # such as a full disk
-        sys.exit(f"error: --out must be a folder with room; got {args.out} ({error}).")
-    for path in paths:
-        print("wrote", path)
+        yield
+    except OSError as error:
+        sys.exit(f"error: --out must be a folder with room; got {folder} ({error}).")
 
 
 def different_digits(digits):
