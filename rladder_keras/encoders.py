@@ -21,6 +21,7 @@ class _Encoder(layers.Layer):
     """An encoder row with weights: one linear map for each of its inputs."""
 
     accepts_feedback = True
+    leaves_out_zeros = True  # has `first=`: states and feedback are zeros
 
     def __init__(self, filters, kernel_size=None, strides=1, **kwargs):
         super().__init__(**kwargs)
@@ -109,11 +110,20 @@ class _RecurrentEncoder(_Encoder):
         bias = [[0.0], [self.forget_bias], [0.0], [0.0]][: self.gates]
         self.bias.assign(ops.broadcast_to(ops.array(bias), self.bias.shape))
 
-    def new_information(self, inputs):
+    def new_information(self, inputs, first=False):
         """The gates' part that comes from `e_{l-1}(t)` and `d_l(t-1)`."""
         inputs = as_list(inputs)
         gates = self.below(inputs[0], ops.reshape(self.bias, (-1,)))
-        return gates if self.feedback is None else gates + self.feedback(inputs[1])
+        if self.feedback is None or self.maps_to_zeros(first):
+            return gates
+        return gates + self.feedback(inputs[1])
+
+    def maps_to_zeros(self, first):
+        """Whether maps of the state and of feedback are zeros in this iteration.
+
+        Batch normalisation has an offset and moving averages of what it maps.
+        """
+        return first and self.normalization != "batch"
 
     def get_initial_state(self, batch_size=None):
         shape = (batch_size, *self.state_shape[1:])
@@ -153,6 +163,8 @@ class ConvLSTMCell(_RecurrentEncoder):
         inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
             `d_l(t-1)`.
         states: `[h(t-1), c(t-1)]`, each `(batch, *grid / strides, filters)`.
+        first: Whether states and feedback are zeros, so that their convolutions may be
+            left out.
 
     References:
         - Shi et al., Convolutional LSTM Network, 2015.
@@ -169,9 +181,11 @@ class ConvLSTMCell(_RecurrentEncoder):
 
     gates, states = 4, 2
 
-    def call(self, inputs, states):
+    def call(self, inputs, states, first=False):
         h, c = states
-        gates = self.new_information(inputs) + self.recurrent(h)
+        gates = self.new_information(inputs, first)
+        if not self.maps_to_zeros(first):
+            gates = gates + self.recurrent(h)
         i, f, g, o = ops.split(gates, 4, axis=-1)
         c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
         h = ops.sigmoid(o) * ops.tanh(c)
@@ -200,6 +214,7 @@ class ConvGRUCell(_RecurrentEncoder):
         inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
             `d_l(t-1)`.
         states: `[h(t-1)]`, shape `(batch, *grid / strides, filters)`.
+        first: As in `ConvLSTMCell`.
 
     References:
         - Ballas et al., Delving Deeper into Convolutional Networks for Learning Video
@@ -215,12 +230,13 @@ class ConvGRUCell(_RecurrentEncoder):
 
     gates, states = 3, 1
 
-    def call(self, inputs, states):
+    def call(self, inputs, states, first=False):
         (h,) = states
-        r, z, n = ops.split(self.new_information(inputs), 3, axis=-1)
-        r_h, z_h, n_h = ops.split(self.recurrent(h), 3, axis=-1)
-        n = ops.tanh(n + ops.sigmoid(r + r_h) * n_h)
-        h = gate(ops.sigmoid(z + z_h), h, n)
+        r, z, n = ops.split(self.new_information(inputs, first), 3, axis=-1)
+        if not self.maps_to_zeros(first):
+            r_h, z_h, n_h = ops.split(self.recurrent(h), 3, axis=-1)
+            z, n = z + z_h, n + ops.sigmoid(r + r_h) * n_h
+        h = gate(ops.sigmoid(z), h, ops.tanh(n))
         return h, [h]
 
 
@@ -379,8 +395,9 @@ class Conv(_Encoder):
         self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
         self.norm.build(self.state_shape)
 
-    def call(self, inputs):
-        x, *feedback = (w(x) for w, x in zip(self.maps, as_list(inputs), strict=True))
+    def call(self, inputs, first=False):
+        pairs = list(zip(self.maps, as_list(inputs), strict=True))
+        x, *feedback = (w(x) for w, x in (pairs[:1] if first else pairs))
         return ops.relu(self.norm(sum(feedback, start=x)))
 
 

@@ -1,6 +1,7 @@
 """The recurrent ladder (Section 2): Equations 1 to 3, and the loop over time."""
 
 import contextlib
+import contextvars
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,21 @@ SKIPS = ("diagonal", "recurrent")
 # Unrolled, TensorFlow compiles Table 5 for 4 s per iteration and then is as fast as the
 # backend's loop; JAX, whose loops convolve slowly on CPUs, is seven times as fast.
 LONGEST_UNROLLED = 20
+
+_last_is_unread = contextvars.ContextVar("last_is_unread", default=False)
+
+
+@contextlib.contextmanager
+def last_unread():
+    """Context in which training does not read `"bottom"` after the last iteration.
+
+    It is zeros there, and the decoders that would compute it are left out.
+    """
+    token = _last_is_unread.set(True)
+    try:
+        yield
+    finally:
+        _last_is_unread.reset(token)
 
 
 class Level(NamedTuple):
@@ -69,6 +85,10 @@ class LadderCell(layers.Layer):
             `[t, s, d, mask]`, of shape `(batch, T)`: this iteration's and the later
             ones'. Where it is 0, nothing counts in the batch statistics, and `s` and
             `d` are zero afterwards.
+        first: Whether `s` and `d` are zeros, so that maps of them may be left out.
+        unread: Whether nothing reads the decoders. Only rows that keep batch statistics
+            are then computed, and those above them. `bottom` is zeros, and the new
+            state must not be used.
 
     Returns:
         A `LadderOutput` and the new states.
@@ -105,6 +125,7 @@ class LadderCell(layers.Layer):
         self.feedback = feedback
         self.skip = tuple(sorted(skip))
         self.gains = {}  # of `d_l(t-1)` in decoder row l
+        self.first_with_statistics = len(levels)  # lowest decoder with moving averages
         self.iterations = iterations
         self.statistics = BatchStatistics(iterations or 1)
 
@@ -192,7 +213,10 @@ class LadderCell(layers.Layer):
                 channels = self.d_shapes[l][-1:]
                 self.gains[l] = self.add_weight(channels, "zeros", name=f"gain_{l}")
             if self.decoders[l] is not None:
+                before = len(self.statistics.layers)
                 self.decoders[l].build(*shapes)
+                if len(self.statistics.layers) > before:
+                    self.first_with_statistics = min(l, self.first_with_statistics)
 
     @contextlib.contextmanager
     def naming(self, l, what):
@@ -235,45 +259,50 @@ class LadderCell(layers.Layer):
         v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
         return on_one_grid(v_top, self.d_shapes[l])
 
-    def call(self, x, states, training=None):  # for Keras, which hands it on
+    def call(self, x, states, training=None, first=False, unread=False):
+        # Keras hands `training` on to the rows.
         t, s, d, *mask = states
         valid = mask[0][:, 0] if mask else None
         with self.statistics.iteration(t, valid) as statistics:
-            e, s = self.encode(x, s, d)
-            d = self.decode(e, d)
+            e, s = self.encode(x, s, d, first)
+            d = self.decode(e, d, self.first_with_statistics if unread else 0)
             moments = statistics.collect()
         bottom = next((d_l for d_l in d if not isinstance(d_l, list)), ())
+        if unread:
+            shape = next((shape for shape in self.d_shapes if shape), None)
+            bottom = self.zeros(ops.shape(x)[0], shape) if shape else ()
         output = LadderOutput(e[-1], bottom, moments)
         if mask:
             s, d = tree.map_structure(partial(where, valid), (s, d))
             mask = [ops.roll(mask[0], -1, axis=1)]
         return output, [t + 1, s, d, *mask]
 
-    def encode(self, x, s, d):
+    def encode(self, x, s, d, first=False):
         """Equations 1 and 2. The `d` that comes in is the last iteration's."""
         e, s_new = [], []
         for l, encoder in enumerate(self.encoders):
             if self.receives_diagonal(l):
                 x = ops.concatenate([x, d[l - 1]], axis=-1)
             inputs = [x, d[l]] if self.receives_feedback(l) else x
+            zeros = first and getattr(encoder, "leaves_out_zeros", False)
+            options = {"first": True} if zeros else {}
             if hasattr(encoder, "state_size"):
-                x, s_l = encoder(inputs, s[l])
+                x, s_l = encoder(inputs, s[l], **options)
             else:
-                x, s_l = encoder(inputs), s[l]
+                x, s_l = encoder(inputs, **options), s[l]
             e.append(x)
             s_new.append(s_l)
         return e, s_new
 
-    def decode(self, e, d):
+    def decode(self, e, d, lowest=0):
         """Equation 3, from the top level down. The `d` is the last iteration's."""
-        v_top, d_new = e[-1], []
-        for l, decoder in reversed(list(enumerate(self.decoders))):
+        v_top, d_new = e[-1], [[] for _ in self.decoders]
+        for l in reversed(range(lowest, len(self.decoders))):
             if self.receives_itself(l):
                 own = d[l] * ops.cast(self.gains[l], d[l].dtype)
                 v_top = ops.concatenate([v_top, own], axis=-1)
-            if decoder is not None:
-                v_top = decoder(v_top, e[l])
-            d_new.insert(0, [] if decoder is None else v_top)
+            if self.decoders[l] is not None:
+                v_top = d_new[l] = self.decoders[l](v_top, e[l])
         return d_new
 
     def get_initial_state(self, batch_size=None):
@@ -284,11 +313,12 @@ class LadderCell(layers.Layer):
             else []
             for encoder in self.encoders
         ]
-        d = [
-            ops.zeros((batch_size, *shape[1:]), self.compute_dtype) if shape else []
-            for shape in self.d_shapes
-        ]
+        d = [self.zeros(batch_size, shape) if shape else [] for shape in self.d_shapes]
         return [ops.zeros((1,), "int32"), s, d]
+
+    def zeros(self, batch_size, shape):
+        """A `d_l` of zeros."""
+        return ops.zeros((batch_size, *shape[1:]), self.compute_dtype)
 
     def compute_output_shape(self, x_shape, states_shape=None):
         """Shapes of `top` and `bottom`."""
@@ -497,8 +527,12 @@ class RecurrentLadder(layers.RNN):
         if self.unrolls(sequences.shape[1], training):
             steps = []
             cell = recomputed(self.cell) if self.remat and training else self.cell
-            for x in ops.unstack(sequences, axis=1):
-                outputs, state = cell(x, state)
+            frames = ops.unstack(sequences, axis=1)
+            known = {}
+            if cell is self.cell and len(frames) > 1 and not carries:
+                known = self.known(len(frames), initial_state is None, training)
+            for t, x in enumerate(frames):
+                outputs, state = cell(x, state, **known.get(t, {}))
                 steps.append(outputs)
             outputs = tree.map_structure(lambda *o: ops.stack(o, axis=1), *steps)
         else:
@@ -510,6 +544,14 @@ class RecurrentLadder(layers.RNN):
                 variable.assign(ops.stop_gradient(x))
         self.cell.statistics.update(outputs.moments)
         return self.named(outputs)
+
+    def known(self, steps, from_zeros, training):
+        """Arguments of the cell, by iteration, that save work without a use."""
+        if not getattr(self.cell, "starts_from_zeros", False):
+            return {}
+        first = {"first": True} if from_zeros else {}
+        unread = {"unread": True} if training and _last_is_unread.get() else {}
+        return {0: first, steps - 1: unread}
 
     def reset_state(self):
         """Let the next training batch start from zeros, where the state is carried."""

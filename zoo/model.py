@@ -1,5 +1,6 @@
 """The model class of the zoo."""
 
+import contextlib
 import inspect
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 from keras import ops, tree
 
 from rladder_keras import RecurrentLadder, export_step, initial_state, step_model
+from rladder_keras.ladder import last_unread
 from rladder_keras.streaming import check_state
 from zoo.checks import (
     as_arrays,
@@ -42,6 +44,7 @@ class ZooModel(keras.Model):
 
     trained_on = None  # data of the trained weights that it began with, until `fit`
     scored = None  # names of the outputs with a loss or metrics, `None` for all
+    last_is_unread = False  # whether nothing scores the prediction after the last step
 
     def compile(
         self,
@@ -60,6 +63,9 @@ class ZooModel(keras.Model):
         kinds = loss, metrics, weighted_metrics
         loss, metrics, weighted_metrics = self.prepared(*kinds)
         self.scored = scored(loss, metrics, weighted_metrics)
+        self.last_is_unread = all(
+            map(ignores_last_step, (loss, metrics, weighted_metrics))
+        )
         super().compile(
             optimizer,
             loss,
@@ -77,6 +83,11 @@ class ZooModel(keras.Model):
     def call(self, inputs, training=None, mask=None):
         self.check_batch(inputs)
         return super().call(inputs, training=training, mask=mask)
+
+    def train_step(self, *args):
+        """As of Keras, without the last prediction where nothing compares it."""
+        with last_unread() if self.last_is_unread else contextlib.nullcontext():
+            return super().train_step(*args)
 
     def prepared(self, loss, metrics, weighted_metrics):
         """Losses and metrics that take weights, of classes those of the last step."""
@@ -422,6 +433,18 @@ def scored(*kinds):
             k for x in kinds for k, value in x.items() if value is not None
         )
     return None
+
+
+def ignores_last_step(losses):
+    """Whether losses or metrics leave out the last step of what decoders give.
+
+    Args:
+        losses: By output, as `compile` takes them. The class is no output of decoders.
+    """
+    if not isinstance(losses, dict):
+        return losses is None
+    read = {name: x for name, x in losses.items() if name != "class"}
+    return all(getattr(x, "ignores_last_step", x is None) for x in tree.flatten(read))
 
 
 def make_variables(model, targets, outputs):

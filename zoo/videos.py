@@ -330,6 +330,8 @@ class FrameLoss(StepLoss):
     smaller weight of the two frames.
     """
 
+    ignores_last_step = True
+
     def __init__(
         self, reduction="mean_with_sample_weight", name="frame_loss", **kwargs
     ):
@@ -345,6 +347,8 @@ class FrameLoss(StepLoss):
 @register
 class FrameMSE(StepMean):
     """Mean squared error of the next frame, over the transitions that have weight."""
+
+    ignores_last_step = True
 
     def __init__(self, name="mse", **kwargs):
         super().__init__(name=name, **kwargs)
