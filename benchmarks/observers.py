@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmarks import table
 from zoo.data import load_digits, occluded_mnist
-from zoo.data.occluded_mnist import (
+from zoo.data.digits.occlusion import (
     DIGIT,
     FURTHEST,
     VELOCITIES,

@@ -5,7 +5,7 @@
 Each backend, loop and width is measured in a process of its own, and so is each peer.
 The processes live side by side and compute in turns, never two at once, so that what
 else the machine does falls on all of them alike, and all keep the memory that they free
-(`zoo/heap.py`). The peers are the hand-written PyTorch
+(`zoo/training/memory.py`). The peers are the hand-written PyTorch
 ladder of `benchmarks/torch_ladder.py` and a stack of `keras.layers.ConvLSTM2D` with the
 same backend and loop and about as many multiply-accumulates. Where there are many cores
 and only minutes of a GPU, `--together` lets all processes compile at once. This process

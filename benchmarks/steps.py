@@ -290,7 +290,7 @@ def answer(args):
     os.dup2(2, 1)  # what the frameworks print
     import keras
 
-    from zoo.heap import keep_freed_memory
+    from zoo.training.memory import keep_freed_memory
 
     keep_freed_memory()
     backend = keras.backend.backend()

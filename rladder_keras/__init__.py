@@ -1,22 +1,23 @@
 """Recurrent Ladder Networks (Premont-Schwarz et al., 2017) for Keras 3."""
 
 from rladder_keras import _backend as _backend  # first: it speaks before Keras does
-from rladder_keras.decoders import G1, ConvG1, ConvG2, ConvG3, Identity, TopDown
-from rladder_keras.encoders import (
-    Conv,
+from rladder_keras.cells.decoders import G1, ConvG1, ConvG2, ConvG3, Identity, TopDown
+from rladder_keras.cells.encoders import Conv, Softmax
+from rladder_keras.cells.gates import f, gate
+from rladder_keras.cells.normalization import BatchNormalization
+from rladder_keras.cells.recurrent import (
     ConvGRUCell,
     ConvLSTMCell,
     GRUCell,
     LSTMCell,
-    Softmax,
     StockCell,
 )
 from rladder_keras.export import export_step
-from rladder_keras.gates import f, gate
-from rladder_keras.ladder import LadderCell, Level, RecurrentLadder
-from rladder_keras.normalization import BatchNormalization
+from rladder_keras.ladder import LadderCell, Level
+from rladder_keras.mixture import MixtureCost, MixturePosterior
+from rladder_keras.recurrence import RecurrentLadder
 from rladder_keras.streaming import initial_state, step_model
-from rladder_keras.tagger import MixtureCost, MixturePosterior, TaggerCell
+from rladder_keras.tagger import TaggerCell
 from rladder_keras.version import __version__ as __version__
 
 __all__ = [

@@ -5,7 +5,7 @@ from functools import partial
 import keras
 from keras import layers, ops, tree
 
-from rladder_keras.ladder import RecurrentLadder
+from rladder_keras.recurrence import RecurrentLadder
 from rladder_keras.validation import check_integer, fits
 
 

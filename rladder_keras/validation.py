@@ -2,7 +2,9 @@
 
 import math
 
+import keras
 import numpy as np
+from keras import layers
 
 
 def is_integer(value, low):
@@ -48,3 +50,69 @@ def check_number(name, value, low=-math.inf):
         least = "" if low == -math.inf else f" of at least {low}"
         raise ValueError(f"{name} must be a finite number{least}; got {value!r}.")
     return value
+
+
+def check_kind(l, encoder):
+    """Refuse stock layers that do not work as encoder row `l`, and say what does."""
+    name = type(encoder).__name__
+    if isinstance(encoder, (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)):
+        remedy = f"wrap the stock cell: StockCell(keras.layers.{name}(...))"
+    elif isinstance(encoder, layers.BatchNormalization):
+        remedy = "its statistics would mix the iterations, use rladder_keras.Conv"
+    elif isinstance(encoder, layers.Softmax):
+        remedy = "the top row with its weights is rladder_keras.Softmax"
+    elif getattr(encoder, "data_format", None) == "channels_first":
+        remedy = f'its channels must be last: {name}(..., data_format="channels_last")'
+    elif isinstance(encoder, layers.RNN):
+        remedy = "rows are cells without a loop over time, such as ConvLSTMCell"
+    else:
+        return
+    raise ValueError(f"level {l + 1}: {name} is no row of a ladder: {remedy}.")
+
+
+def check_rank(layer, shape):
+    """Ask a stock layer or a model, before it is called, whether the input fits."""
+    rank = getattr(layer.input_spec, "ndim", None)
+    if (
+        isinstance(layer, keras.Model)
+        and len(getattr(layer, "inputs", None) or ()) == 1
+    ):
+        rank = len(layer.inputs[0].shape)
+    if rank not in (None, len(shape)):
+        raise ValueError(
+            f"{type(layer).__name__} takes inputs of {rank} axes, and a row takes one "
+            "frame of each sequence, without the axis of time."
+        )
+
+
+def check_channels(l, layer, shapes):
+    """Refuse frames without an axis of channels, before a row above is blamed."""
+    frame, ranks = shapes[0], {len(shape) for shape in shapes}
+    if ranks == {(getattr(layer.input_spec, "ndim", None) or 0) - 1}:
+        raise ValueError(
+            f"frames must have {len(frame)} axes, with the channels last, for "
+            f"{type(layer).__name__} in level {l + 1}; got frames of shape "
+            f"{tuple(frame[1:])}. Add the axis of the channels: x[..., None]."
+        )
+
+
+def check_one_tensor(layer, shape):
+    """Refuse rows that give several tensors, as whole models of sequences do."""
+    if isinstance(shape, dict) or any(isinstance(n, (list, tuple)) for n in shape):
+        raise ValueError(
+            f"An encoder must give one tensor for each frame; {type(layer).__name__} "
+            "gives several. Take the layers that it is made of, or a model of one "
+            "output."
+        )
+
+
+def check_mask(mask, sequences):
+    """Refuse masks that are not one value for each step of each sequence."""
+    wanted, found = tuple(sequences.shape[:2]), tuple(mask.shape)
+    if len(found) != 2 or any(
+        None not in (n, m) and n != m for n, m in zip(wanted, found, strict=True)
+    ):
+        raise ValueError(
+            "the mask must have one value for each step of each sequence, shape "
+            f"{wanted}, and it has shape {found}."
+        )

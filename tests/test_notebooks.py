@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.data.music import Corpus
-from zoo.data.rolls import piano_rolls
+from zoo.data.music.corpora import Corpus
+from zoo.data.music.rolls import piano_rolls
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

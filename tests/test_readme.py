@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from zoo.occluded_mnist import small_table
 
 import zoo
-from zoo.data.music import Corpus
-from zoo.data.rolls import piano_rolls
+from zoo.data.music.corpora import Corpus
+from zoo.data.music.rolls import piano_rolls
 from zoo.data.tfds import OccludedMNISTBuilder
-from zoo.occluded_mnist import small_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

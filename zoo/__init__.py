@@ -1,31 +1,37 @@
 """The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
 
+import sys
+
 from zoo import listing as listing  # first: it answers `--help` before Keras loads
 
 from rladder_keras import __version__  # isort: skip
-from zoo import data, gaussian_chain, music, show
-from zoo.mean_teacher import MeanTeacher
-from zoo.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger
-from zoo.music import (
+from zoo import data, models, show
+from zoo.models.mean_teacher import MeanTeacher
+from zoo.models.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger
+from zoo.models.music import (
     polyphonic_music_frequency,
     polyphonic_music_gru,
     polyphonic_music_lstm,
     polyphonic_music_repeat,
     polyphonic_music_rladder,
 )
-from zoo.occluded_mnist import (
+from zoo.models.occluded_mnist import (
     occluded_mnist_hierarchical_rnn,
     occluded_mnist_rladder,
     occluded_mnist_static_classifier,
     occluded_mnist_temporal_baseline,
 )
-from zoo.textured_mnist import (
+from zoo.models.textured_mnist import (
     textured_mnist_convnet,
     textured_mnist_rtagger,
     textured_mnist_tagger,
 )
-from zoo.videos import rladder
+from zoo.models.videos import rladder
 from zoo.weights import list_models, list_weights
+
+# `from zoo.occluded_mnist import table_5` works like `zoo.occluded_mnist.table_5`.
+for _name in models.__all__:
+    globals()[_name] = sys.modules[f"zoo.{_name}"] = getattr(models, _name)
 
 __all__ = [
     "MeanTeacher",

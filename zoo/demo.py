@@ -20,9 +20,9 @@ import numpy as np
 
 import zoo
 from zoo.arguments import integer, positive
-from zoo.data.occluded_mnist import copy_error
-from zoo.heap import keep_freed_memory
-from zoo.occluded_mnist import small_table
+from zoo.data.digits.occlusion import copy_error
+from zoo.models.occluded_mnist import small_table
+from zoo.training.memory import keep_freed_memory
 from zoo.weights import card
 
 BATCH_SIZE, STEPS = 10, 100  # of an epoch

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from zoo.experiments import EXPERIMENTS
+from zoo.experiments.records import COLUMNS, DIVERGED, check_runs
 from zoo.files import write_whole
-from zoo.occluded_mnist import FIG_9C
-from zoo.reproduce import COLUMNS, DIVERGED, check_runs
+from zoo.models.occluded_mnist import FIG_9C
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {

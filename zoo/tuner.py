@@ -20,10 +20,10 @@ except ImportError as error:
         "hypermodels need keras-tuner: pip install keras-tuner scipy tensorboard."
     ) from error
 
-from zoo import moving_mnist, music, occluded_mnist, textured_mnist
 from zoo.data.epochs import EpochDataset
-from zoo.model import by_name
-from zoo.weights import OF_TRAINING, as_written
+from zoo.models import moving_mnist, music, occluded_mnist, textured_mnist
+from zoo.models.fitting import by_name
+from zoo.weights.cards import OF_TRAINING, as_written
 
 # What a tuner may propose for an argument: functions of its name and the proposals.
 

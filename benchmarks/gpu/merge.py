@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from zoo import report, reproduce
+from zoo import report
+from zoo.experiments import records
 
 
 def merge(source, target):
@@ -28,11 +29,11 @@ def merge(source, target):
     """
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}: the run has no figures yet.")
-    reproduce.check_runs(source)
+    records.check_runs(source)
     known = report.read(target)
     new = [line for line in report.read(source) if line not in known]
     if new:
-        reproduce.append(target, new)
+        records.append(target, new)
     return len(new)
 
 
@@ -41,9 +42,7 @@ def main(argv=None):
     parser.add_argument(
         "sources", nargs="+", type=Path, help="files runs.csv of the other machine"
     )
-    parser.add_argument(
-        "--runs", type=Path, default=reproduce.RUNS, help="the file here"
-    )
+    parser.add_argument("--runs", type=Path, default=records.RUNS, help="the file here")
     args = parser.parse_args(argv)
     try:
         new = sum(merge(source, args.runs) for source in args.sources)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import keras
 import pytest
+from zoo.occluded_mnist import TABLE_1
 
 from benchmarks.gpu import queue
 from zoo import report, reproduce
 from zoo.experiments import EXPERIMENTS
-from zoo.occluded_mnist import TABLE_1
 
 BACKEND = keras.backend.backend()
 ROOT = Path(__file__).parent.parent.parent

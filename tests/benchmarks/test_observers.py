@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks import observers
 from zoo.data import load_digits
-from zoo.data.occluded_mnist import make_sequences
+from zoo.data.digits.occlusion import make_sequences
 
 
 def sequences(n, frames=5):

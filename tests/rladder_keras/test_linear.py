@@ -6,7 +6,7 @@ import pytest
 import reference
 from keras import ops
 
-from rladder_keras.linear import Linear, crop, per_axis, stride_between, unpool
+from rladder_keras.cells.linear import Linear, crop, per_axis, stride_between, unpool
 
 GRIDS = [
     # grid, kernel, strides

@@ -7,7 +7,7 @@ import reference
 from keras import ops
 
 from rladder_keras import BatchNormalization
-from rladder_keras.normalization import BatchStatistics, layer_normalization
+from rladder_keras.cells.normalization import BatchStatistics, layer_normalization
 
 
 def number(tensor):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import reference
 from keras import layers, ops
+from zoo.gaussian_chain import CHAIN_C, gaussian_chain_rladder
 
 import zoo
 from rladder_keras import (
@@ -18,7 +19,6 @@ from rladder_keras import (
     initial_state,
     step_model,
 )
-from zoo.gaussian_chain import CHAIN_C, gaussian_chain_rladder
 
 
 def test_a_ladder_may_be_called_by_keyword_and_once_only():

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from zoo.gaussian_chain import CHAIN_B, CHAIN_C
+from zoo.occluded_mnist import small_table
+from zoo.textured_mnist import small_table_9
 
 import zoo
 from rladder_keras import G1, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
 from zoo.data.epochs import EpochDataset
-from zoo.gaussian_chain import CHAIN_B, CHAIN_C
-from zoo.occluded_mnist import small_table
-from zoo.textured_mnist import small_table_9
 
 # Of Keras, where a generator ends.
 pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")

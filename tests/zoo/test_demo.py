@@ -4,11 +4,11 @@ from functools import partial
 
 import keras
 import pytest
+from zoo.occluded_mnist import small_table
 
 import zoo
 from zoo import demo, weights
-from zoo.model import ZooModel
-from zoo.occluded_mnist import small_table
+from zoo.models.base import ZooModel
 
 
 @pytest.fixture

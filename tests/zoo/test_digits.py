@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from zoo.data import digits as module
-from zoo.data.digits import Digits, Split, load_digits
+from zoo.data.digits.sources import Digits, Split, load_digits
 
 
 @pytest.fixture(autouse=True)

@@ -6,19 +6,6 @@ import keras
 import numpy as np
 import pytest
 from keras import tree
-
-from rladder_keras import RecurrentLadder
-from zoo import reproduce
-from zoo.data.gaussian_chain import (
-    Chain,
-    contraction,
-    gaussian_chain,
-    kalman,
-    posterior_precision,
-    sample,
-    state_space,
-)
-from zoo.experiments import EXPERIMENTS
 from zoo.gaussian_chain import (
     excess,
     gaussian_chain_exact,
@@ -28,6 +15,19 @@ from zoo.gaussian_chain import (
     rows_of_sites,
     rows_of_vectors,
 )
+
+from rladder_keras import RecurrentLadder
+from zoo import reproduce
+from zoo.data.chains import (
+    Chain,
+    contraction,
+    gaussian_chain,
+    kalman,
+    posterior_precision,
+    sample,
+    state_space,
+)
+from zoo.experiments import EXPERIMENTS
 
 B = Chain((0.7, 1.3, 2.0), (1.4, -0.6), noise=0.5, mean=1.5)
 C = Chain((0.4, 0.3, 0.2), (0.9, 1.2), past=(0.3, 0.7, 0.9))

@@ -10,8 +10,10 @@ from short_tables import short
 from sklearn.cluster import KMeans
 
 from rladder_keras import G1, Conv, ConvG1, ConvLSTMCell, Softmax, TaggerCell
-from zoo import data, grouping, moving_mnist, textured_mnist
-from zoo.segmentation import adjusted_mutual_information
+from zoo import data, grouping
+from zoo.metrics import groups as group_metrics
+from zoo.metrics.segmentation import adjusted_mutual_information
+from zoo.models import moving_mnist, textured_mnist, unlearned_groups
 
 # Appendix D.3: layer, stride, channels (size), filter, decoder.
 TABLE_9 = """
@@ -83,7 +85,7 @@ def test_ami_is_that_of_the_segmentation_module(ahead):
     groups[0, :, 2] += 5  # one group only
     truth[1] = 0  # one segment only
     truth[2] = -1  # nothing
-    metric = grouping.AMI(2, ahead=ahead)
+    metric = group_metrics.AMI(2, ahead=ahead)
     for half in (slice(0, 3), slice(3, 6)):
         metric.update_state(ops.array(truth[half], "int32"), ops.array(groups[half]))
     found = groups.argmax(2)
@@ -98,16 +100,16 @@ def test_weights_of_images_count_in_metrics():
     truth = np.array([[[0, 1]], [[0, 1]]])
     groups = np.array([[[[[1, 0]], [[0, 1]]]], [[[[1, 1]], [[0, 0]]]]], "float32")
     for weights, expected in (([1, 0], 1), ([0, 1], 0), ([1, 1], 0.5)):
-        metric = grouping.AMI(2, 0)
+        metric = group_metrics.AMI(2, 0)
         metric.update_state(ops.array(truth), ops.array(groups), ops.array(weights))
         assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
-    metric = grouping.CostAt(0)
+    metric = group_metrics.CostAt(0)
     metric.update_state(None, ops.array([[1.0], [5.0]]), ops.array([0.0, 1.0]))
     assert float(metric.result()) == 5
 
 
 def test_labels_with_an_axis_of_their_own():
-    metric = grouping.ClassErrorAt(0)
+    metric = group_metrics.ClassErrorAt(0)
     metric.update_state(ops.array([[0], [1]]), ops.array(np.eye(2)[:, None]))
     assert float(metric.result()) == 0
 
@@ -115,7 +117,7 @@ def test_labels_with_an_axis_of_their_own():
 def test_one_iteration_of_still_images():
     rng = np.random.default_rng(0)
     truth, groups = rng.integers(0, 2, (5, 8, 8)), rng.random((5, 3, 3, 8, 8))
-    metric = grouping.AMI(2, 1)
+    metric = group_metrics.AMI(2, 1)
     metric.update_state(ops.array(truth, "int32"), ops.array(groups, "float32"))
     expected = adjusted_mutual_information(truth, groups[:, 1].argmax(1)).mean()
     assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
@@ -363,7 +365,9 @@ def test_images_and_segments_of_another_shape_are_refused():
     for wrong in (y["groups"][..., None], masks):
         with pytest.raises(ValueError, match=r"segments .* must have \(4, 32, 32\)"):
             model.evaluate(x, y | {"groups": wrong}, verbose=0)
-    with pytest.raises(ValueError, match=r"compile it with zoo.grouping.AMI\(3\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"compile it with zoo.group_metrics.AMI\(3\)\.$"
+    ):
         model.evaluate(x, y | {"groups": y["groups"] + 1}, verbose=0)
 
 
@@ -414,7 +418,7 @@ def test_kmeans_is_that_of_scikit_learn():
         cost = expected.inertia_ / 36 / 2
         np.testing.assert_allclose(found["cost"][i, -1], cost, rtol=1e-4)
     config = model.get_layer("means").get_config()
-    assert grouping.KMeans.from_config(config).get_config() == config
+    assert unlearned_groups.KMeans.from_config(config).get_config() == config
     y = {"groups": (x[..., 0] > 0.5).astype("int32")}
     values = model.evaluate(x, y, verbose=0, return_dict=True)
     assert values["groups_ami_12"] > 0.4
@@ -447,7 +451,7 @@ def test_one_mask_for_all_images():
     with pytest.raises(ValueError, match=r"the mask has shape \(24, 24\), and the im"):
         textured_mnist.textured_mnist_fixed(size=32, mask=mask)
     config = model.get_layer("fixed").get_config()
-    assert grouping.FixedGroups.from_config(config).get_config() == config
+    assert unlearned_groups.FixedGroups.from_config(config).get_config() == config
 
 
 def test_halves_of_the_frame_are_groups_of_films():

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from zoo.heap import keep_freed_memory
+from zoo.training.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

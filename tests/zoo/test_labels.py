@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.data.batches import OccludedMNIST
-from zoo.data.labels import balanced, check_labelled, cycle, places
+from zoo.data.digits.labels import balanced, check_labelled, cycle, places
+from zoo.data.digits.occluded import OccludedMNIST
 
 
 def digits(n=40):

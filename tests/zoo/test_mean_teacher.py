@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from short_tables import short
+from zoo.videos import compiled
 
 import zoo
-from zoo import checkpoint
-from zoo.videos import compiled
+from zoo.training import checkpoint
 
 SIDE, CLASSES = 4, 10
 

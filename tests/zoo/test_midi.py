@@ -4,8 +4,8 @@ import mido
 import numpy as np
 import pytest
 
-from zoo.data.midi import KEYS, LOWEST, read_midi, read_notes, write_midi
-from zoo.data.midi_events import read_events
+from zoo.data.music.midi import KEYS, LOWEST, read_midi, read_notes, write_midi
+from zoo.data.music.midi_events import read_events
 
 
 def save(path, *tracks, ticks=480):

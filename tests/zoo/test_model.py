@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 from keras.layers import Dense
+from zoo.textured_mnist import small_table_9
 
 import zoo
-from zoo.model import ZooModel
-from zoo.textured_mnist import small_table_9
+from zoo.models.base import ZooModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
 

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.data.digits import Digits, Split, _find_mnist, load_digits
-from zoo.data.moving_mnist import (
+from zoo.data.digits.moving import (
     MovingMNIST,
     Sequences,
     digit_side,
     moving_mnist,
     trajectories,
 )
+from zoo.data.digits.sources import Digits, Split, _find_mnist, load_digits
 
 
 def make_digits(n=30, seed=0, side=7):

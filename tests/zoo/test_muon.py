@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo.muon import KernelMuon, orthogonal
+from zoo.training.muon import KernelMuon, orthogonal
 
 
 def trained(optimizer, shape, name="kernel", steps=4):

@@ -15,9 +15,10 @@ from short_tables import short
 import zoo
 from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, Level, LSTMCell, Softmax
 from zoo import music
-from zoo.data import midi
-from zoo.data.music import Corpus
-from zoo.data.rolls import PianoRolls, pack, piano_rolls, share
+from zoo.data.music import midi
+from zoo.data.music.corpora import Corpus
+from zoo.data.music.rolls import PianoRolls, pack, piano_rolls, share
+from zoo.models import generation, music_model
 
 # Appendix D.2: layer, stride, channels (size), filter, decoder.
 TABLE_8 = """
@@ -223,7 +224,7 @@ def test_padding_and_company_count_nowhere(build):
     """The figure of several pieces in rows is that of each piece by itself."""
     model = build()
     pieces = rolls(9, 4, 6, 2)
-    data = PianoRolls(pieces, 3, joint=music.is_joint(model))
+    data = PianoRolls(pieces, 3, joint=music_model.is_joint(model))
     assert len(data) == 1 and data.window == 9
     expected = music.negative_log_likelihood(model, pieces)
     values = model.evaluate(data, verbose=0, return_dict=True)
@@ -238,7 +239,7 @@ def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
     model = build()
     roll = np.zeros((6, 88), "uint8")
     roll[::2, 40] = roll[1::2, 47] = 1
-    data = PianoRolls([roll], 1, joint=music.is_joint(model))
+    data = PianoRolls([roll], 1, joint=music_model.is_joint(model))
     before = model.evaluate(data, verbose=0)[0]
     history = model.fit(data, epochs=8, verbose=0).history
     assert {"loss", "notes_nll", "notes_frame_accuracy"} <= set(history)
@@ -313,7 +314,11 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     assert roll.shape == (12, 88) and roll.dtype == np.uint8
     np.testing.assert_array_equal(roll[:5], prompt)
     x = roll[None].astype("float32")
-    x = {"roll": x[:, :-1], "next": x[:, 1:]} if music.is_joint(model) else x[:, :-1]
+    x = (
+        {"roll": x[:, :-1], "next": x[:, 1:]}
+        if music_model.is_joint(model)
+        else x[:, :-1]
+    )
     p = model.predict(x, verbose=0)["notes"][0, 4:]
     rng = np.random.default_rng(3)
     drawn = np.stack([rng.random(88) for _ in range(7)])
@@ -343,7 +348,7 @@ def test_the_step_that_composes_is_built_once(monkeypatch):
 
 
 def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(music, "step_model", None)  # which composing begins with
+    monkeypatch.setattr(generation, "step_model", None)  # which composing begins with
     model, prompt = BUILDERS[2](), np.eye(88)[:4]
     (tmp_path / "folder.mid").mkdir()
     for options, message in (
@@ -557,7 +562,7 @@ def test_a_model_may_begin_with_the_frequencies_of_the_keys():
         for weight in readout.weights:
             if weight is not readout.bias:
                 weight.assign(np.zeros(weight.shape))
-        x = PianoRolls(data.pieces, 2, joint=music.is_joint(model))[0][0]
+        x = PianoRolls(data.pieces, 2, joint=music_model.is_joint(model))[0][0]
         p = model.predict(x, verbose=0)["notes"][0, 0]
         np.testing.assert_allclose(p, data.frequencies, rtol=1e-4)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.data import chorales, music
-from zoo.data.midi import KEYS, write_midi
-from zoo.data.rolls import piano_rolls
+from zoo.data.music import chorales
+from zoo.data.music import corpora as music
+from zoo.data.music.midi import KEYS, write_midi
+from zoo.data.music.rolls import piano_rolls
 from zoo.experiments import EXPERIMENTS
 
 HERE = Path(os.environ.get("RLADDER_DATA_DIR") or "nowhere") / "music"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 from keras.layers import AveragePooling2D
+from zoo.occluded_mnist import small_table
 
 import zoo
 from rladder_keras import (
@@ -16,9 +17,8 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
 )
-from rladder_keras.ladder import last_unread
-from zoo import occluded_mnist as om
-from zoo.occluded_mnist import small_table
+from rladder_keras.recurrence import last_unread
+from zoo.models import occluded_mnist as om
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import zoo.data
-from zoo.data.batches import OccludedMNIST
-from zoo.data.digits import Digits, Split, _find_mnist, load_digits
-from zoo.data.occluded_mnist import (
+from zoo.data.digits.occluded import OccludedMNIST
+from zoo.data.digits.occlusion import (
     background_error,
     copy_error,
     ink_seen,
@@ -18,6 +17,7 @@ from zoo.data.occluded_mnist import (
     trajectories,
     visibility,
 )
+from zoo.data.digits.sources import Digits, Split, _find_mnist, load_digits
 
 EIGHT = {(1, 2), (1, -2), (-1, 2), (-1, -2), (2, 1), (2, -1), (-2, 1), (-2, -1)}
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo import protocol
 from zoo.data.epochs import EpochDataset
-from zoo.model import make_variables
+from zoo.models.fitting import make_variables
+from zoo.training import protocol
 
 SEED = 7
 

@@ -6,7 +6,8 @@ import json
 import keras
 import pytest
 
-from zoo import checkpoint, report, reproduce, weights
+from zoo import report, reproduce, weights
+from zoo.training import checkpoint
 from zoo.weights import WEIGHTS_DIR
 
 MADE_WITH = "commit", "versions", "device", "date", "backend", "seconds"

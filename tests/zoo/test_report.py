@@ -3,11 +3,12 @@
 import pytest
 
 from zoo import report, reproduce
+from zoo.experiments import records
 
 
 def line(seed, value, size="full", row="RLadder", backend="jax"):
     return {
-        **dict.fromkeys(reproduce.COLUMNS, ""),
+        **dict.fromkeys(records.COLUMNS, ""),
         "table": "table-1",
         "row": row,
         "metric": "classification error (%)",
@@ -73,7 +74,7 @@ def test_a_stale_report_is_found(tmp_path):
         report.main(["--out", str(tmp_path)])
 
 
-HEADER = ",".join(reproduce.COLUMNS) + "\n"
+HEADER = ",".join(records.COLUMNS) + "\n"
 ROW = ",".join(line("0", "1.0").values()) + "\n"
 
 

@@ -17,12 +17,13 @@ import pytest
 from keras import ops
 from short_tables import short
 
-from zoo import checkpoint, music, protocol, report, reproduce
-from zoo import occluded_mnist as om
+from zoo import music, report, reproduce
 from zoo.data import load_digits
-from zoo.data.music import Corpus
-from zoo.experiments import EXPERIMENTS, table_1
+from zoo.data.music.corpora import Corpus
+from zoo.experiments import EXPERIMENTS, records, table_1
 from zoo.listing import TABLES, listing
+from zoo.models import occluded_mnist as om
+from zoo.training import checkpoint, protocol
 from zoo.weights import WEIGHTS_DIR, learned
 
 
@@ -61,7 +62,9 @@ def few_digits(monkeypatch):
     digits = load_digits("sklearn")
     few = digits._replace(valid=type(digits.valid)(*(a[:6] for a in digits.valid)))
     few = few._replace(test=type(digits.test)(*(a[:6] for a in digits.test)))
-    monkeypatch.setattr("zoo.data.batches.load_digits", lambda source, side=14: few)
+    monkeypatch.setattr(
+        "zoo.data.digits.occluded.load_digits", lambda source, side=14: few
+    )
 
 
 def command(tmp_path, *more, row="Temporal baseline", out="run"):
@@ -102,7 +105,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
         lines = list(csv.DictReader(file))
     assert [line["row"] for line in lines] == ["Temporal baseline"] * 2
     assert lines[0]["value"] == lines[1]["value"]
-    assert list(lines[0]) == reproduce.COLUMNS
+    assert list(lines[0]) == records.COLUMNS
     assert lines[0]["size"].startswith("reduced: small ladder, width 0.1, 2 epochs")
     # Once a run is recorded, resuming it again records nothing.
     train(tmp_path, "--resume", out="parts")
@@ -166,7 +169,7 @@ def noise(monkeypatch):
     rng = np.random.default_rng(0)
     pieces = [(rng.random((9, 88)) < 0.05).astype("uint8") for _ in range(4)]
     corpus = Corpus("noise", tuple(pieces[:2]), (pieces[2],), (pieces[3],))
-    monkeypatch.setattr("zoo.data.rolls.load_corpus", lambda name: corpus)
+    monkeypatch.setattr("zoo.data.music.rolls.load_corpus", lambda name: corpus)
     return corpus
 
 

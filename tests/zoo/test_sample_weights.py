@@ -18,9 +18,11 @@ from rladder_keras import (
     LSTMCell,
     Softmax,
 )
-from zoo import gaussian_chain, grouping, moving_mnist, music, videos
-from zoo.data.gaussian_chain import Chain
-from zoo.sample_weights import at_step, by_step, of_transitions
+from zoo import gaussian_chain, moving_mnist, music, videos
+from zoo.data.chains import Chain
+from zoo.metrics import frames as frame_metrics
+from zoo.metrics import groups as group_metrics
+from zoo.metrics.sample_weights import at_step, by_step, of_transitions
 
 SHAPE = (4, 4, 1)
 
@@ -83,12 +85,12 @@ def cases(n, steps, rng):
         "FrameMSE": (videos.FrameMSE(), *frames),
         "LastClass": (videos.LastClass(), labels, p),
         "ClassError": (videos.ClassError(), labels, p),
-        "ClassErrorAt": (grouping.ClassErrorAt(-1), labels, p),
-        "OwnCost": (grouping.OwnCost(), cost, cost),
-        "CostAt": (grouping.CostAt(-1), cost, cost),
-        "AMI": (grouping.AMI(2), segments, groups),
-        "AMI of the last": (grouping.AMI(2, -1), segments, groups),
-        "AMI ahead": (grouping.AMI(2, ahead=True), segments, groups),
+        "ClassErrorAt": (group_metrics.ClassErrorAt(-1), labels, p),
+        "OwnCost": (group_metrics.OwnCost(), cost, cost),
+        "CostAt": (group_metrics.CostAt(-1), cost, cost),
+        "AMI": (group_metrics.AMI(2), segments, groups),
+        "AMI of the last": (group_metrics.AMI(2, -1), segments, groups),
+        "AMI ahead": (group_metrics.AMI(2, ahead=True), segments, groups),
         "NLL": (music.NegativeLogLikelihood(), notes, chance),
         "FrameAccuracy": (music.FrameAccuracy(), notes, chance),
     }
@@ -156,8 +158,8 @@ def test_functions_stand_for_what_takes_weights(tmp_path):
     model = ladder()
     model.compile(
         "adam",
-        {"class": videos.LastClass(), "frame": videos.frame_loss},
-        weighted_metrics={"class": [videos.error], "frame": [videos.mse]},
+        {"class": videos.LastClass(), "frame": frame_metrics.frame_loss},
+        weighted_metrics={"class": [frame_metrics.error], "frame": [frame_metrics.mse]},
     )
     weight = np.ones((4, 4))
     weight[:, 3] = 0

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-from zoo import segmentation
-from zoo.segmentation import (
+from zoo.metrics import segmentation
+from zoo.metrics.segmentation import (
     adjusted_mutual_information,
     adjusted_rand_index,
     contingency,

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from zoo import show
-from zoo.data.occluded_mnist import make_sequences, visibility
+from zoo.data.digits.occlusion import make_sequences, visibility
+from zoo.show import drawing, keys
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +25,10 @@ def cell(path, row, column):
     """The colours of the 32 x 32 pixels of a cell, in a figure without a title."""
     with Image.open(path) as image:
         image = np.asarray(image.convert("RGB"))
-    step = (show.CELL + show.SPACE) * show.DPI
-    y = (show.MARGIN + show.HEAD) * show.DPI + row * step
-    x = (show.MARGIN + show.LABEL) * show.DPI + column * step
-    centres = (np.arange(32) + 0.5) * show.DPI / 32
+    step = (drawing.CELL + drawing.SPACE) * drawing.DPI
+    y = (drawing.MARGIN + drawing.HEAD) * drawing.DPI + row * step
+    x = (drawing.MARGIN + drawing.LABEL) * drawing.DPI + column * step
+    centres = (np.arange(32) + 0.5) * drawing.DPI / 32
     return image[np.ix_((y + centres).astype(int), (x + centres).astype(int))] / 255
 
 
@@ -51,7 +52,7 @@ def test_each_picture_is_where_it_belongs(tmp_path, batch):
         np.testing.assert_allclose(
             cell(path, 0, t)[inner], np.tile(ink, 3)[inner], atol=0.01
         )
-        observed = np.where(hidden[..., None], show.BARS, 1 - batch.frames[0, t])
+        observed = np.where(hidden[..., None], drawing.BARS, 1 - batch.frames[0, t])
         np.testing.assert_allclose(cell(path, 1, t)[inner], observed[inner], atol=0.01)
         # Predicted at t, and shown under frame t + 1.
         grey = 1 if t == 0 else 1 - predicted[t - 1, 0, 0, 0]
@@ -234,10 +235,10 @@ def test_groups_have_colours(tmp_path):
     path = show.groups(images, explanation(3, 2), tmp_path / "groups.png", n=1)
     found = cell(path, 1, 0)[1:-1, 1:-1]
     np.testing.assert_allclose(
-        found[:, 0], np.tile(show.COLOURS[0], (30, 1)), atol=0.01
+        found[:, 0], np.tile(drawing.COLOURS[0], (30, 1)), atol=0.01
     )
     np.testing.assert_allclose(
-        found[:, -1], np.tile(show.COLOURS[1], (30, 1)), atol=0.01
+        found[:, -1], np.tile(drawing.COLOURS[1], (30, 1)), atol=0.01
     )
     for row, grey in ((0, 1), (2, 1), (3, 0)):
         np.testing.assert_allclose(cell(path, row, 0)[1:-1, 1:-1], grey, atol=0.01)
@@ -251,7 +252,7 @@ def test_a_film_and_what_is_predicted_of_it(tmp_path):
     assert (cell(path, 1, 0) == 1).all()  # nothing is predicted of the first frame
     found = cell(path, 1, 1)[1:-1, 1:-1]
     np.testing.assert_allclose(
-        found[:, 0], np.tile(show.COLOURS[0], (30, 1)), atol=0.01
+        found[:, 0], np.tile(drawing.COLOURS[0], (30, 1)), atol=0.01
     )
     np.testing.assert_allclose(found[:, -1], 0, atol=0.01)
     path = show.video(film, explanation(1, 4), tmp_path / "film.gif")
@@ -277,14 +278,14 @@ def test_titles_are_not_cut_off(tmp_path, suffix):
         show.piano_roll(tmp_path / "c.png", np.eye(88)[:4], title=title),
     ):
         image = whole(path)
-        ink = (image < 128).all(axis=-1)[: int(show.DPI * 0.3)]
+        ink = (image < 128).all(axis=-1)[: int(drawing.DPI * 0.3)]
         columns = np.flatnonzero(ink.any(axis=0))
         assert columns[0] > 5 and columns[-1] < image.shape[1] - 5
-        assert np.ptp(columns) > 8 * show.DPI
+        assert np.ptp(columns) > 8 * drawing.DPI
 
 
 def has_bars(path, row=0):
-    return np.isclose(cell(path, row, 0), show.BARS, atol=0.01).all(axis=-1).any()
+    return np.isclose(cell(path, row, 0), drawing.BARS, atol=0.01).all(axis=-1).any()
 
 
 def test_bars_are_where_the_data_show_them(tmp_path, batch):
@@ -307,7 +308,7 @@ def test_bars_are_where_the_data_show_them(tmp_path, batch):
         batch.digits, batch.labels, np.random.default_rng(0), phase=8
     )
     path = show.sequence(path, other.frames[0], phase=8)
-    found = np.isclose(cell(path, 0, 0), show.BARS, atol=0.01).all(axis=-1)
+    found = np.isclose(cell(path, 0, 0), drawing.BARS, atol=0.01).all(axis=-1)
     inner = np.s_[1:-1, 1:-1]
     np.testing.assert_array_equal(found[inner], (visibility(8) == 0)[inner])
 
@@ -358,7 +359,7 @@ def test_labels_and_probabilities_are_checked(tmp_path, batch):
 
 def test_axes_of_a_piano_roll_are_pitch_and_time(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(show, "_write_figure", lambda path, f: figures.append(f))
+    monkeypatch.setattr(keys, "_write_figure", lambda path, f: figures.append(f))
     roll = np.eye(88)[:24]
     show.piano_roll(tmp_path / "a.png", roll)
     show.piano_roll(tmp_path / "a.png", roll, roll)

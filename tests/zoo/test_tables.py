@@ -9,7 +9,7 @@ from keras.layers import AveragePooling2D, MaxPooling2D
 from short_tables import short
 
 from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, LSTMCell, Softmax
-from zoo import occluded_mnist as om
+from zoo.models import occluded_mnist as om
 
 # Appendix D.1: layer, stride, channels (size), filter, decoder, its filter.
 TABLE_5 = """

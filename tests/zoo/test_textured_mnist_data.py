@@ -9,19 +9,12 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from zoo.data.digits import Digits, Split
-from zoo.data.textured_mnist import (
-    Crops,
-    TexturedMNIST,
-    cut,
-    draw_crops,
-    textured_mnist,
-    thick_masks,
-)
-from zoo.data.textures import (
+from zoo.data.digits.patches import Crops, cut, draw_crops, thick_masks
+from zoo.data.digits.sources import Digits, Split, data_dir
+from zoo.data.digits.textured import TexturedMNIST, textured_mnist
+from zoo.data.digits.textures import (
     ALBUM,
     Textures,
-    data_dir,
     equalise,
     generate,
     load_textures,

@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from zoo.occluded_mnist import small_table
 
 import zoo
-from zoo.data.moving_mnist import moving_mnist
-from zoo.data.rolls import PianoRolls
-from zoo.data.textured_mnist import textured_mnist
-from zoo.occluded_mnist import small_table
+from zoo.data.digits.moving import moving_mnist
+from zoo.data.digits.textured import textured_mnist
+from zoo.data.music.rolls import PianoRolls
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -12,12 +12,12 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from zoo.occluded_mnist import small_table
+from zoo.textured_mnist import small_table_9
 
 import zoo
 from zoo import tuner
-from zoo.data.rolls import PianoRolls
-from zoo.occluded_mnist import small_table
-from zoo.textured_mnist import small_table_9
+from zoo.data.music.rolls import PianoRolls
 
 SMALL = {
     "textured_mnist_rtagger": {"size": 32, "table": small_table_9, "iterations": 2},
@@ -177,7 +177,7 @@ def test_trials_see_the_same_data():
 WORKER = """
 import sys
 import keras, keras_tuner, numpy as np, zoo
-from zoo.data.rolls import PianoRolls
+from zoo.data.music.rolls import PianoRolls
 
 rng = np.random.default_rng(0)
 data = PianoRolls([(rng.random((9, 88)) < 0.05).astype("uint8")], 1)

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 import zoo
-from zoo.data.frames import read_video
-from zoo.data.textures import read_grey
-from zoo.data.videos import Videos
+from zoo.data.digits.textures import read_grey
+from zoo.data.videos.arrays import Videos
+from zoo.data.videos.frames import read_video
 
 AXES = dict(zip("NTHWC", (7, 5, 6, 8, 3), strict=True))
 
@@ -227,7 +227,7 @@ def test_what_is_not_read_is_named_and_counted(tmp_path, monkeypatch):
     assert len(caught) == 1 and caught[0].filename == __file__
     assert sum(len(data.videos) for data in sets) == 3
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr("zoo.data.video_files.has_pyav", lambda: False)
+    monkeypatch.setattr("zoo.data.videos.files.has_pyav", lambda: False)
     (tmp_path / "film.MP4").touch()
     with pytest.warns(UserWarning, match=r"4 .*film.MP4, .*: pip install av\.") as all_:
         zoo.data.from_folder(tmp_path, (8, 8), frames=6, batch_size=1)
@@ -265,7 +265,7 @@ def test_a_folder_without_videos_says_what_it_has(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="has no videos: .* not read: notes.txt"):
         zoo.data.from_folder(tmp_path, (8, 8))
     (tmp_path / "film.mov").touch()
-    monkeypatch.setattr("zoo.data.video_files.has_pyav", lambda: False)
+    monkeypatch.setattr("zoo.data.videos.files.has_pyav", lambda: False)
     with pytest.raises(ImportError, match="film.mov, notes.txt.* pip install av"):
         zoo.data.from_folder(tmp_path, (8, 8))
     (tmp_path / "film.mov").unlink()

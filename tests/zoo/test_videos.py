@@ -7,19 +7,20 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from PIL import Image
+from zoo.occluded_mnist import small_table, table_5
 
 import zoo
 from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
 from zoo import videos
-from zoo.data.videos import Videos
-from zoo.occluded_mnist import small_table, table_5
+from zoo.data.videos.arrays import Videos
+from zoo.metrics import frames as frame_metrics
 
 
 def test_class_is_scored_after_the_last_frame_only():
     probabilities = np.full((2, 3, 10), 0.05, "float32")
     probabilities[:, 2, 7] = 0.55
     labels, probabilities = map(ops.convert_to_tensor, ([7, 1], probabilities))
-    np.testing.assert_allclose(videos.error(labels, probabilities), [0, 1])
+    np.testing.assert_allclose(frame_metrics.error(labels, probabilities), [0, 1])
     loss = videos.LastClass(reduction=None)(labels, probabilities)
     np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
 
@@ -27,7 +28,7 @@ def test_class_is_scored_after_the_last_frame_only():
 def test_labels_may_have_an_axis_of_their_own():
     labels, p = np.array([0, 1, 1]), ops.array(np.eye(2)[[[0], [1], [0]]])
     for y in (labels, labels[:, None]):
-        wrong = ops.convert_to_numpy(videos.error(ops.array(y), p))
+        wrong = ops.convert_to_numpy(frame_metrics.error(ops.array(y), p))
         np.testing.assert_array_equal(wrong, [0, 0, 1])
 
 
@@ -38,13 +39,15 @@ def test_a_prediction_is_compared_with_the_next_frame():
     mse = squares.reshape(4, -1).mean(axis=1)
     sums = squares.sum(axis=(2, 3, 4)).mean(axis=1)
     frames, predicted = map(ops.convert_to_tensor, (frames, predicted))
-    np.testing.assert_allclose(videos.mse(frames, predicted), mse, rtol=1e-5)
-    np.testing.assert_allclose(videos.frame_loss(frames, predicted), sums, rtol=1e-5)
+    np.testing.assert_allclose(frame_metrics.mse(frames, predicted), mse, rtol=1e-5)
+    np.testing.assert_allclose(
+        frame_metrics.frame_loss(frames, predicted), sums, rtol=1e-5
+    )
 
 
 def test_a_single_frame_has_no_prediction_error():
     frames = ops.ones((2, 1, 32, 32, 1))
-    np.testing.assert_allclose(videos.mse(frames, frames * 0), [0, 0])
+    np.testing.assert_allclose(frame_metrics.mse(frames, frames * 0), [0, 0])
 
 
 def levels(strides=1, classes=3):

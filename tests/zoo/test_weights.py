@@ -9,16 +9,16 @@ import keras
 import numpy as np
 import pytest
 import reference
+from zoo.music import table_8
+from zoo.occluded_mnist import small_table
 
 import zoo
 from rladder_keras import RecurrentLadder
 from zoo import reproduce, weights
-from zoo.data.digits import _find_mnist, load_digits
-from zoo.data.music import FILES, Corpus
-from zoo.data.rolls import PianoRolls, piano_rolls
+from zoo.data.digits.sources import _find_mnist, load_digits
+from zoo.data.music.corpora import FILES, Corpus
+from zoo.data.music.rolls import PianoRolls, piano_rolls
 from zoo.experiments import EXPERIMENTS
-from zoo.music import table_8
-from zoo.occluded_mnist import small_table
 
 BUILD = partial(
     zoo.occluded_mnist_rladder, 0.1, table=small_table, prediction=False, unroll=True

@@ -1,15 +1,15 @@
 """Data of the experiments."""
 
-from zoo.data.batches import occluded_mnist
-from zoo.data.digits import load_digits
-from zoo.data.gaussian_chain import gaussian_chain
-from zoo.data.moving_mnist import moving_mnist
-from zoo.data.music import load_corpus
-from zoo.data.rolls import piano_rolls
-from zoo.data.textured_mnist import textured_mnist
-from zoo.data.textures import load_textures
-from zoo.data.video_files import from_folder
-from zoo.data.videos import from_arrays
+from zoo.data.chains import gaussian_chain
+from zoo.data.digits.moving import moving_mnist
+from zoo.data.digits.occluded import occluded_mnist
+from zoo.data.digits.sources import load_digits
+from zoo.data.digits.textured import textured_mnist
+from zoo.data.digits.textures import load_textures
+from zoo.data.music.corpora import load_corpus
+from zoo.data.music.rolls import piano_rolls
+from zoo.data.videos.arrays import from_arrays
+from zoo.data.videos.files import from_folder
 
 __all__ = [
     "from_arrays",

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from zoo import data, gaussian_chain, protocol
+from zoo import data
 from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
@@ -10,6 +10,8 @@ from zoo.experiments.experiment import (
     unroll,
     with_training_set_only,
 )
+from zoo.models import gaussian_chain
+from zoo.training import protocol
 
 RATE = 0.01
 

@@ -20,7 +20,7 @@ class Experiment(NamedTuple):
             merged and test set.
         build: Function of the arguments, the row and the training set that gives the
             builder.
-        schedule: Function of the arguments that gives that of `zoo.protocol`.
+        schedule: Function of the arguments that gives that of `zoo.training.protocol`.
         steer: Function of the arguments and the row: the validation metric that steers
             the protocol.
         figures: Function of the arguments, the model and the test set that gives the
@@ -29,7 +29,7 @@ class Experiment(NamedTuple):
         smaller: Function of the arguments: in which ways the run is not the paper's.
         tuned: Function of the arguments: what was chosen by searches on validation.
         optimizer: Function of the arguments and the training set that gives that of
-            `zoo.protocol.train`.
+            `zoo.training.protocol.train`.
         inputs: What trained models take, for the cards of their weights.
         phases: 2, or 1 where the paper trains on the training set only.
     """

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from zoo import data, moving_mnist, protocol
+from zoo import data
 from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
@@ -13,6 +13,8 @@ from zoo.experiments.experiment import (
     sized_table,
     unroll,
 )
+from zoo.models import moving_mnist
+from zoo.training import protocol
 
 SIZE, RATE, BATCH_SIZE, GROUPS = 64, 1e-3, 16, 3
 LADDERS = {

@@ -4,7 +4,7 @@ from functools import partial
 
 import keras
 
-from zoo import data, occluded_mnist, protocol
+from zoo import data
 from zoo.arguments import positive
 from zoo.experiments.experiment import (
     Experiment,
@@ -14,7 +14,9 @@ from zoo.experiments.experiment import (
     sized_sets,
     unroll,
 )
-from zoo.muon import KernelMuon
+from zoo.models import occluded_mnist
+from zoo.training import protocol
+from zoo.training.muon import KernelMuon
 
 ROWS = occluded_mnist.TABLE_1 | occluded_mnist.WITH_SKIPS
 BATCH_SIZE = 100  # of the same authors' other papers; this one gives none

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from zoo import occluded_mnist
 from zoo.arguments import integer, positive
 from zoo.experiments import table_1
-from zoo.mean_teacher import CONSISTENCY, NOISE, RAMP, MeanTeacher
+from zoo.models import occluded_mnist
+from zoo.models.mean_teacher import CONSISTENCY, NOISE, RAMP, MeanTeacher
 
 FEW, MORE, TEACHER = COLUMNS = ("1k labelled", "1k + 59k", "1k + 59k, MT")
 

@@ -2,10 +2,12 @@
 
 from functools import partial
 
-from zoo import data, music, protocol
+from zoo import data
 from zoo.arguments import fraction, integer, positive
-from zoo.data.music import FILES
+from zoo.data.music.corpora import FILES
 from zoo.experiments.experiment import Experiment, common_smaller, unroll
+from zoo.models import music
+from zoo.training import protocol
 
 WINDOW = 25
 

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from zoo import data, protocol, textured_mnist
+from zoo import data
 from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
@@ -14,6 +14,8 @@ from zoo.experiments.experiment import (
     sized_table,
     unroll,
 )
+from zoo.models import textured_mnist
+from zoo.training import protocol
 
 LADDERS = {
     "paper": textured_mnist.table_9,

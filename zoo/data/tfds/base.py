@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from zoo.data.digits import DATA_DIR
+from zoo.data.digits.sources import DATA_DIR
 
 SPLITS = ("train", "validation", "test")
 LOCAL = ("mnist", "mnist.npz", "brodatz", "music")

@@ -28,7 +28,7 @@ class Batches(SampleDataset):
     Raises:
         ValueError: If an argument is not as above, or if the data set does not say what
             is `x` and what is `y`, as the piano rolls, for which there is
-            `zoo.data.rolls.PianoRolls`.
+            `zoo.data.music.rolls.PianoRolls`.
 
     Example:
 
@@ -50,7 +50,7 @@ class Batches(SampleDataset):
         if info.supervised_keys is None:
             raise ValueError(
                 f"The data set {info.name!r} does not say what is input and what is "
-                "target; of piano rolls, `zoo.data.rolls.PianoRolls([example['roll'] "
+                "target; of piano rolls, `zoo.data.music.PianoRolls([example['roll'] "
                 "for example in source])` makes batches."
             )
         super().__init__(len(source), batch_size, seed, fresh, "examples")

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow_datasets as tfds
 
-from zoo.data.moving_mnist import moving_mnist
+from zoo.data.digits.moving import moving_mnist
 from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import MNIST, MOVING_MNIST, PAPER
 

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow_datasets as tfds
 
-from zoo.data.batches import occluded_mnist
-from zoo.data.occluded_mnist import CANVAS
+from zoo.data.digits.occluded import occluded_mnist
+from zoo.data.digits.occlusion import CANVAS
 from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import MNIST, PAPER
 

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow_datasets as tfds
 
-from zoo.data.midi import KEYS
-from zoo.data.music import FILES
-from zoo.data.rolls import piano_rolls
+from zoo.data.music.corpora import FILES
+from zoo.data.music.midi import KEYS
+from zoo.data.music.rolls import piano_rolls
 from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import MUSIC, PAPER
 
@@ -18,7 +18,7 @@ Polyphonic music as piano rolls: which of the 88 keys of a piano sound in each t
 class PianoRollsBuilder(DataBuilder):
     """`piano_rolls`: the pieces that `zoo.data.load_corpus` gives.
 
-    `zoo.data.rolls.PianoRolls` makes batches of them on all backends:
+    `zoo.data.music.rolls.PianoRolls` makes batches of them on all backends:
 
     ```python
     source = tfds.data_source("piano_rolls/jsb", split="train")

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow_datasets as tfds
 
-from zoo.data.textured_mnist import textured_mnist
+from zoo.data.digits.textured import textured_mnist
 from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import BRODATZ, MNIST, PAPER
 

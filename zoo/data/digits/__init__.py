@@ -1,0 +1,1 @@
+"""Digits: where they come from, and the datasets that are drawn from them."""

@@ -1,0 +1,1 @@
+"""Losses and metrics, and the weights of samples and time steps in them."""

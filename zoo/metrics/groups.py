@@ -1,0 +1,181 @@
+"""Costs of groups, and how well groups agree with the true segments (Section 4)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.metrics.frames import ClassError
+from zoo.metrics.sample_weights import (
+    StepLoss,
+    StepMean,
+    at_step,
+    by_step,
+    of_transitions,
+    stands_for,
+)
+
+register = keras.saving.register_keras_serializable("zoo")
+
+
+@register
+class OwnCost(StepLoss):
+    """Loss of an output that is a cost already: its mean over steps with weight."""
+
+    def __init__(self, reduction="mean_with_sample_weight", name="own_cost", **kwargs):
+        super().__init__(reduction, name, **kwargs)
+
+    def call(self, _, cost):
+        return cost
+
+
+@register
+@stands_for(OwnCost)
+def own_cost(_, cost):
+    """Loss of an output that is a cost already: its mean over the iterations."""
+    return ops.mean(cost, axis=-1)
+
+
+@register
+class CostAt(keras.metrics.Mean):
+    """Mean of the cost at one iteration, from 0; -1 is the last that has weight."""
+
+    def __init__(self, iteration, name=None, **kwargs):
+        super().__init__(name=name or f"{iteration + 1}", **kwargs)
+        self.iteration = iteration
+
+    def update_state(self, _, cost, sample_weight=None):
+        weight, cost = at_step(self.iteration, by_step(sample_weight, cost), cost)
+        return super().update_state(cost, weight)
+
+    def get_config(self):
+        return {**super().get_config(), "iteration": self.iteration}
+
+
+@register
+class ClassErrorAt(ClassError):
+    """Share of the labelled samples whose class is wrong at one iteration, from 0.
+
+    Where none is labelled it is 0.
+    """
+
+    def __init__(self, iteration, name=None, **kwargs):
+        super().__init__(iteration, name or f"error_{iteration + 1}", **kwargs)
+
+
+@register
+class AMI(StepMean):
+    """Adjusted mutual information of groups and true segments: a mean over images.
+
+    Of the pixels whose segment is not -1; images without such pixels are left out.
+    Normalised by the larger of the two entropies, as papers of the time did.
+
+    Args:
+        segments: Number of true segments.
+        iteration: The one that counts, from 0, -1 is the last that has weight; `None`:
+            all of them.
+        ahead: Whether the groups of an iteration are of the next frame.
+
+    References:
+        - Vinh et al., Information Theoretic Measures for Clusterings Comparison, 2010.
+
+    Examples:
+        >>> truth = np.array([[[0, 0], [1, 1]]])
+        >>> groups = np.stack([truth == 1, truth == 0], axis=1)[:, None]
+        >>> ami = zoo.grouping.AMI(segments=2, iteration=0)
+        >>> round(float(ami(truth, groups.astype("float32"))), 3)
+        1.0
+    """
+
+    def __init__(self, segments, iteration=None, ahead=False, name=None, **kwargs):
+        place = "" if iteration is None else f"_{iteration + 1}"
+        super().__init__(name=name or f"ami{place}", **kwargs)
+        self.segments = segments
+        self.iteration = iteration
+        self.ahead = ahead
+
+    def update_state(self, truth, groups, sample_weight=None):
+        if tuple(truth.shape[-2:]) != tuple(groups.shape[-2:]):
+            raise ValueError(
+                f"the true segments have shape {tuple(truth.shape)}, and must have "
+                f"(batch, H, W), for films (batch, T, H, W), with H and W those of the "
+                f"groups, {tuple(groups.shape[-2:])}."
+            )
+        weight = by_step(sample_weight, groups)
+        if self.ahead:
+            groups, truth = groups[:, :-1], truth[:, 1:]
+            weight = of_transitions(weight)
+        if self.iteration is not None:
+            films = [truth] if len(truth.shape) == 4 else []
+            weight, groups, *films = at_step(self.iteration, weight, groups, *films)
+            truth = films[0] if films else truth
+        elif len(truth.shape) == 3:
+            truth = ops.repeat(truth[:, None], ops.shape(groups)[1], axis=1)
+        k = groups.shape[-3]
+        pixels = int(np.prod(truth.shape[-2:]))
+        found = ops.reshape(ops.argmax(groups, axis=-3), (-1, pixels, 1))
+        truth = ops.reshape(ops.cast(truth, found.dtype), (-1, pixels, 1))
+        truth = ops.cast(ops.equal(truth, np.arange(self.segments)), "float32")
+        found = ops.cast(ops.equal(found, np.arange(k)), "float32")
+        table = ops.einsum("npi,npj->nij", truth, found)
+        values, counts = ami_of(table, pixels)
+        if weight is not None:
+            counts = counts * ops.reshape(ops.cast(weight, counts.dtype), (-1,))
+        return super().update_state(values, counts)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "segments": self.segments,
+            "iteration": self.iteration,
+            "ahead": self.ahead,
+        }
+
+
+def ami_of(table, pixels):
+    """Adjusted mutual information from a table, shape `(n, I, J)`.
+
+    Args:
+        table: How many pixels of segment i are in group j.
+        pixels: The most that an image can have.
+
+    Returns:
+        The values, shape `(n,)`, and 1 where there are pixels at all, else 0.
+    """
+    a, b = ops.sum(table, axis=2), ops.sum(table, axis=1)
+    n = ops.sum(a, axis=1)
+    some = ops.cast(n > 0, "float32")
+    n = ops.maximum(n, 1)
+
+    def entropy(counts):
+        p = counts / n[:, None]
+        return -ops.sum(p * ops.log(ops.maximum(p, 1e-30)), axis=1)
+
+    a, b, m = a[:, :, None], b[:, None, :], n[:, None, None]
+    information = table / m * ops.log(ops.maximum(m * table / (a * b + 1e-30), 1e-30))
+    information = ops.sum(information, axis=(1, 2))
+    chance = expected_information(a, b, m, pixels)
+    largest = ops.maximum(entropy(a[:, :, 0]), entropy(b[:, 0, :]))
+    # One segment and one group agree, and so do segments and groups of a pixel each.
+    room = largest - chance
+    values = (information - chance) / ops.maximum(room, 1e-5)
+    return ops.where(room > 1e-5, values, 1.0) * some, some
+
+
+def expected_information(a, b, m, pixels):
+    """Expected mutual information of partitions with blocks of sizes `a` and `b`."""
+    factorial = np.concatenate([[0], np.cumsum(np.log(np.arange(1, pixels + 1)))])
+    factorial = ops.convert_to_tensor(factorial.astype("float32"))
+
+    def log_factorial(x):
+        x = ops.cast(ops.clip(x, 0, pixels), "int32")  # the others are impossible
+        return ops.take(factorial, x, axis=0)
+
+    a, b, m = a[..., None], b[..., None], m[..., None]
+    x = ops.cast(ops.arange(1, pixels + 1), "float32")
+    log_p = log_factorial(a) + log_factorial(b)
+    log_p = log_p + log_factorial(m - a) + log_factorial(m - b) - log_factorial(m)
+    log_p = log_p - log_factorial(x) - log_factorial(a - x) - log_factorial(b - x)
+    log_p = log_p - log_factorial(m - a - b + x)
+    possible = (x <= a) & (x <= b) & (m - a - b + x >= 0)
+    terms = x / m * ops.log(m * x / (a * b + 1e-30)) * ops.exp(log_p)
+    return ops.sum(ops.where(possible, terms, 0.0), axis=(1, 2, 3))

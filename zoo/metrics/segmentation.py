@@ -1,0 +1,240 @@
+"""How well a segmentation agrees with the true one: AMI and ARI, in NumPy.
+
+Both compare the pixels' groups and not their names: a model is free to call the digit 2
+and the background 0. Both are 1 for perfect agreement and on average 0 for groups
+drawn at random. The paper reports AMI (Sections 4.2 and 4.3).
+
+Pixels whose true label is negative do not count: where digits overlap, and the
+background, unless it is a group of its own. An image without any pixel that counts has
+the score nan. Leave it out of a mean: `np.nanmean(scores)`.
+"""
+
+import math
+
+import numpy as np
+
+AVERAGES = {
+    "max": np.maximum,
+    "arithmetic": lambda a, b: (a + b) / 2,
+    "geometric": lambda a, b: np.sqrt(a * b),
+    "min": np.minimum,
+}
+
+# The terms left out of an expectation are together less probable than this.
+TAIL = 1e-20
+# Terms of such sums, or pixels, that are in memory at a time.
+CHUNK = 1 << 20
+# Labels less far apart than this are counted without being sorted first.
+NEAR = 64
+
+
+def adjusted_mutual_information(
+    truth: np.ndarray, prediction: np.ndarray, average_method: str = "max"
+) -> np.ndarray:
+    """Adjusted mutual information of each image (Vinh et al. 2010, JMLR 11).
+
+    `(MI - E) / (normaliser - E)`, where E is the exact expectation of the mutual
+    information of two segmentations drawn at random, with segments of these sizes. The
+    normaliser is an average of the two entropies. scikit-learn divided by their maximum
+    when the paper was written, and now by their arithmetic mean, which gives higher
+    values.
+
+    A segmentation into a single segment has the score 0, or 1 if both are such.
+
+    Args:
+        truth: Integers of shape `(n, ...)`. Pixels with a negative label do not count.
+        prediction: Integers of the same shape, any labels.
+        average_method: `"max"`, `"arithmetic"`, `"geometric"` or `"min"`.
+
+    Returns:
+        `float64` of shape `(n,)`; nan for an image in which no pixel counts.
+
+    Raises:
+        ValueError: If an argument is not as above.
+
+    Examples:
+        >>> from zoo.metrics.segmentation import adjusted_mutual_information
+        >>> truth = np.array([[0, 0, 1, 1], [0, 0, 1, -1]])
+        >>> adjusted_mutual_information(truth, 1 - truth)
+        array([1., 1.])
+    """
+    if average_method not in AVERAGES:
+        raise ValueError(
+            f"`average_method` must be one of {', '.join(map(repr, AVERAGES))}, and it "
+            f"is {average_method!r}."
+        )
+    counts = contingency(truth, prediction)
+    n = counts.sum(axis=(1, 2))
+    a, b = counts.sum(axis=2), counts.sum(axis=1)
+    entropy_a, entropy_b = _entropy(a, n), _entropy(b, n)
+    joint = _entropy(counts.reshape(len(n), math.prod(counts.shape[1:])), n)
+    expected = _expected_mutual_information(a, b, n)
+    top = entropy_a + entropy_b - joint - expected
+    bottom = AVERAGES[average_method](entropy_a, entropy_b) - expected
+
+    # Mutual information is never above the normaliser. If its expectation is as high,
+    # then so is each value: there is just one way to draw segments of these sizes.
+    certain = bottom < 1e-9
+    scores = np.where(certain, 1.0, top / np.where(certain, 1.0, bottom))
+    single = ((a > 0).sum(axis=1) == 1) | ((b > 0).sum(axis=1) == 1)
+    scores = np.where(single, 0.0, scores)
+    scores = np.where(_perfect(counts), 1.0, scores)
+    return np.where(n > 0, scores, np.nan)
+
+
+def adjusted_rand_index(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Adjusted Rand index of each image (Hubert and Arabie 1985).
+
+    With the background marked -1 it is the ARI-FG of the literature on objects.
+
+    Args:
+        truth: Integers of shape `(n, ...)`. Pixels with a negative label do not count.
+        prediction: Integers of the same shape, any labels.
+
+    Returns:
+        `float64` of shape `(n,)`; nan for an image in which no pixel counts.
+
+    Raises:
+        ValueError: If an argument is not as above.
+
+    Examples:
+        >>> from zoo.metrics.segmentation import adjusted_rand_index
+        >>> truth = np.array([[0, 0, 1, 1], [0, 0, 1, -1]])
+        >>> adjusted_rand_index(truth, 1 - truth)
+        array([1., 1.])
+    """
+    counts = contingency(truth, prediction)
+    n = counts.sum(axis=(1, 2))
+    both = _pairs(counts).sum(axis=(1, 2))  # pairs of pixels that are together in both
+    a = _pairs(counts.sum(axis=2)).sum(axis=1)
+    b = _pairs(counts.sum(axis=1)).sum(axis=1)
+    expected = a * b / np.maximum(_pairs(n), 1)
+    perfect = _perfect(counts)
+    # Only if all pixels, or no two, are together in both is the divisor 0.
+    bottom = np.where(perfect | (n == 0), 1.0, (a + b) / 2 - expected)
+    scores = np.where(perfect, 1.0, (both - expected) / bottom)
+    return np.where(n > 0, scores, np.nan)
+
+
+def contingency(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Counts the pixels of each image that are in a true and a predicted segment.
+
+    Args:
+        truth: Integers of shape `(n, ...)`. Pixels with a negative label do not count.
+        prediction: Integers of the same shape, any labels.
+
+    Returns:
+        `int64` of shape `(n, true segments, predicted segments)`. The segments are
+        those of all images together; what an image lacks is counted as 0.
+
+    Raises:
+        ValueError: If an argument is not as above.
+    """
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    for name, labels in (("truth", truth), ("prediction", prediction)):
+        if labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"`{name}` must hold integers, and it is {labels.dtype}: take the "
+                "argmax of masks over their segments first."
+            )
+    if truth.shape != prediction.shape or truth.ndim < 2:
+        raise ValueError(
+            "`truth` and `prediction` must both have the shape (n, ...), with pixels "
+            f"after the images, and they have {truth.shape} and {prediction.shape}."
+        )
+    n, pixels = len(truth), math.prod(truth.shape[1:])
+    if truth.size == 0:
+        return np.zeros((n, 0, 0), np.int64)
+    truth, names = _from_zero(truth.reshape(n, pixels))
+    prediction, others = _from_zero(prediction.reshape(n, pixels))
+    shape = len(names), len(others)
+    counts = np.empty((n, *shape), np.int64)
+    step = max(1, CHUNK // pixels)
+    for i in range(0, n, step):
+        images = slice(i, i + step)
+        cells = truth[images].astype(np.int64) * shape[1]
+        cells += prediction[images].astype(np.int64)
+        cells += np.arange(len(cells))[:, None] * math.prod(shape)
+        found = np.bincount(cells.ravel(), minlength=len(cells) * math.prod(shape))
+        counts[images] = found.reshape(-1, *shape)
+    return counts[:, names >= 0]
+
+
+def _from_zero(labels):
+    """The same segments with labels from 0, and what these were called before."""
+    low, high = int(labels.min()), int(labels.max())
+    if high - low < NEAR:
+        return labels - labels.dtype.type(low), np.arange(low, high + 1)
+    names, places = np.unique(labels, return_inverse=True)
+    return places.reshape(labels.shape), names
+
+
+def _entropy(counts, n):
+    """Entropy in nats of the counts along axis 1, which add up to `n`."""
+    n = np.maximum(n, 1)
+    logs = np.log(np.maximum(counts, 1))
+    # 0 instead of rounding errors for a single segment.
+    return np.maximum(np.log(n) - (counts * logs).sum(axis=1) / n, 0)
+
+
+def _expected_mutual_information(a, b, n):
+    """Expectation of the mutual information in nats (Vinh et al. 2010, eq. 24a).
+
+    Args:
+        a: Sizes of the true segments, integers of shape `(n, rows)`.
+        b: Sizes of the predicted segments, integers of shape `(n, columns)`.
+        n: Their sum, shape `(n,)`.
+
+    Returns:
+        `float64` of shape `(n,)`.
+    """
+    rows, columns = np.broadcast_arrays(a[:, :, None], b[:, None, :])
+    image, i, j = np.nonzero((rows > 0) & (columns > 0))
+    a, b, total = rows[image, i, j], columns[image, i, j], n[image]
+    # Segments of these sizes share a number of pixels that is hypergeometric. It is
+    # further than `reach` from its mean with a probability below TAIL (Hoeffding 1963,
+    # Sections 2 and 6); the mutual information weighs it with log(n) at most.
+    mean = a * b / total
+    reach = np.sqrt(np.minimum(a, b) * math.log(2 / TAIL) / 2)
+    low = np.maximum(np.maximum(1, a + b - total), np.floor(mean - reach))
+    high = np.minimum(np.minimum(a, b), np.ceil(mean + reach))
+    low, high = low.astype(np.int64), high.astype(np.int64)
+
+    largest = int(n.max(initial=0))
+    logs = np.log(np.maximum(np.arange(largest + 1), 1))
+    factorial = np.array([math.lgamma(i + 1) for i in range(largest + 1)])
+    constant = factorial[a] + factorial[b] - factorial[total]
+    constant += factorial[total - a] + factorial[total - b]
+    independent = np.log(mean)
+
+    # All sums one after the other, in chunks of many sums.
+    lengths = high - low + 1
+    ends = np.cumsum(lengths)
+    sums = np.empty(len(a))
+    first = 0
+    while first < len(a):
+        start = ends[first] - lengths[first]
+        last = max(first + 1, int(np.searchsorted(ends, start + CHUNK, "right")))
+        part = slice(first, last)
+        begins = ends[part] - lengths[part] - start
+        pair = np.repeat(np.arange(first, last), lengths[part])
+        shared = np.arange(len(pair)) + (low[part] - begins)[pair - first]
+        log_probability = constant[pair] - factorial[shared]
+        log_probability -= factorial[a[pair] - shared]
+        log_probability -= factorial[b[pair] - shared]
+        log_probability -= factorial[(total - a - b)[pair] + shared]
+        terms = np.exp(log_probability) * shared * (logs[shared] - independent[pair])
+        sums[part] = np.add.reduceat(terms, begins)
+        first = last
+    return np.bincount(image, sums / total, minlength=len(n))
+
+
+def _pairs(counts):
+    """Number of pairs, in `float64`: products of such numbers overflow `int64`."""
+    return counts * (counts - 1.0) / 2
+
+
+def _perfect(counts):
+    """Whether each true segment is one predicted segment, and the other way round."""
+    found = counts > 0
+    return (found.sum(axis=1) <= 1).all(axis=1) & (found.sum(axis=2) <= 1).all(axis=1)

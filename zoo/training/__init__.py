@@ -1,0 +1,1 @@
+"""The protocols of the paper, checkpoints, interrupts and memory."""

@@ -1,0 +1,28 @@
+"""Trained weights: which there are, what they are, and models that begin with them."""
+
+from zoo.weights.cards import (
+    SHIPPED,
+    WEIGHTS_DIR,
+    card,
+    check_origin,
+    list_models,
+    list_weights,
+    takes_weights,
+)
+from zoo.weights.files import learned, loaded
+from zoo.weights.publishing import check, check_publishable, publish
+
+__all__ = [
+    "SHIPPED",
+    "WEIGHTS_DIR",
+    "card",
+    "check",
+    "check_origin",
+    "check_publishable",
+    "learned",
+    "list_models",
+    "list_weights",
+    "loaded",
+    "publish",
+    "takes_weights",
+]
