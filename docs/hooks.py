@@ -47,7 +47,7 @@ class KerasHeadings(griffe.Extension):
 
 def add_weights(function):
     """What `zoo.weights.takes_weights` adds at run time, which Griffe does not see."""
-    source = (ROOT / "zoo" / "weights.py").read_text(encoding="utf-8")
+    source = (ROOT / "zoo" / "weights" / "cards.py").read_text(encoding="utf-8")
     text = re.search(r'WEIGHTS_DOC = """\\\n(.*?)"""', source, re.DOTALL)[1]
     own = griffe.Parameter(
         "weights", kind=griffe.ParameterKind.keyword_only, default="None"

@@ -13,12 +13,13 @@ from rladder_keras.cells.recurrent import (
     StockCell,
 )
 from rladder_keras.export import export_step
-from rladder_keras.ladder import LadderCell, Level
+from rladder_keras.ladder import LadderCell
 from rladder_keras.mixture import MixtureCost, MixturePosterior
 from rladder_keras.recurrence import RecurrentLadder
 from rladder_keras.streaming import initial_state, step_model
 from rladder_keras.tagger import TaggerCell
 from rladder_keras.version import __version__ as __version__
+from rladder_keras.wiring import Level
 
 __all__ = [
     "BatchNormalization",

@@ -6,8 +6,9 @@ import contextvars
 import keras
 from keras import layers, ops, tree
 
-from rladder_keras.ladder import LadderCell, is_plain, serialize
+from rladder_keras.ladder import LadderCell, serialize
 from rladder_keras.validation import check_integer, check_mask
+from rladder_keras.wiring import draws_numbers, is_plain, moves_averages
 
 # Unrolled, TensorFlow compiles Table 5 for 4 s per iteration and then is as fast as the
 # backend's loop; JAX, whose loops convolve slowly on CPUs, is seven times as fast.
@@ -348,19 +349,6 @@ def keep_frozen(layer):
     if layer is not None and not layer.trainable:
         layer.trainable = True  # else TensorFlow sees no change
         layer.trainable = False
-
-
-def draws_numbers(row):
-    """Whether it has random numbers, whose state is a variable and no weight."""
-    return getattr(row, "draws_numbers", len(row.variables) > len(row.weights))
-
-
-def moves_averages(layer):
-    """Whether a layer of the user's has moving statistics that are not frozen."""
-    parts = getattr(layer, "layers", None) or getattr(layer, "cells", None)
-    if parts:
-        return any(map(moves_averages, parts))
-    return layer.trainable and bool(layer.non_trainable_weights)
 
 
 def is_float(x):

@@ -20,6 +20,7 @@ from zoo.models.fitting import (
     make_variables,
     scored,
 )
+from zoo.models.student import check_student, config_of, copy_of, restored
 from zoo.training.interrupts import variables_kept
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
@@ -319,27 +320,6 @@ class MeanTeacher(keras.Model):
         return cls(**{**config, "student": student})
 
 
-def check_student(student, output):
-    """Refuse models that name no classes, or have no weights yet."""
-    if not isinstance(student, keras.Model) or not student.built:
-        raise ValueError(
-            "the student must be a Keras model that is built: begin it with "
-            "keras.Input, or call it on a batch first."
-        )
-    outputs = getattr(student, "output", None)
-    if isinstance(outputs, dict) and output not in outputs:
-        raise ValueError(
-            f"the student has no output {output!r}, but "
-            f"{' and '.join(sorted(map(repr, outputs)))}: name the one with the class "
-            "probabilities by `output=`, or give the model one."
-        )
-    if isinstance(outputs, list | tuple):
-        raise ValueError(
-            "the student has a list of outputs: make it a dictionary, with the class "
-            f"probabilities as {output!r}."
-        )
-
-
 def noisy(noise, x, training, valid=None):
     """The input with noise on it, if it is of floats, except for padding."""
     dtype = keras.backend.standardize_dtype(x.dtype)
@@ -349,34 +329,3 @@ def noisy(noise, x, training, valid=None):
     if valid is None:
         return y
     return ops.where(ops.reshape(valid, (*ops.shape(valid), 1, 1, 1)), y, x)
-
-
-def copy_of(student, name):
-    """A model with the same structure and weights that shares nothing with it.
-
-    The name, also in the paths of the weights, lets both models be in one, and in the
-    same charts of TensorBoard.
-    """
-    with keras.name_scope(name):
-        copy = restored(config_of(student))
-    copy.name = name
-    copy.set_weights(student.get_weights())
-    return copy
-
-
-def restored(config):
-    """The objects of a configuration; what Keras does not know is named."""
-    try:
-        return keras.saving.deserialize_keras_object(config)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"the student cannot be copied ({error}): register its own layers, losses "
-            "and other functions by keras.saving.register_keras_serializable."
-        ) from error
-
-
-def config_of(student):
-    """The student as plain data, without its optimiser, losses and metrics."""
-    config = keras.saving.serialize_keras_object(student)
-    config.pop("compile_config", None)
-    return config
