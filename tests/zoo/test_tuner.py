@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import keras
-import keras_tuner
+keras_tuner = pytest.importorskip("keras_tuner")
 import numpy as np
 import pytest
 from zoo.occluded_mnist import small_table
