@@ -28,9 +28,9 @@ NAMES = ("groups", "iterations", "size", "remat")
 HEAD = "backend, groups, iterations, side, recomputed, work, time, memory, images/s"
 HEAD += ", memory MB"
 LEGEND = """\
-Work is groups x iterations x pixels. Work, time and memory are relative to the first row of
-the same backend. Memory is what the process uses in addition to the framework and the model.
-Recomputed: with `remat=True`."""
+Work is groups x iterations x pixels. Work, time and memory are relative to the first
+row of the same backend. Memory is what the process uses in addition to the framework
+and the model. Recomputed: with `remat=True`."""
 
 
 def measure(args, backend):

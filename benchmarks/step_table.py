@@ -11,7 +11,7 @@ COLUMNS += ("vs_convlstm", "macs", "convlstm_macs", "stopped")
 COLUMNS += ("date", "commit", "versions")
 HEAD = "width, precision, backend, loop, compile s, step ms, sequences/s"
 HEAD += ", % of matmul rate, peak memory MB"
-HEAD += ", vs hand-written PyTorch, vs ConvLSTM2D stack"
+HEAD += ", vs hand-written PyTorch, vs ConvLSTM stack"
 LEGEND = """\
 - **compile**: how much longer the first call takes than a later call.
 - **% of matmul rate**: the operations of a step (six times its forward
@@ -19,11 +19,12 @@ LEGEND = """\
   precision, framework and process. In brackets: divided by the rate of the fastest
   framework. The matrices are 1024 x 1024 on a CPU and 8192 x 8192 on a GPU.
 - **peak memory**: memory of the process on the host, or on the GPU.
-- **vs**: the time of the peer divided by the time of the RLadder. Above 1, the RLadder is
-  faster. The value is a median over turns that the two processes take one after the other.
+- **vs**: the time of the peer divided by the time of the RLadder. Above 1, the RLadder
+  is faster. The value is a median over turns that the two processes take one after the
+  other.
 - **hand-written PyTorch**: the same model in `benchmarks/torch_ladder.py`.
-- **ConvLSTM2D stack**: `keras.layers.ConvLSTM2D` on the same backend with the same loop and,
-  within 10 %, the same number of multiply-accumulates."""
+- **ConvLSTM stack**: `keras.layers.ConvLSTM2D` on the same backend with the same loop
+  and, within 10 %, the same number of multiply-accumulates."""
 
 
 def save(path, rows):

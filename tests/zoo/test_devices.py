@@ -51,7 +51,9 @@ tf.config.set_logical_device_configuration(cpu, [one, one])
 
 def block():
     """The block of the guide for this backend, shortened."""
-    blocks = re.findall(r"```py\n(.*?)```", (ROOT / "docs/guides/devices.md").read_text(), re.S)
+    blocks = re.findall(
+        r"```py\n(.*?)```", (ROOT / "docs/guides/devices.md").read_text(), re.S
+    )
     (code,) = (b for b in blocks if b.startswith(FIRST_IMPORT[BACKEND]))
     code = code.replace("epochs=10", "epochs=1, shuffle=False")
     code = code.replace("range(10)", "range(1)")
