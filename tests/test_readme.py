@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zoo.occluded_mnist import small_table
 
 import zoo
 from zoo.data.music.corpora import Corpus
 from zoo.data.music.rolls import piano_rolls
 from zoo.data.tfds import OccludedMNISTBuilder
+from zoo.models.occluded_mnist import small_table
 
 ROOT = Path(__file__).parent.parent
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
@@ -141,6 +141,16 @@ def test_links_to_files_lead_somewhere(name):
         target = PAGES[name].parent / path if path else PAGES[name]
         assert target.exists(), link
         assert not fragment or fragment in headings(target), link
+
+
+def test_map_from_paper_to_code_names_what_is_in_the_files():
+    found = re.findall(r"((?:`[\w.]+`, )*`[\w.]+`)(?:, \.\.\.)? in `(\S+\.py)`", README)
+    assert len(found) > 15
+    for names, file in found:
+        code = (ROOT / file).read_text(encoding="utf-8")
+        for name in re.findall(r"(\w+)`", names):
+            defined = rf"^ *(?:def |class ){name}\b|^{name} = "
+            assert re.search(defined, code, re.MULTILINE), (name, file)
 
 
 def headings(path):
