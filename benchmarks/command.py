@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks import table
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "guides" / "speed.md"
 
 
 def commit():
@@ -36,14 +37,14 @@ def options(doc, results, steps=3, budget=120):
     add("--rounds", type=int, default=3, help="turns of each process")
     add("--budget", type=float, default=budget, help="seconds for each process")
     add("--out", default=str(ROOT / "benchmarks" / results))
-    add("--readme", help="write the table here (with --render: README.md)")
+    add("--page", help="write the table here; with --render: docs/guides/speed.md")
     add("--render", action="store_true", help="measure nothing, only write the table")
     return parser
 
 
-def readme(args, markers):
-    """The README that gets the table, if any; it must have a place for it by now."""
-    path = args.readme or (args.render and str(ROOT / "README.md"))
+def page(args, markers):
+    """Path of the page that gets the table, if any; it must have the markers."""
+    path = args.page or (args.render and str(PAGE))
     if path:
         table.parts(path, markers)
     return path
@@ -57,9 +58,9 @@ def run(args, measure, key, lines_of, markers):
         measure: From `args` and a backend to its rows.
         key: Names of the columns that tell rows apart.
         lines_of: From all rows to the lines of the table.
-        markers: Lines of the README between which the table belongs.
+        markers: Lines of the page between which the table belongs.
     """
-    path = readme(args, markers)
+    path = page(args, markers)
     if not args.render:
         args.commit = commit()
         for backend in args.backends:

@@ -1,6 +1,6 @@
 """Time of a training step of the RLadder of Table 5, beside peers on as much work.
 
-    python -m benchmarks.step_time --readme README.md
+    python -m benchmarks.step_time --page docs/guides/speed.md
 
 Each backend, loop and width is measured in a process of its own, and so is each peer.
 The processes live side by side and compute in turns, never two at once, so that what
@@ -239,7 +239,7 @@ def main(argv=None):
     args = arguments(argv)
     if args.child:
         return steps.answer(args)
-    readme = command.readme(args, step_table.MARKERS)
+    page = command.page(args, step_table.MARKERS)
     if not args.render:
         # All frameworks take as many threads as they may use cores.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
@@ -253,8 +253,8 @@ def main(argv=None):
             for found in measure(args, some):
                 step_table.save(args.out, [found])
                 print({k: table.text(v) for k, v in found.items()}, flush=True)
-    if readme:
-        step_table.render(args.out, readme)
+    if page:
+        step_table.render(args.out, page)
 
 
 if __name__ == "__main__":

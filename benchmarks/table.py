@@ -1,4 +1,4 @@
-"""Results of a benchmark: a csv file, and from it a table in the README."""
+"""Results of a benchmark: a csv file, and a table of it in a page of the docs."""
 
 import csv
 import io
@@ -57,22 +57,22 @@ def write(path, content):
     os.replace(temporary, path)
 
 
-def parts(readme, markers):
-    """What stands before and after a table's place in the README."""
-    content = Path(readme).read_text() if Path(readme).exists() else ""
+def parts(page, markers):
+    """Text of a page before and after the place of a table."""
+    content = Path(page).read_text() if Path(page).exists() else ""
     before, begin, rest = content.partition(markers[0])
     _, end, after = rest.partition(markers[1])
     if not (begin and end):
         begin, end = markers
-        raise SystemExit(f"{readme} lacks the lines {begin} and {end}: add them first.")
+        raise SystemExit(f"{page} lacks the lines {begin} and {end}: add them first.")
     return before, after
 
 
-def put(readme, markers, lines):
-    """Write lines into their place in the README."""
-    before, after = parts(readme, markers)
+def put(page, markers, lines):
+    """Write lines into their place in a page."""
+    before, after = parts(page, markers)
     begin, end = markers
-    write(readme, before + "\n".join([begin, *lines, end]) + after)
+    write(page, before + "\n".join([begin, *lines, end]) + after)
 
 
 def facts(rows):
