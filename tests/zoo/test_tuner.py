@@ -9,15 +9,17 @@ from functools import partial
 from pathlib import Path
 
 import keras
-keras_tuner = pytest.importorskip("keras_tuner")
 import numpy as np
 import pytest
 from zoo.occluded_mnist import small_table
 from zoo.textured_mnist import small_table_9
 
 import zoo
-from zoo import tuner
 from zoo.data.music.rolls import PianoRolls
+
+keras_tuner = pytest.importorskip("keras_tuner")
+
+from zoo import tuner  # noqa: E402
 
 SMALL = {
     "textured_mnist_rtagger": {"size": 32, "table": small_table_9, "iterations": 2},
