@@ -1,8 +1,8 @@
 """Write RESULTS.md from `zoo/results/runs.csv` and the paper's figures beside it.
 
-`python -m zoo.report` writes it, `python -m zoo.report --check` fails if it is not what
-the files would give. Runs at a reduced size stand in tables of their own, where the
-paper's figures do not.
+`python -m zoo.report` writes it, and the results table of the README.md beside it.
+`python -m zoo.report --check` fails if they are not what the files give. Runs at a
+reduced size stand in tables of their own, where the paper's figures do not.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from zoo.experiments import EXPERIMENTS
 from zoo.experiments.records import COLUMNS, DIVERGED, check_runs
+from zoo.experiments.summary import summary, with_summary
 from zoo.files import write_whole
 from zoo.models.occluded_mnist import FIG_9C
 
@@ -62,14 +63,19 @@ def main(argv=None):
         runs = read_runs(args.runs)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    text = render(read(RESULTS / "paper.csv"), runs)
-    if args.check:
-        if not args.out.exists() or args.out.read_text(encoding="utf-8") != text:
-            sys.exit(f"error: {args.out} is stale: run `python -m zoo.report`.")
-        return
-    if args.out.is_dir():
-        sys.exit(f"error: {args.out} is a folder: give --out the name of a file.")
-    write_whole(args.out, text.encode())
+    paper = read(RESULTS / "paper.csv")
+    pages = {args.out: render(paper, runs)}
+    readme = args.out.with_name("README.md")
+    if readme.exists():
+        page = readme.read_text(encoding="utf-8")
+        pages[readme] = with_summary(page, summary(paper, runs, figure))
+    for path, text in pages.items():
+        if path.is_dir():
+            sys.exit(f"error: {path} is a folder: give --out the name of a file.")
+        if not args.check:
+            write_whole(path, text.encode())
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"error: {path} is stale: run `python -m zoo.report`.")
 
 
 def read(path):
