@@ -25,8 +25,8 @@ model-index:
 
 # {model}, weights "{name}"
 
-{picture}A model of [Recurrent Ladder Networks](https://arxiv.org/abs/1707.09219), trained
-by [rladder-keras](https://github.com/rladder-keras/rladder-keras) on {data}.
+{picture}A model of [Recurrent Ladder Networks](https://arxiv.org/abs/1707.09219),
+trained by [rladder-keras](https://github.com/rladder-keras/rladder-keras) on {data}.
 
 ## Usage
 
