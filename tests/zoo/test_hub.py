@@ -5,10 +5,11 @@ import types
 import keras
 import numpy as np
 import pytest
-import yaml
 
 import zoo
 from zoo.weights import export
+
+yaml = pytest.importorskip("yaml")
 
 WEIGHTS = [
     (model, name) for model, names in zoo.list_weights().items() for name in names
