@@ -1,12 +1,13 @@
 """Prediction errors on Occluded Moving MNIST of observers that learn nothing.
 
-    python -m benchmarks.observers --paper PAPER.md
+    python -m benchmarks.observers --paper docs/lab-notebook.md
 
 An observer knows the velocity, remembers what it has seen of the digit in the last
 frames, and places that where the digit will be. What it has not seen it leaves empty,
 or fills in by linear regression on what it has seen, with the mean and the covariance
 of the training digits. Beside them stand a blank frame, and an observer that knows the
-digit but cannot know the first velocity. The table of errors goes into PAPER.md.
+digit but cannot know the first velocity. The table of errors is part of
+docs/lab-notebook.md.
 """
 
 import argparse

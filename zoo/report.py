@@ -40,9 +40,9 @@ Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
 the paper. Figures are means ± standard deviations over seeds, with the number of seeds.
 Each run that ended is counted, whatever its figure; a run that diverged has no figure.
 Runs that were stopped, and those that were judged on the validation set only, have no
-line here: PAPER.md names them. A seed on another backend counts as another seed. A row
-without training has the same figure for all seeds. A cell is empty where a row has no
-such figure.
+line here: the [lab notebook](docs/lab-notebook.md) describes them. A seed on another
+backend counts as another seed. A row without training has the same figure for all
+seeds. A cell is empty where a row has no such figure.
 """
 SKIPS = """## The open question of Appendix C
 
