@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 PROGRAM = """
 import resource
 from zoo.heap import keep_freed_memory

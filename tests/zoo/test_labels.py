@@ -9,6 +9,8 @@ import zoo
 from zoo.data.batches import OccludedMNIST
 from zoo.data.labels import balanced, check_labelled, cycle, places
 
+pytestmark = pytest.mark.once
+
 
 def digits(n=40):
     rng = np.random.default_rng(0)

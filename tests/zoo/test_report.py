@@ -4,6 +4,8 @@ import pytest
 
 from zoo import report, reproduce
 
+pytestmark = pytest.mark.once
+
 
 def line(seed, value, size="full", row="RLadder", backend="jax"):
     return {

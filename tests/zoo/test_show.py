@@ -7,6 +7,8 @@ from PIL import Image
 from zoo import show
 from zoo.data.occluded_mnist import make_sequences, visibility
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def batch():

@@ -12,6 +12,8 @@ from zoo.data.frames import read_video
 from zoo.data.textures import read_grey
 from zoo.data.videos import Videos
 
+pytestmark = pytest.mark.once
+
 AXES = dict(zip("NTHWC", (7, 5, 6, 8, 3), strict=True))
 
 
