@@ -19,6 +19,8 @@ from zoo.data.rolls import PianoRolls
 from zoo.occluded_mnist import small_table
 from zoo.textured_mnist import small_table_9
 
+pytestmark = pytest.mark.once
+
 SMALL = {
     "textured_mnist_rtagger": {"size": 32, "table": small_table_9, "iterations": 2},
     "moving_mnist_rtagger": {"size": 20, "frames": 3},
@@ -113,7 +115,6 @@ TUNERS = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("kind", TUNERS)
 def test_search(kind, tmp_path):
     search = zoo.hypermodel("polyphonic_music_lstm", units=3)
@@ -126,7 +127,6 @@ def test_search(kind, tmp_path):
     assert set(best.values) >= {"learning_rate"}
 
 
-@pytest.mark.once
 def test_search_goes_on(tmp_path):
     """A search that was stopped goes on with the trials that are missing."""
 
@@ -143,7 +143,6 @@ def test_search_goes_on(tmp_path):
     assert run(2)[:1] == one
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("trials", [1, 2])
 def test_a_search_does_not_go_on_with_other_arguments(tmp_path, trials):
     def run(units, trials):
@@ -159,6 +158,7 @@ def test_a_search_does_not_go_on_with_other_arguments(tmp_path, trials):
         run(4, trials)
 
 
+@pytest.mark.everywhere
 def test_trials_see_the_same_data():
     class Seen(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -190,7 +190,6 @@ assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.module
 """
 
 
-@pytest.mark.once
 def test_two_workers_share_a_search(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -237,6 +236,7 @@ def test_a_search_without_validation_data_trains_nothing(tmp_path):
         found.search(music(0), epochs=1, verbose=0, callbacks=[Trained()])
 
 
+@pytest.mark.everywhere
 def test_a_part_of_the_arrays_may_be_the_validation_data():
     search = zoo.hypermodel("polyphonic_music_lstm", units=3)
     hp, x = keras_tuner.HyperParameters(), np.zeros((4, 3, 88), "float32")
