@@ -4,15 +4,18 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from short_tables import short
 
 import zoo
 from zoo import occluded_mnist as om
+
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return om.occluded_mnist_rladder(0.1, table=om.small_table)
+    return om.occluded_mnist_rladder(0.1, table=short(om.small_table))
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +23,7 @@ def frames():
     return np.random.default_rng(1).random((4, 5, 32, 32, 1)).astype("float32")
 
 
+@pytest.mark.everywhere
 def test_outputs_are_probabilities_and_frames(model, frames):
     outputs = model.predict(frames, verbose=0)
     assert outputs["class"].shape == (4, 5, 10)
@@ -40,10 +44,11 @@ def test_any_batch_size_and_length(model, frames):
     )
 
 
+@pytest.mark.everywhere
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_the_probe_trains_nothing_but_itself(frames):
     """With the two tasks switched off, the probe's loss moves only its own weights."""
-    model = om.occluded_mnist_rladder(0.1, table=om.small_table)
+    model = om.occluded_mnist_rladder(0.1, table=short(om.small_table), unroll=False)
     model.compile(
         keras.optimizers.SGD(0.1),
         loss={"class": None, "frame": None, "probe": om.probe_loss},
@@ -56,9 +61,15 @@ def test_the_probe_trains_nothing_but_itself(frames):
         assert moved == v.path.startswith("probe"), v.path
 
 
-@pytest.mark.parametrize(("weight", "probe"), [(0.5, 0.5), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("weight", "probe"),
+    [pytest.param(0.5, 0.5, marks=pytest.mark.everywhere), (0.0, 1.0)],
+)
 def test_the_probe_is_trained_with_and_without_a_prediction_task(weight, probe, frames):
-    model = om.occluded_mnist_rladder(0.1, table=om.small_table, frame_weight=weight)
+    table = short(om.small_table)
+    model = om.occluded_mnist_rladder(
+        0.1, table=table, frame_weight=weight, unroll=False
+    )
     y = {"class": np.zeros(4), "frame": frames, "probe": frames}
     found = model.evaluate(frames, y, verbose=0, return_dict=True)
     tasks = found["class_loss"] + weight * found["frame_loss"]
@@ -106,6 +117,7 @@ def test_integers_are_refused_whatever_loads_them(model, frames, use, dtype):
             getattr(model, use)(batches(*batch), verbose=0, **shuffle)
 
 
+@pytest.mark.everywhere
 def test_binary_frames_are_booleans(model, frames):
     binary, state = frames > 0.5, model.init_state(len(frames))
     expected = model.predict(binary.astype("float32"), verbose=0)
@@ -120,6 +132,7 @@ def test_binary_frames_are_booleans(model, frames):
             refuse()
 
 
+@pytest.mark.everywhere
 def test_tensors_are_looked_at(model, frames):
     tensor = ops.convert_to_tensor(frames)
     outputs = model.predict(tensor, verbose=0)
@@ -136,6 +149,7 @@ def test_tensors_are_looked_at(model, frames):
         model.evaluate(tensor, {**outputs, **y})
 
 
+@pytest.mark.everywhere
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
 def test_what_a_tf_data_set_says_of_its_frames_is_heeded(model, frames):
     import tensorflow as tf
