@@ -7,6 +7,8 @@ import pytest
 import zoo
 from benchmarks import command, grouping_time, table
 
+pytestmark = pytest.mark.once
+
 
 def row(groups, iterations, size, remat, step, memory):
     facts = dict(device="CPU", cores=2, batch=4, date="2026-01-01", commit="abc")

@@ -1,6 +1,10 @@
 """The benchmark of music writes its table."""
 
+import pytest
+
 from benchmarks import music_time, table
+
+pytestmark = pytest.mark.once
 
 
 def test_results_are_written_into_the_page(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks import step_table, step_time, steps, table
 
+pytestmark = pytest.mark.once
+
 ROW = {"device": "CPU", "cores": 2, "batch": 16, "width": 0.25, "loop": "unroll"}
 ROW["precision"] = "float32"
 ROW |= {"date": "2026-01-01", "commit": "abc", "versions": "Keras 3, jax 0.10"}

@@ -6,6 +6,8 @@ from zoo import report, reproduce
 from zoo.experiments import records
 from zoo.experiments.summary import BEGIN, END, ROWS, reduced_size
 
+pytestmark = pytest.mark.once
+
 
 def line(seed, value, size="full", row="RLadder", backend="jax"):
     return {
