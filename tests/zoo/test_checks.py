@@ -267,9 +267,9 @@ def test_batches_that_do_not_fit_the_carried_state_are_refused_at_the_start():
     model = zoo.polyphonic_music_lstm(3, carry=2)
     x = np.zeros((5, 4, 88), "float32")
     before = int(model.optimizer.iterations)
-    with pytest.raises(ValueError, match="in 2 rows, and the batch has 1"):
+    with pytest.raises(ValueError, match="must have 2 rows .* got 1 rows"):
         model.fit(x, {"notes": x}, batch_size=2, verbose=0)
-    with pytest.raises(ValueError, match="in 2 rows, and the batch has 5"):
+    with pytest.raises(ValueError, match="must have 2 rows .* got 5 rows"):
         model.fit(x, {"notes": x}, verbose=0)
     assert int(model.optimizer.iterations) == before
     model.fit(x[:4], {"notes": x[:4]}, batch_size=2, verbose=0)
