@@ -155,13 +155,15 @@ def test_rollout_feeds_the_model_what_it_predicted():
     np.testing.assert_array_equal(frames[:, 2:], outputs["frame"][:, 1:3])
     for name, expected in model.predict(frames, verbose=0).items():
         np.testing.assert_allclose(outputs[name], expected, atol=1e-5)
-    with pytest.raises(ValueError, match="context is empty"):
+    with pytest.raises(ValueError, match="`context` must contain at least one frame"):
         model.rollout(context[:, :0], 2)
 
 
 def test_a_model_that_predicts_no_frames_has_no_rollout():
     frames = np.zeros((1, 1, 32, 32, 1), "float32")
-    with pytest.raises(ValueError, match="needs the output 'frame'.* is 'class'"):
+    with pytest.raises(
+        ValueError, match="must have the output 'frame'.* got the outputs 'class'"
+    ):
         zoo.occluded_mnist_temporal_baseline(0.1).rollout(frames, 1)
     with pytest.raises(ValueError, match="zoo.music.generate"):
         zoo.polyphonic_music_lstm(3).rollout(np.zeros((1, 1, 88), "float32"), 1)
@@ -170,7 +172,7 @@ def test_a_model_that_predicts_no_frames_has_no_rollout():
 def test_a_model_of_still_images_takes_no_steps():
     table = zoo.textured_mnist.small_table_9
     model = zoo.textured_mnist_rtagger(0.1, table=table, size=32)
-    with pytest.raises(ValueError, match="takes whole images.* use predict"):
+    with pytest.raises(ValueError, match="takes whole images.* Use predict"):
         model.init_state(1)
 
 
