@@ -367,9 +367,7 @@ def test_images_and_segments_of_another_shape_are_refused():
             ValueError, match=r"segments .* must have shape \(4, 32, 32\)"
         ):
             model.evaluate(x, y | {"groups": wrong}, verbose=0)
-    with pytest.raises(
-        ValueError, match=r"compile it with zoo.group_metrics.AMI\(3\)\.$"
-    ):
+    with pytest.raises(ValueError, match=r"compile it with zoo.grouping.AMI\(3\)\.$"):
         model.evaluate(x, y | {"groups": y["groups"] + 1}, verbose=0)
 
 
