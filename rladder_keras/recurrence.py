@@ -129,8 +129,8 @@ class RecurrentLadder(layers.RNN):
             "activity_regularizer",
         }:
             raise ValueError(
-                "The arguments of RecurrentLadder must be documented ones; got "
-                f"{name!r}: RecurrentLadder has no argument {name!r}. Leave it out."
+                "The keyword arguments of RecurrentLadder must be documented ones; "
+                f"got {name!r}. Remove it."
             )
         cell = levels
         if isinstance(levels, (list, tuple)):

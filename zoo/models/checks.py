@@ -172,7 +172,7 @@ def check_classes(labels, classes):
         labels = labels[:, 0]
     if labels.ndim != 1 or not number or not (labels == np.round(labels)).all():
         raise ValueError(
-            "`class` must have one integer label for each sequence; got numbers of "
+            "`class` must have one integer label for each sequence; got an array of "
             f"type {labels.dtype} and shape {labels.shape}. Pass class indices of "
             "shape (batch,)."
         )

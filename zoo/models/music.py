@@ -321,9 +321,10 @@ def music_model(
         f = np.asarray(frequencies)
         if f.shape != (KEYS,) or not ((f > 0) & (f < 1)).all():
             raise ValueError(
-                f"`frequencies` must be {KEYS} numbers above 0 and below 1; got "
-                f"{frequencies!r}. Use `train.frequencies` of `zoo.data.piano_rolls`, "
-                "where also keys that never sound are above 0."
+                f"`frequencies` must be {KEYS} numbers above 0 and below 1; got an "
+                f"array of shape {f.shape} with {np.sum(~((f > 0) & (f < 1)))} other "
+                "numbers. Use `train.frequencies` of `zoo.data.piano_rolls`, where "
+                "also keys that never sound are above 0."
             )
         odds = np.log(f) - np.log1p(-f)
     readout.bias.assign(odds)
