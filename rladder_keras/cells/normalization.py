@@ -221,7 +221,7 @@ class BatchNormalization(layers.Layer):
 
         Args:
             moments: Batch means and variances, shape `(T, 2, channels)`.
-            index: Indices of their iterations, integers of shape `(T,)`, consecutive.
+            index: Indices of their iterations, integers of shape `(T,)`.
                 Iterations beyond the last row of statistics update the last row with
                 their mean. Rows that no iteration has reached yet (padding excluded)
                 are copies of the last row that was reached.

@@ -332,8 +332,8 @@ class ZooModel(Streaming, keras.Model):
     ) -> keras.callbacks.History:
         """Train the model, see `keras.Model.fit`.
 
-        Datasets of the zoo keep the order of their batches: they are already shuffled,
-        and a state that is carried from batch to batch belongs to the next piece of a
+        Datasets of the zoo keep the order of their batches: their samples are already
+        shuffled, and a carried state must continue with the next piece of the same
         sequence.
         """
         self.trained_on = None

@@ -117,8 +117,7 @@ def small_table(width: float = 1.0) -> list[Level]:
     """Return a ladder for CPUs, with half the rows of Table 5. Not in the paper.
 
     Like Table 5, it has two convolutional LSTMs, an LSTM on top, and convolutions
-    between them. Its first row has no decoder, and all rows above it have half the
-    resolution.
+    between them. Its first row has no decoder and halves the resolution.
 
     Args:
         width: Factor on the channels of all convolutions.
