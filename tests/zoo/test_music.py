@@ -18,7 +18,7 @@ from zoo import music
 from zoo.data.music import midi
 from zoo.data.music.corpora import Corpus
 from zoo.data.music.rolls import PianoRolls, pack, piano_rolls, share
-from zoo.models import generation, music_model
+from zoo.models import music_model
 
 # Appendix D.2: layer, stride, channels (size), filter, decoder.
 TABLE_8 = """
@@ -348,7 +348,7 @@ def test_the_step_that_composes_is_built_once(monkeypatch):
 
 
 def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(generation, "step_model", None)  # which composing begins with
+    monkeypatch.setattr(music_model, "step_model", None)  # which composing begins with
     model, prompt = BUILDERS[2](), np.eye(88)[:4]
     (tmp_path / "folder.mid").mkdir()
     for options, message in (
