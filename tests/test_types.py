@@ -19,6 +19,7 @@ NOT_YET = (
     "zoo.weights.check",
     "zoo.weights.check_origin",
     "zoo.weights.check_publishable",
+    "zoo.weights.export",
     "zoo.weights.learned",
     "zoo.weights.list_models",
     "zoo.weights.list_weights",
