@@ -1,6 +1,6 @@
 """Recurrent Ladder Networks (Premont-Schwarz et al., 2017) for Keras 3."""
 
-from rladder_keras import _backend as _backend  # first: it speaks before Keras does
+from rladder_keras import _backend as _backend  # first: its check precedes Keras
 from rladder_keras.cells.decoders import G1, ConvG1, ConvG2, ConvG3, Identity, TopDown
 from rladder_keras.cells.encoders import Conv, Softmax
 from rladder_keras.cells.gates import f, gate

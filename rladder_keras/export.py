@@ -1,4 +1,4 @@
-"""The graph of one iteration, for runtimes that have no Keras."""
+"""Export of one iteration of a ladder, for runtimes without Keras."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from keras import tree
 
 from rladder_keras.streaming import initial_state, step_model
 
-# Which backend can write which format; packages that Keras needs for it.
+# Format -> backends that can write it -> packages that Keras needs to do so.
 FORMATS = {
     "tf_saved_model": {"tensorflow": ["tensorflow"], "jax": ["tensorflow"]},
     "onnx": {
@@ -21,30 +21,35 @@ FORMATS = {
 }
 
 
-def export_step(model, path, format="onnx", batch_size=1):
+def export_step(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    format: str = "onnx",
+    batch_size: int = 1,
+) -> tuple[list[str], list[str]]:
     """Write one iteration of a model of sequences as a file for another runtime.
 
-    The graph is that of `step_model`, with the weights in it: it takes a frame and a
-    state, and gives what the model has seen and the next state. There is no loop in it,
-    and sequences of any length can be given frame by frame.
+    The exported graph is the graph of `step_model`, including the weights. It takes one
+    frame and a state, and returns the outputs of the model and the next state. The
+    graph contains no loop, so that the runtime can process sequences of any length
+    frame by frame.
 
     Args:
-        model: A model as `step_model` takes it.
-        path: Where to write: a file, or for `"tf_saved_model"` a folder that is not
-            there yet.
+        model: A functional `keras.Model` with one `RecurrentLadder`, see `step_model`.
+        path: File to write; for `"tf_saved_model"`, a folder that does not exist yet.
         format: `"onnx"`, `"tf_saved_model"`, `"litert"` or `"torch"` (`.pt2`).
-        batch_size: Number of sequences that are given side by side.
+        batch_size: Number of sequences in a batch. It is fixed in the file.
 
     Returns:
-        Two lists: the names of the inputs, the frame first and then `"state_00"`, ...,
-        and the names of the outputs, in alphabetical order, with `"next_state_00"`,
-        ... among them. Runtimes that keep no names take and give them in this order.
-        In the beginning the state is `initial_state(model, batch_size)`.
+        Two lists. The names of the inputs: the frame first, then `"state_00"`, ... The
+        names of the outputs in alphabetical order, including `"next_state_00"`, ...
+        Runtimes without names take inputs and return outputs in this order. The initial
+        state is `initial_state(model, batch_size)`.
 
     Raises:
         ValueError: If the backend cannot write the format.
-        ImportError: If a package that is needed for it is not installed.
-        FileExistsError: If there is something else at the path.
+        ImportError: If the format needs a package that is not installed.
+        FileExistsError: If `path` is an existing folder.
 
     Examples:
         >>> sequences = keras.Input((None, 6), name="frames")
@@ -57,18 +62,20 @@ def export_step(model, path, format="onnx", batch_size=1):
         >>> export_step(model, "step.pb", format="protobuf")
         Traceback (most recent call last):
             ...
-        ValueError: format must be one of tf_saved_model, onnx, litert, torch, ...
+        ValueError: `format` must be one of tf_saved_model, onnx, litert, torch; ...
     """
     check_format(format)
     path = Path(path)
     if path.is_dir():
-        raise FileExistsError(f"{path} is there already: choose another path.")
+        raise FileExistsError(
+            f"`path` must not be an existing folder; got {path}. Choose another path."
+        )
     graph, specs = step_graph(model, batch_size)
     names = [spec.name for spec in specs], sorted(graph.output)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         whole = Path(folder, path.name)
-        # Keras insists on the endings of two formats.
+        # Keras requires the file endings of two formats.
         written = whole.with_suffix(ENDINGS.get(format, whole.suffix))
         graph.export(str(written), format, verbose=False, input_signature=[specs])
         if format == "onnx" and keras.backend.backend() == "torch":
@@ -81,7 +88,7 @@ ENDINGS = {"litert": ".tflite", "torch": ".pt2"}
 
 
 def name_outputs(path, names):
-    """Give the outputs of an ONNX file their names; torch calls them something else."""
+    """Rename the outputs of an ONNX file; torch does not keep their names."""
     import onnx
 
     model = onnx.load(path)
@@ -92,29 +99,34 @@ def name_outputs(path, names):
 
 
 def check_format(format):
-    """Refuse a format that this backend, or this installation, cannot write."""
+    """Raise an error if this backend or this installation cannot write a format."""
     if format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}.")
+        raise ValueError(
+            f"`format` must be one of {', '.join(FORMATS)}; got {format!r}. Choose one "
+            "of these."
+        )
     backend, able = keras.backend.backend(), FORMATS[format]
     if backend not in able:
         raise ValueError(
-            f"the {backend} backend cannot write {format!r}: save the model, and load "
-            f"it with KERAS_BACKEND={' or '.join(able)} to export it."
+            f"`format` must be one that the {backend} backend can write; got "
+            f"{format!r}. Save the model, and load it with "
+            f"KERAS_BACKEND={' or '.join(able)} to export it."
         )
     for package in able[backend]:
         try:
             __import__(package)
         except ImportError as error:
             raise ImportError(
-                f"{format!r} needs the package {package} with the {backend} backend: "
-                f"pip install {package}."
+                f"The package {package} must be installed to write {format!r} with the "
+                f"{backend} backend; got no such package. Run pip install {package}."
             ) from error
 
 
 def step_graph(model, batch_size):
-    """`step_model` with flat inputs and outputs, and the specifications of the former.
+    """Return `step_model` with flat inputs and outputs, and the specifications of the
+    inputs.
 
-    Outputs become a dictionary, because not all formats take them nested.
+    The outputs become a dictionary, because not all formats support nested outputs.
     """
     step, state = step_model(model), initial_state(model, batch_size)
     inputs, (outputs, following) = tree.flatten(step.input), step.output

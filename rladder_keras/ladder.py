@@ -1,23 +1,23 @@
-"""One iteration of a recurrent ladder (Section 2): Equations 1 to 3."""
+"""One iteration of a recurrent ladder: Equations 1 to 3 (Section 2)."""
 
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
 from keras import ops, tree
 
 from rladder_keras.cells.normalization import BatchStatistics
-from rladder_keras.validation import (
-    check_integer,
-)
-from rladder_keras.wiring import Wiring, as_level
+from rladder_keras.typing import Config, Feedback, Shape, Shapes, State, Tensor
+from rladder_keras.validation import check_integer
+from rladder_keras.wiring import Level, Wiring, as_level
 
 FEEDBACK = ("recurrent", "all", "none")
 SKIPS = ("diagonal", "recurrent")
 
 
 class LadderOutput(NamedTuple):
-    """What one iteration gives, and with an axis of time what a sequence gives.
+    """Output of one iteration; with a time axis, the output for a sequence.
 
     Attributes:
         top: `e_L`, the output of the highest encoder row.
@@ -25,9 +25,9 @@ class LadderOutput(NamedTuple):
         moments: Batch statistics of this iteration, for the moving averages.
     """
 
-    top: object
-    bottom: object
-    moments: list
+    top: Tensor
+    bottom: Tensor
+    moments: list[Tensor]
 
 
 @keras.saving.register_keras_serializable("rladder_keras")
@@ -36,27 +36,30 @@ class LadderCell(Wiring):
 
     Args:
         levels: List of `Level`, bottom row first.
-        feedback: Which encoder rows receive their decoder's last output `d_l(t-1)`:
-            `"recurrent"` ones, `"all"` that can (`Conv` rows too), or `"none"`.
-        iterations: Rows of moving batch statistics (see `BatchNormalization`).
-        skip: Skip connections of Fig. 9c, which the paper leaves out: any of
+        feedback: Which encoder rows receive the last output of their decoder,
+            `d_l(t-1)`: `"recurrent"` for recurrent rows, `"all"` for every row that
+            accepts feedback (`Conv` rows too), or `"none"`.
+        iterations: Number of rows of moving batch statistics, see `BatchNormalization`.
+        skip: Skip connections of Fig. 9c, which the paper's models do not have: any of
             `"diagonal"`, from the decoder of the row below, `d_{l-1}(t-1)`, to the
-            encoder rows that may receive feedback, and `"recurrent"`, from `d_l(t-1)`
-            to the decoder of the same row. They join, as more channels, `e_{l-1}(t)`
-            and `d_{l+1}(t)`, where these lie on the same grid. The recurrent ones have
-            a gain for each channel that starts at 0.
+            encoder rows that can receive feedback, and `"recurrent"`, from `d_l(t-1)`
+            to the decoder of the same row. They are concatenated, as additional
+            channels, with `e_{l-1}(t)` and `d_{l+1}(t)`, if both tensors have the same
+            grid. A recurrent skip connection has one gain per channel, which starts at
+            0.
 
     Call arguments:
-        x: The input of this iteration, shape `(batch, ...)`.
-        states: `[t, s, d]`: the iteration's index, shape `(1,)`, the states of the
-            encoder rows, and the last outputs of the decoder cells. With a mask
-            `[t, s, d, mask]`, of shape `(batch, T)`: this iteration's and the later
-            ones'. Where it is 0, nothing counts in the batch statistics, and `s` and
-            `d` are zero afterwards.
-        first: Whether `s` and `d` are zeros, so that maps of them may be left out.
-        unread: Whether nothing reads the decoders. Only rows that keep batch statistics
-            are then computed, and those above them. `bottom` is zeros, and the new
-            state must not be used.
+        x: Input of this iteration, shape `(batch, ...)`.
+        states: `[t, s, d]`: the index of the iteration, shape `(1,)`, the states of the
+            encoder rows, and the last outputs of the decoder cells. With a mask, `[t,
+            s, d, mask]`: `mask` has shape `(batch, T)` and starts at this iteration.
+            Where the mask is 0, the sample is excluded from the batch statistics, and
+            its `s` and `d` are zeros afterwards.
+        first: Whether `s` and `d` are zeros, so that linear maps of them can be
+            skipped.
+        unread: Whether the outputs of the decoders are ignored. Only the decoders with
+            batch statistics, and those above them, are then computed. `bottom` is
+            zeros, and the new state must not be used.
 
     Returns:
         A `LadderOutput` and the new states.
@@ -73,18 +76,31 @@ class LadderCell(Wiring):
         ((2, 10), (2, 8))
     """
 
-    starts_from_zeros = True  # its state; only so can it be carried
+    starts_from_zeros = True  # the initial state; `carry` needs this
 
     def __init__(
-        self, levels, feedback="recurrent", iterations=None, skip=(), **kwargs
-    ):
+        self,
+        levels: Sequence[Level],
+        feedback: Feedback = "recurrent",
+        iterations: int | None = None,
+        skip: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if isinstance(skip, str) or not set(skip) <= set(SKIPS):
-            raise ValueError(f"skip must be a tuple of some of {SKIPS}, not {skip!r}.")
+            raise ValueError(
+                f"`skip` must be a tuple of some of {SKIPS}; got {skip!r}. Use () for "
+                "no skip connections."
+            )
         if feedback not in FEEDBACK:
-            raise ValueError(f"feedback must be one of {FEEDBACK}, not {feedback!r}.")
+            raise ValueError(
+                f"`feedback` must be one of {FEEDBACK}; got {feedback!r}. Choose one "
+                "of these."
+            )
         if not levels:
-            raise ValueError("a ladder needs at least one Level.")
+            raise ValueError(
+                f"`levels` must contain at least one Level; got {levels!r}. Add a row."
+            )
         if iterations is not None:
             check_integer("`iterations`", iterations)
         levels = [as_level(l, level) for l, level in enumerate(levels)]
@@ -92,25 +108,26 @@ class LadderCell(Wiring):
         self.decoders = [level.decoder for level in levels]
         self.feedback = feedback
         self.skip = tuple(sorted(skip))
-        self.gains = {}  # of `d_l(t-1)` in decoder row l
+        self.gains: dict[int, Any] = {}  # decoder row l -> gain of its `d_l(t-1)`
         self.first_with_statistics = len(levels)  # lowest decoder with moving averages
         self.iterations = iterations
         self.statistics = BatchStatistics(iterations or 1)
 
-    def resolve_iterations(self, steps):
-        """Take the length of the sequences where `iterations` was not given."""
+    def resolve_iterations(self, steps: int | None) -> None:
+        """Set `iterations` to the length of the sequences if it was not given."""
         if self.iterations is None and steps is not None:
             self.iterations = self.statistics.iterations = steps
 
     @property
-    def state_size(self):
+    def state_size(self) -> list[Any]:
         return [getattr(encoder, "state_size", []) for encoder in self.encoders]
 
-    def build(self, x_shape, states_shape=None):
+    def build(self, x_shape: Shape, states_shape: Shapes = None) -> None:
         if None in x_shape[1:]:
             raise ValueError(
-                "a ladder needs frames of a fixed size, but one iteration's input has "
-                f"shape {tuple(x_shape)}: give Input the height, width and channels."
+                "Frames must have a fixed size; got an input of shape "
+                f"{tuple(x_shape)} for one iteration. Give Input the height, width and "
+                "channels."
             )
         self.e_shapes = self.shapes_up(x_shape)
         self.d_shapes = self.shapes_down(x_shape)
@@ -119,13 +136,21 @@ class LadderCell(Wiring):
                 self.build_level(l, x_shape)
         if self.iterations is None and self.statistics.layers:
             raise ValueError(
-                "this ladder has batch normalisation, whose moving statistics belong "
-                "to one iteration each, and the length of the sequences is unknown: "
-                "give iterations=T (or iterations=1 to share them, for long sequences)."
+                "`iterations` must be given for a ladder with batch normalisation, "
+                "whose moving statistics are separate for each iteration; got None "
+                "and sequences of unknown length. Pass iterations=T, or iterations=1 "
+                "to share the statistics, for long sequences."
             )
 
-    def call(self, x, states, training=None, first=False, unread=False):
-        # Keras hands `training` on to the rows.
+    def call(
+        self,
+        x: Tensor,
+        states: State,
+        training: bool | None = None,
+        first: bool = False,
+        unread: bool = False,
+    ) -> tuple[LadderOutput, State]:
+        # `training` is not passed on by hand: Keras' call context gives it to the rows.
         t, s, d, *mask = states
         valid = mask[0][:, 0] if mask else None
         with self.statistics.iteration(t, valid) as statistics:
@@ -142,8 +167,17 @@ class LadderCell(Wiring):
             mask = [ops.roll(mask[0], -1, axis=1)]
         return output, [t + 1, s, d, *mask]
 
-    def encode(self, x, s, d, first=False):
-        """Equations 1 and 2. The `d` that comes in is the last iteration's."""
+    def encode(
+        self, x: Tensor, s: State, d: State, first: bool = False
+    ) -> tuple[list[Tensor], State]:
+        """Compute Equations 1 and 2.
+
+        Args:
+            x: Input of this iteration.
+            s: States of the encoder rows.
+            d: Outputs of the last iteration's decoders.
+            first: Whether `s` and `d` are zeros.
+        """
         e, s_new = [], []
         for l, encoder in enumerate(self.encoders):
             if self.receives_diagonal(l):
@@ -159,9 +193,16 @@ class LadderCell(Wiring):
             s_new.append(s_l)
         return e, s_new
 
-    def decode(self, e, d, lowest=0):
-        """Equation 3, from the top level down. The `d` is the last iteration's."""
-        v_top, d_new = e[-1], [[] for _ in self.decoders]
+    def decode(self, e: list[Tensor], d: State, lowest: int = 0) -> State:
+        """Compute Equation 3 from the top level down.
+
+        Args:
+            e: Outputs of the encoder rows.
+            d: Outputs of the last iteration's decoders.
+            lowest: Index of the lowest decoder to compute.
+        """
+        v_top = e[-1]
+        d_new: State = [[] for _ in self.decoders]
         for l in reversed(range(lowest, len(self.decoders))):
             if self.receives_itself(l):
                 own = d[l] * ops.cast(self.gains[l], d[l].dtype)
@@ -170,8 +211,8 @@ class LadderCell(Wiring):
                 v_top = d_new[l] = self.decoders[l](v_top, e[l])
         return d_new
 
-    def get_initial_state(self, batch_size=None):
-        """`t = 0`, and zeros for every `s_l(0)` and `d_l(0)`."""
+    def get_initial_state(self, batch_size: int | None = None) -> State:
+        """Return `t = 0`, and zeros for every `s_l(0)` and `d_l(0)`."""
         s = [
             encoder.get_initial_state(batch_size)
             if hasattr(encoder, "state_size")
@@ -181,19 +222,21 @@ class LadderCell(Wiring):
         d = [self.zeros(batch_size, shape) if shape else [] for shape in self.d_shapes]
         return [ops.zeros((1,), "int32"), s, d]
 
-    def zeros(self, batch_size, shape):
-        """A `d_l` of zeros."""
+    def zeros(self, batch_size: int | None, shape: Shape) -> Tensor:
+        """Return zeros in the shape of a `d_l`."""
         return ops.zeros((batch_size, *shape[1:]), self.compute_dtype)
 
-    def compute_output_shape(self, x_shape, states_shape=None):
-        """Shapes of `top` and `bottom`."""
+    def compute_output_shape(
+        self, x_shape: Shape, states_shape: Shapes = None
+    ) -> LadderOutput:
+        """Return the shapes of `top` and `bottom`."""
         if not self.built:
             self.e_shapes = self.shapes_up(x_shape)
             self.d_shapes = self.shapes_down(x_shape)
         bottom = next((shape for shape in self.d_shapes if shape), ())
         return LadderOutput(self.e_shapes[-1], bottom, [])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "levels": [[serialize(layer) for layer in level] for level in self.levels],
@@ -203,23 +246,31 @@ class LadderCell(Wiring):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
-        levels = [
+        levels: Any = [
             [keras.saving.deserialize_keras_object(layer) for layer in level]
             for level in config.pop("levels")
         ]
         return cls(levels, **config)
 
 
-def where(valid, state):
-    """The state where `valid`, of shape `(batch,)`, is 1, and zeros where it is 0."""
+def where(valid: Tensor, state: Tensor) -> Tensor:
+    """Return the state where `valid` is 1, and zeros where it is 0.
+
+    Args:
+        valid: Tensor of shape `(batch,)`.
+        state: Tensor of shape `(batch, ...)`.
+    """
     valid = ops.reshape(valid, (-1, *(1 for _ in state.shape[1:])))
     return ops.where(valid > 0, state, ops.zeros_like(state))
 
 
-def serialize(layer):
-    """Configuration of a layer inside a ladder, which is built by the ladder only."""
+def serialize(layer: keras.layers.Layer | None) -> Config | None:
+    """Return the configuration of a layer inside a ladder, without `build_config`.
+
+    The ladder builds its layers, so Keras must not build them first.
+    """
     if layer is None:
         return None
     config = keras.saving.serialize_keras_object(layer)

@@ -1,20 +1,27 @@
 """The mixture of groups: its cost, and the posterior of each group (Section 4.1)."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
+from rladder_keras.typing import Config, Shape, Tensor
+
 
 class _Mixture(layers.Layer):
-    """What the layers have in common that look at pixels and their mixture."""
+    """Base of the layers that compare pixels with the mixture of the groups."""
 
-    def __init__(self, pixels="gaussian", **kwargs):
+    def __init__(self, pixels: str = "gaussian", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pixels = pixels
 
-    def log_joint(self, x, pi, mu, variance):
-        """`log pi_k p(x | mu_k)`, shape `(batch, T, K, *grid)`, up to a constant.
+    def log_joint(
+        self, x: Tensor, pi: Tensor, mu: Tensor, variance: Tensor | None
+    ) -> Tensor:
+        """Return `log pi_k p(x | mu_k)`, up to a constant.
 
-        All channels of a pixel belong to one group.
+        The shape is `(batch, T, K, *grid)`. All channels of a pixel belong to one
+        group.
         """
         x = x[:, :, None]
         if self.pixels == "binary":
@@ -26,7 +33,7 @@ class _Mixture(layers.Layer):
             log_p = -ops.square(x - mu) / (2 * v) - ops.log(v) / 2
         return ops.sum(log_p, axis=-1) + ops.log(pi + 1e-5)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "pixels": self.pixels}
 
 
@@ -38,17 +45,17 @@ class MixtureCost(_Mixture):
         - log Bernoulli(x | sum_k pi_k mu_k)       binary pixels
 
     Args:
-        pixels: `"gaussian"` or `"binary"`, as of the `TaggerCell`.
+        pixels: `"gaussian"` or `"binary"`; the same as in the `TaggerCell`.
 
     Call arguments:
-        x: What is to be explained, shape `(batch, T, *grid, channels)`, or with a time
-            axis of length 1.
-        groups: Shape `(batch, T, K, *grid)`.
+        x: Target frames, shape `(batch, T, *grid, channels)`, or with a time axis of
+            length 1.
+        groups: Probabilities of the groups, shape `(batch, T, K, *grid)`.
         reconstructions: Shape `(batch, T, K, *grid, channels)`.
-        variance: Shape `(batch, T, 1)`, not for binary pixels.
+        variance: Shape `(batch, T, 1)`; `None` for binary pixels.
 
     Output shape:
-        `(batch, T)`: mean over the pixels, in nats, for each iteration.
+        `(batch, T)`: the mean over the pixels for each iteration, in nats.
 
     Examples:
         >>> x, mu = np.zeros((2, 1, 8, 8, 1)), np.zeros((2, 5, 3, 8, 8, 1))
@@ -57,7 +64,13 @@ class MixtureCost(_Mixture):
         (2, 5)
     """
 
-    def call(self, x, groups, reconstructions, variance=None):
+    def call(
+        self,
+        x: Tensor,
+        groups: Tensor,
+        reconstructions: Tensor,
+        variance: Tensor | None = None,
+    ) -> Tensor:
         x, pi, mu = (ops.cast(v, "float32") for v in (x, groups, reconstructions))
         if self.pixels == "binary":
             p = ops.clip(ops.sum(pi[..., None] * mu, axis=2), 1e-4, 1 - 1e-4)
@@ -69,16 +82,19 @@ class MixtureCost(_Mixture):
 
 @keras.saving.register_keras_serializable("rladder_keras")
 class MixturePosterior(_Mixture):
-    """Which group a pixel is of once it is seen: Bayes' rule in the mixture of Eq. 4.
+    """Posterior probability of each group given the pixels, by Bayes' rule (Eq. 4).
 
-    `pi_k p(x | mu_k)` over its sum. Where a frame is predicted, `pi` is what one can
-    know before it comes.
+    The posterior is `pi_k p(x | mu_k)`, divided by its sum over the groups. If the
+    model predicts frames, `pi` is the prior before the frame is seen.
 
     Args:
-        pixels: `"gaussian"` or `"binary"`, as of the `TaggerCell`.
+        pixels: `"gaussian"` or `"binary"`; the same as in the `TaggerCell`.
 
     Call arguments:
-        x, groups, reconstructions, variance: See `MixtureCost`.
+        x: Frames, shape `(batch, T, *grid, channels)`, or with a time axis of length 1.
+        groups: Probabilities of the groups, shape `(batch, T, K, *grid)`.
+        reconstructions: Shape `(batch, T, K, *grid, channels)`.
+        variance: Shape `(batch, T, 1)`; `None` for binary pixels.
 
     Output shape:
         `(batch, T, K, *grid)`.
@@ -91,23 +107,33 @@ class MixturePosterior(_Mixture):
         [0.25, 0.75]
     """
 
-    def call(self, x, groups, reconstructions, variance=None):
+    def call(
+        self,
+        x: Tensor,
+        groups: Tensor,
+        reconstructions: Tensor,
+        variance: Tensor | None = None,
+    ) -> Tensor:
         x, pi, mu = (ops.cast(v, "float32") for v in (x, groups, reconstructions))
         return over_groups(self.log_joint(x, pi, mu, variance), axis=2)
 
     def compute_output_shape(
-        self, x_shape, groups_shape, reconstructions_shape, variance_shape=None
-    ):
+        self,
+        x_shape: Shape,
+        groups_shape: Shape,
+        reconstructions_shape: Shape,
+        variance_shape: Shape | None = None,
+    ) -> Shape:
         return tuple(groups_shape)
 
 
-def over_groups(logits, axis=1):
-    """Softmax over the axis of groups.
+def over_groups(logits: Tensor, axis: int = 1) -> Tensor:
+    """Return the softmax over the axis of the groups.
 
-    Written out because TensorFlow's takes five times as long on an axis in the middle,
-    up to half the time of a step.
+    Written out, because `softmax` of TensorFlow takes five times as long on an axis in
+    the middle: up to half the time of a training step.
     """
-    if 0 in logits.shape:  # of nothing torch has no maximum
+    if 0 in logits.shape:  # torch has no maximum of an empty tensor
         return logits
     highest = ops.stop_gradient(ops.max(logits, axis=axis, keepdims=True))
     odds = ops.exp(logits - highest)

@@ -1,28 +1,48 @@
-"""The loop over time: a recurrent ladder as a layer of sequences."""
+"""The loop over time: a recurrent ladder as a layer of sequences.
+
+The file is longer than others because it holds everything that depends on the loop: the
+choice between unrolled and scanned loops, masks, carried states and rematerialisation.
+"""
 
 import contextlib
 import contextvars
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
 
 import keras
 from keras import layers, ops, tree
 
 from rladder_keras.ladder import LadderCell, serialize
+from rladder_keras.typing import (
+    Config,
+    Feedback,
+    Shape,
+    Shapes,
+    State,
+    Tensor,
+    Unroll,
+)
 from rladder_keras.validation import check_integer, check_mask
-from rladder_keras.wiring import draws_numbers, is_plain, moves_averages
+from rladder_keras.wiring import Level, draws_numbers, is_plain, moves_averages
 
-# Unrolled, TensorFlow compiles Table 5 for 4 s per iteration and then is as fast as the
-# backend's loop; JAX, whose loops convolve slowly on CPUs, is seven times as fast.
+# Longest sequence that `unroll="auto"` unrolls. Table 5 takes TensorFlow 4 s of
+# compilation per unrolled iteration, and then runs as fast as in the loop of the
+# backend. On JAX, whose loops convolve slowly on CPUs, the unrolled loop is seven times
+# as fast.
 LONGEST_UNROLLED = 20
 
-
-_last_is_unread = contextvars.ContextVar("last_is_unread", default=False)
+# A context variable, because the setting must reach ladders at any depth of a model,
+# and Keras passes only `training` and masks through the layers of a model.
+_last_is_unread: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "last_is_unread", default=False
+)
 
 
 @contextlib.contextmanager
-def last_unread():
-    """Context in which training does not read `"bottom"` after the last iteration.
+def last_unread() -> Iterator[None]:
+    """Context in which training ignores `"bottom"` of the last iteration.
 
-    It is zeros there, and the decoders that would compute it are left out.
+    `"bottom"` is zeros there, and the decoders that would compute it are skipped.
     """
     token = _last_is_unread.set(True)
     try:
@@ -36,43 +56,47 @@ class RecurrentLadder(layers.RNN):
     """A recurrent ladder unrolled over time: the only loop over time in this library.
 
     Args:
-        levels: List of `Level`, bottom row first, or a cell with the protocol of
+        levels: List of `Level`, bottom row first, or a cell with the same protocol as
             `LadderCell`.
-        feedback: `"recurrent"`, `"all"` or `"none"`, see `LadderCell`.
-        iterations: How many iterations keep batch statistics of their own. Default: the
-            length of the sequences, if it is known when the layer is built. Longer
-            sequences use the last row of statistics for what goes beyond, or the last
-            that training has reached; 1 means statistics shared by all iterations,
-            which suits long sequences only.
-        unroll: `True` is a Python loop, `False` a loop of the backend, and `"auto"`
-            takes the one that is faster (see `benchmarks/`), or that works: with rows
-            that draw random numbers, such as dropout, JAX trains unrolled only.
-        carry: Number of rows in a batch, for truncated back-propagation through time:
-            in training a batch then starts in the state that the batch before it ended
-            in, and no gradient goes back there. At inference the start is zeros.
-        skip: Skip connections that the paper leaves out, see `LadderCell`.
-        remat: Whether to keep only the states between the iterations for the gradient
-            and to compute what lies within an iteration a second time: less memory for
-            more time, by `keras.remat`. The loop is then unrolled. On TensorFlow it
-            saves nothing, because Grappler merges the second time with the first.
-        dtype: Policy of the ladder and of all its levels, if given.
+        feedback: Which encoder rows receive the last output of their decoder:
+            `"recurrent"`, `"all"` or `"none"`, see `LadderCell`.
+        iterations: Number of iterations that keep separate batch statistics. Defaults
+            to the length of the sequences, if it is known when the layer is built. In
+            longer sequences the later iterations use the last row of statistics, or the
+            last row that training has reached. With 1, all iterations share their
+            statistics, which suits long sequences only.
+        unroll: `True` for a Python loop, `False` for a loop of the backend. `"auto"`
+            chooses the faster one that works (see `benchmarks/`): with rows that draw
+            random numbers, such as dropout, JAX can only train the Python loop.
+        carry: Batch size, for truncated back-propagation through time. In training each
+            batch then starts from the final state of the batch before, and no gradient
+            flows back into that batch. At inference the initial state is zeros. By
+            default no state is carried.
+        skip: Skip connections that the paper's models do not have: any of `"diagonal"`
+            and `"recurrent"`, see `LadderCell`.
+        remat: Whether to recompute the inside of each iteration in the backward pass
+            (`keras.remat`), so that only the states between the iterations are stored.
+            This needs less memory and more time. The loop is then unrolled. On
+            TensorFlow it saves no memory, because Grappler merges the second
+            computation with the first.
+        dtype: Dtype policy of the ladder and of all its levels. By default every layer
+            keeps its own policy.
 
     Call arguments:
         sequences: Shape `(batch, T, ...)`.
-        initial_state: State to start from, of the structure that
-            `cell.get_initial_state` gives. Default: zeros.
-        mask: Booleans of shape `(batch, T)`, `False` where there is no frame but
-            padding. Padding counts in no batch statistics, and after it the ladder
-            starts anew from zeros, so that a row may hold several sequences with a step
-            of padding between them; with batch statistics of more than one iteration
-            its first frame is not known as a first one, so that padding should then
-            come last. What comes out at padding is to be ignored: the loss needs the
-            mask too, as `sample_weight`.
+        initial_state: Initial state, with the structure that `cell.get_initial_state`
+            returns. Defaults to zeros.
+        mask: Booleans of shape `(batch, T)`, `False` at padding. Padding is excluded
+            from the batch statistics. After padding the ladder restarts from zeros, so
+            that one row can hold several sequences separated by a step of padding. With
+            batch statistics for more than one iteration, put padding last: the first
+            frame after padding does not use the statistics of first frames. Ignore the
+            outputs at padding, and also pass the mask to the loss, as `sample_weight`.
 
     Output shape:
-        A dictionary: `"top"`, the output of the highest encoder row, shape
-        `(batch, T, ...)`, and, if there is a decoder, `"bottom"`, the output of the
-        lowest decoder cell, shape `(batch, T, ...)`.
+        A dictionary: `"top"`, the output of the highest encoder row, shape `(batch, T,
+        ...)`, and, if there is a decoder, `"bottom"`, the output of the lowest decoder
+        cell, shape `(batch, T, ...)`.
 
     Examples:
         >>> levels = [
@@ -89,22 +113,25 @@ class RecurrentLadder(layers.RNN):
 
     def __init__(
         self,
-        levels,
-        feedback="recurrent",
-        iterations=None,
-        unroll="auto",
-        carry=None,
-        skip=(),
-        remat=False,
-        **kwargs,
-    ):
+        levels: Sequence[Level] | layers.Layer,
+        feedback: Feedback = "recurrent",
+        iterations: int | None = None,
+        unroll: Unroll = "auto",
+        carry: int | None = None,
+        skip: Iterable[str] = (),
+        remat: bool = False,
+        **kwargs: Any,
+    ) -> None:
         for name in set(kwargs) - {
             "name",
             "dtype",
             "trainable",
             "activity_regularizer",
         }:
-            raise ValueError(f"RecurrentLadder has no argument {name!r}.")
+            raise ValueError(
+                "The keyword arguments of RecurrentLadder must be documented ones; "
+                f"got {name!r}. Remove it."
+            )
         cell = levels
         if isinstance(levels, (list, tuple)):
             cell = LadderCell(levels, feedback, iterations, skip, **policy_of(kwargs))
@@ -119,32 +146,41 @@ class RecurrentLadder(layers.RNN):
             )
         elif feedback != "recurrent" or iterations is not None or skip:
             raise ValueError(
-                "give feedback, iterations and skip to the cell, not beside it."
+                "`feedback`, `iterations` and `skip` must keep their defaults if "
+                f"`levels` is a cell; got {feedback!r}, {iterations!r} and {skip!r}. "
+                "Pass them to the cell."
             )
         if unroll not in (True, False, "auto"):
-            raise ValueError(f"unroll must be True, False or 'auto', not {unroll!r}.")
+            raise ValueError(
+                f"`unroll` must be True, False or 'auto'; got {unroll!r}. Use 'auto' "
+                "to choose the faster loop."
+            )
         if remat and not unroll:
-            raise ValueError("remat=True unrolls the loop: leave unroll out.")
+            raise ValueError(
+                "`unroll` must be True or 'auto' with remat=True, which unrolls the "
+                f"loop; got {unroll!r}. Omit `unroll`."
+            )
         if carry is not None:
             check_integer("`carry`", carry)
         if carry is not None and not getattr(cell, "starts_from_zeros", True):
             raise ValueError(
-                f"a {type(cell).__name__} does not start from zeros, as a state that "
-                "is carried from batch to batch does: leave carry out."
+                "`carry` must be None for a cell that does not start from zeros; got "
+                f"{carry!r} for a {type(cell).__name__}. Omit `carry`."
             )
-        # `unroll` of the base class chooses inside `inner_loop`: here it means "scan".
+        # In the base class `unroll` selects the loop inside `inner_loop`, which this
+        # class calls only for scanned loops: hence always False.
         super().__init__(cell, return_sequences=True, unroll=False, **kwargs)
         self.unroll_setting = unroll
         self.remat = remat
         self.carry = carry
-        self.carried = []
+        self.carried: list[Any] = []
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(self, sequences_shape: Shape, initial_state_shape: Shapes = None) -> None:
         if len(sequences_shape) < 3:
             raise ValueError(
-                "RecurrentLadder takes sequences of shape (batch, time, ...), but the "
-                f"input has shape {tuple(sequences_shape)}: add the axis of time, for "
-                "a still image with one repetition for each iteration."
+                "The input of RecurrentLadder must have shape (batch, time, ...); got "
+                f"shape {tuple(sequences_shape)}. Add the time axis; for a still "
+                "image, repeat it once for each iteration."
             )
         batch, steps, *frame = sequences_shape
         self.input_spec = layers.InputSpec(shape=(None, None, *frame))
@@ -167,25 +203,28 @@ class RecurrentLadder(layers.RNN):
                 for i, x in enumerate(state)
             ]
 
-    def load_own_variables(self, store):
-        """The carried state, if it is of as many rows; nothing in it was learned."""
+    def load_own_variables(self, store: Any) -> None:
+        """Load the carried state if the batch size is the same; otherwise skip it.
+
+        The carried state holds nothing that was learned.
+        """
         shapes = [tuple(store[str(i)].shape) for i in range(len(store.keys()))]
         if shapes == [tuple(x.shape) for x in self.carried]:
             super().load_own_variables(store)
 
     def call(
         self,
-        sequences,
-        initial_state=None,
-        mask=None,
-        sequences_mask=None,
-        training=False,
-    ):
+        sequences: Tensor,
+        initial_state: State | None = None,
+        mask: Tensor | None = None,
+        sequences_mask: Tensor | None = None,
+        training: bool = False,
+    ) -> dict[str, Tensor]:
         if not is_float(sequences):
             dtype = keras.backend.standardize_dtype(sequences.dtype)
             raise ValueError(
-                "RecurrentLadder takes sequences of floats, but the input is of type "
-                f"{dtype}: cast it to float32, divide 8-bit images by 255."
+                "The input of RecurrentLadder must have a floating-point type; got "
+                f"type {dtype}. Cast it to float32, and divide 8-bit images by 255."
             )
         carries = training and self.carried and initial_state is None
         state = initial_state
@@ -193,19 +232,20 @@ class RecurrentLadder(layers.RNN):
             state = self.cell.get_initial_state(ops.shape(sequences)[0])
         if carries:
             self.check_carry(sequences.shape[0])
-            if sequences.shape[0] is None:  # fails where there are more or fewer rows
+            if sequences.shape[0] is None:  # fails for other batch sizes
                 shape = (self.carry, *ops.shape(sequences)[1:])
                 sequences = ops.reshape(sequences, shape)
-            # Copies, because torch assigns in place, before it goes back.
+            # Copies, because torch assigns in place, which would change the state
+            # before the backward pass has used it.
             state = tree.pack_sequence_as(state, [ops.copy(x) for x in self.carried])
-        # Keras' name for the mask that comes with the sequences is `mask`, or
-        # `sequences_mask` where there is an initial state beside them.
+        # Keras passes the mask of the sequences as `mask`; if an initial state is given
+        # too, it passes the mask as `sequences_mask`.
         mask = sequences_mask if mask is None else mask
         if mask is not None:
             mask = ops.convert_to_tensor(mask)
             check_mask(mask, sequences)
-            # In the state, because Keras' loop goes over a single sequence, and of the
-            # type that Keras casts a cell's states to.
+            # The mask travels in the state, because Keras' loop takes a single
+            # sequence. It has the dtype to which Keras casts the states of a cell.
             state = [*state, ops.cast(mask, self.cell.compute_dtype)]
         self.reset_dropout()
         if self.unrolls(sequences.shape[1], training):
@@ -223,67 +263,75 @@ class RecurrentLadder(layers.RNN):
             _, outputs, state = self.inner_loop(sequences, state, None, training)
         self.reset_dropout()
         if carries:
-            # A mask is the last of it, and not carried.
+            # The mask is the last tensor of the state, and is not carried.
             for variable, x in zip(self.carried, tree.flatten(state), strict=False):
                 variable.assign(ops.stop_gradient(x))
         self.cell.statistics.update(outputs.moments)
         return self.named(outputs)
 
-    def known(self, steps, from_zeros, training):
-        """Arguments of the cell, by iteration, that save work without a use."""
+    def known(
+        self, steps: int, from_zeros: bool, training: bool
+    ) -> dict[int, dict[str, bool]]:
+        """Return call arguments of the cell, by iteration, that skip unused work."""
         if not getattr(self.cell, "starts_from_zeros", False):
             return {}
         first = {"first": True} if from_zeros else {}
         unread = {"unread": True} if training and _last_is_unread.get() else {}
         return {0: first, steps - 1: unread}
 
-    def reset_state(self):
-        """Let the next training batch start from zeros, where the state is carried."""
+    def reset_state(self) -> None:
+        """Set the carried state to zeros, for the next training batch."""
         for variable in self.carried:
             variable.assign(ops.zeros(variable.shape, variable.dtype))
 
-    def reset_dropout(self):
-        """Let stock cells draw a mask of dropout for each batch, as in Keras' RNN."""
+    def reset_dropout(self) -> None:
+        """Reset the dropout masks of stock cells once per batch, as Keras' RNN does."""
         for row in self.cell.encoders:
             getattr(row, "reset_dropout", lambda: None)()
 
-    def check_carry(self, rows):
-        """Refuse batches of another number of rows, where the state is carried."""
+    def check_carry(self, rows: int | None) -> None:
+        """Raise `ValueError` if a batch size is not that of the carried state."""
         if self.carry is not None and rows not in (None, self.carry):
             raise ValueError(
-                f"this ladder carries its state from batch to batch in {self.carry} "
-                f"rows, and the batch has {rows}: train in batches of {self.carry}, or "
-                "build the ladder with that carry."
+                f"A batch must have {self.carry} rows for this ladder, which carries "
+                f"its state from batch to batch; got {rows} rows. Train in batches of "
+                f"{self.carry}, or build the ladder with carry={rows}."
             )
 
-    def compute_mask(self, sequences, mask):
-        """The mask of each output is that of the sequences."""
+    def compute_mask(self, sequences: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Return the mask of the sequences for each output."""
         frame = (None, *self.input_spec.shape[2:])
         names = self.named(self.cell.compute_output_shape(frame))
         return dict.fromkeys(names, tree.flatten(mask)[0])
 
-    def unrolls(self, steps, training=False):
-        """Whether a sequence of this length (`None`: unknown) is unrolled."""
+    def unrolls(self, steps: int | None, training: bool = False) -> bool:
+        """Return whether a sequence of `steps` steps (`None`: unknown) is unrolled."""
         if self.remat or self.unroll_setting is True:
             return True
         backend = keras.backend.backend()
-        # A loop of JAX takes no variables from step to step.
+        # A loop of JAX cannot update variables in its steps.
         only_unrolled = backend == "jax" and training and self.changes_variables()
         if self.unroll_setting is False:
             if only_unrolled:
                 raise ValueError(
-                    "a row of this ladder draws random numbers (dropout, noise) or has "
-                    "moving statistics of its own, which a scanned loop of JAX cannot "
-                    "keep: leave unroll out."
+                    "`unroll` must be True or 'auto' to train this ladder on JAX: a "
+                    "row draws random numbers (dropout, noise) or updates moving "
+                    "statistics, which a loop of JAX cannot do; got False. Omit "
+                    "`unroll`."
                 )
             return False
         if steps is None:
             return False
-        # On torch both are Python loops, but `inner_loop` runs the first step twice.
+        # On torch both are Python loops, but `inner_loop` computes the first step
+        # twice.
         return only_unrolled or backend == "torch" or steps <= LONGEST_UNROLLED
 
-    def changes_variables(self):
-        """Whether a step of training does: random numbers, a stock layer's averages."""
+    def changes_variables(self) -> bool:
+        """Return whether a training step changes variables inside an iteration.
+
+        Such variables are the seeds of random numbers, and the moving averages of stock
+        layers.
+        """
         encoders = self.cell.encoders
         decoders = [row for row in self.cell.decoders if row is not None]
         foreign = [row for row in encoders if is_plain(row)]
@@ -292,19 +340,21 @@ class RecurrentLadder(layers.RNN):
             map(moves_averages, foreign)
         )
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def compute_output_shape(
+        self, sequences_shape: Shape, initial_state_shape: Shapes = None
+    ) -> dict[str, Shape]:
         batch, steps, *frame = sequences_shape
         shapes = self.cell.compute_output_shape((batch, *frame))
         return {k: (batch, steps, *n[1:]) for k, n in self.named(shapes).items()}
 
     @staticmethod
-    def named(outputs):
-        """The outputs that a user sees, by name."""
+    def named(outputs: Any) -> dict[str, Any]:
+        """Return the public outputs as a dictionary, without the batch statistics."""
         named = outputs._asdict()
         del named["moments"]
         return {k: v for k, v in named.items() if not isinstance(v, tuple) or v}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **layers.Layer.get_config(self),
             "levels": serialize(self.cell),
@@ -314,22 +364,22 @@ class RecurrentLadder(layers.RNN):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         levels = keras.saving.deserialize_keras_object(config.pop("levels"))
         return cls(levels, **config)
 
 
 def recomputed(cell):
-    """The cell in training; for the gradient its inside is computed a second time."""
+    """Return the cell in training, with its inside recomputed in the backward pass."""
 
     def step(x, state):
         arguments = tree.flatten((x, state))
         floats = [i for i, a in enumerate(arguments) if is_float(a)]
         outputs = []
 
-        # TensorFlow takes flat arguments only, and torch computes the second time where
-        # Keras does not know any more that this is training.
+        # TensorFlow supports flat arguments only. `training=True` is explicit because
+        # torch recomputes outside of Keras' call context.
         def flat(*tensors):
             given = arguments.copy()
             for i, tensor in zip(floats, tensors, strict=True):
@@ -344,16 +394,18 @@ def recomputed(cell):
     return step
 
 
-def keep_frozen(layer):
-    """Freeze the parts, too, that a frozen layer got when it was built."""
+def keep_frozen(layer: layers.Layer | None) -> None:
+    """Freeze the sublayers that a frozen layer created when it was built."""
     if layer is not None and not layer.trainable:
-        layer.trainable = True  # else TensorFlow sees no change
+        layer.trainable = True  # otherwise TensorFlow does not notice the change
         layer.trainable = False
 
 
-def is_float(x):
+def is_float(x: Tensor) -> bool:
+    """Return whether a tensor has a floating-point dtype."""
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
 
 
-def policy_of(kwargs):
+def policy_of(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return `dtype` from the arguments of a layer, if it is given."""
     return {"dtype": kwargs["dtype"]} if "dtype" in kwargs else {}

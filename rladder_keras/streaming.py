@@ -1,35 +1,39 @@
-"""A model of sequences, one frame at a time."""
+"""A model of sequences, applied to one frame at a time."""
 
+from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import layers, ops, tree
 
 from rladder_keras.recurrence import RecurrentLadder
+from rladder_keras.typing import Config, Shape, Shapes, State, Tensor
 from rladder_keras.validation import check_integer, fits
 
 
-def step_model(model):
-    """Model of one iteration, which shares its weights with a model of sequences.
+def step_model(model: keras.Model) -> keras.Model:
+    """Return a model of one iteration, with the weights of a model of sequences.
 
-    It is called with a frame and a state, and gives outputs and the next state. From
-    frame to frame so carried on it gives what `model` gives for the whole sequence.
+    The returned model takes a frame and a state, and returns the outputs and the next
+    state. Called frame by frame with the last state, it returns the same outputs as
+    `model` does for the whole sequence.
 
     Args:
-        model: A functional `keras.Model` with one `RecurrentLadder` in it, and else
-            nothing that mixes frames.
+        model: A functional `keras.Model` with exactly one `RecurrentLadder`. Its other
+            layers must not mix frames.
 
     Returns:
-        A `keras.Model`. Its inputs are `[frame, state]`: `frame` as the input of
-        `model`, but without the axis of time; `state` a list of tensors, in the
-        beginning those of `initial_state(model, batch_size)`. Its outputs are
-        `[outputs, state]`, the outputs as those of `model` but without the axis of
-        time.
+        A `keras.Model`. Its inputs are `[frame, state]`: `frame` is the input of
+        `model` without the time axis; `state` is a list of tensors, and the initial
+        state is `initial_state(model, batch_size)`. Its outputs are `[outputs, state]`:
+        the outputs of `model` without the time axis, and the next state.
 
     Raises:
-        ValueError: If there is not one ladder in the model, or one that takes several
-            iterations for a frame, or a mask that is not given to the ladder itself,
-            `ladder(x, mask=mask)`.
+        ValueError: If the model does not have exactly one ladder, if the ladder takes
+            several iterations per frame, or if a mask is not given to the ladder
+            itself, as in `ladder(x, mask=mask)`.
 
     Examples:
         >>> sequences = keras.Input((None, 6))
@@ -46,7 +50,7 @@ def step_model(model):
     below = [layers.Identity(dtype=x.dtype)(x) for x in (sequences, *mask)]
     below = keras.Model(copy.input, below)
     ends = tree.flatten([copy.input, outputs])
-    # Keras takes no tensor that is an input and an output.
+    # Keras does not allow a tensor that is both an input and an output.
     tops = tree.map_structure(lambda x: layers.Identity(dtype=x.dtype)(x), copy.output)
     above = keras.Model(ends, tops)
     frame = tree.map_structure(
@@ -60,8 +64,9 @@ def step_model(model):
     x, *mask = below(sequence)
     if x.shape[1] != 1:
         raise ValueError(
-            f"the ladder of {model.name} takes {x.shape[1]} iterations for a frame, "
-            "and a step is one: use predict."
+            f"The ladder of {model.name} must take one iteration for each frame, "
+            f"because a step is one iteration; got {x.shape[1]} iterations for a "
+            "frame. Use predict."
         )
     step = LadderStep(ladder, name="ladder_step")
     outputs, following = step(x, state, *mask)
@@ -70,28 +75,35 @@ def step_model(model):
     return keras.Model([frame, state], [outputs, following], name="step")
 
 
-def cut_open(model, ladder):
-    """A copy of the model with its layers, and what goes into and out of the ladder.
+def cut_open(
+    model: keras.Model, ladder: RecurrentLadder
+) -> tuple[keras.Model, list[Tensor], dict[str, Tensor]]:
+    """Copy the model with its layers, and return the tensors around the ladder.
 
-    What goes in is a list of the sequences and, if there is one, their mask.
+    Why a copy: a submodel built from tensors of the model itself, starting at the
+    ladder, would replace the inputs of these tensors, and `model` could no longer be
+    saved.
 
-    Made of the tensors of the model itself, a model that begins at the ladder would
-    take over its inputs, and the model could not be saved any more.
+    Returns:
+        The copy, the list of the sequences and, if there is one, their mask, and the
+        outputs of the ladder.
     """
-    ends = []
+    ends: list[Any] = []
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, layers.Masking) or getattr(layer, "mask_zero", False):
             raise ValueError(
-                f"the layer {layer.name} hands on its mask unseen, which a step cannot "
-                "follow: give it to the ladder itself, ladder(x, mask=mask)."
+                "Masks must be given to the ladder itself, because a step cannot "
+                "follow masks that Keras passes on implicitly; got a mask from the "
+                f"layer {layer.name}. Call ladder(x, mask=mask)."
             )
         outputs = layer(*args, **kwargs)
         if layer is ladder:
             if ends:
                 raise ValueError(
-                    f"{model.name} calls its ladder more than once, and needs one "
-                    "call, for frames to be given one by one."
+                    f"{model.name} must call its ladder once, so that frames can be "
+                    "given one by one; got a second call. Build a model with a single "
+                    "call."
                 )
             sequences = args[0] if args else kwargs["sequences"]
             mask = kwargs.get("mask")
@@ -102,18 +114,26 @@ def cut_open(model, ladder):
         lambda x: keras.Input((None, *x.shape[2:]), dtype=x.dtype, name=x.name),
         model.input,
     )
-    bare = keras.Model(model.input, model.output)  # without its losses
+    bare = keras.Model(model.input, model.output)  # without losses and metrics
     copy = keras.models.clone_model(
         bare, inputs, clone_function=lambda layer: layer, call_function=call
     )
     return copy, *ends
 
 
-def initial_state(model, batch_size):
-    """State before the first frame, for a `step_model`: a list of NumPy arrays.
+def initial_state(model: keras.Model, batch_size: int) -> list[np.ndarray]:
+    """Return the state before the first frame for a `step_model`, as NumPy arrays.
+
+    Args:
+        model: The model of sequences, see `step_model`.
+        batch_size: Number of sequences in a batch.
+
+    Returns:
+        A list of NumPy arrays.
 
     Examples:
-        The iteration's index, `h` and `c` of the LSTM, and the decoder's last output:
+        The index of the iteration, `h` and `c` of the LSTM, and the last output of the
+        decoder:
 
         >>> sequences = keras.Input((None, 6))
         >>> ladder = RecurrentLadder([Level(LSTMCell(8), G1())], iterations=1)
@@ -126,17 +146,17 @@ def initial_state(model, batch_size):
     return [ops.convert_to_numpy(x) for x in tree.flatten(state)]
 
 
-def check_state(state, first, batch):
-    """Refuse a state that is none of `batch` sequences.
+def check_state(state: Any, first: Iterable[Any], batch: int | None) -> None:
+    """Raise `ValueError` if a state is not a state of `batch` sequences.
 
     Args:
-        state: What is given as a state.
+        state: The state to check.
         first: `initial_state(model, 1)`, or its shapes.
         batch: Number of sequences; `None` if it is not known.
     """
     index, *others = (tuple(getattr(x, "shape", x)) for x in first)
     wanted = [index, *((batch and batch * n, *shape) for n, *shape in others)]
-    remedy = f"Give what the last step gave, in the beginning init_state({batch or 1})."
+    remedy = f"Pass the last returned state, or init_state({batch or 1}) at first."
     if not isinstance(state, (list, tuple)) or len(state) != len(wanted):
         length = f" of {len(state)}" if isinstance(state, (list, tuple)) else ""
         raise ValueError(
@@ -148,8 +168,8 @@ def check_state(state, first, batch):
         if found is None or not fits(tuple(found), shape):
             got = type(x).__name__ if found is None else f"shape {tuple(found)}"
             raise ValueError(
-                f"`state[{i}]` must be an array of shape {shape}, as the model and the "
-                f"number of frames have it; got {got}. {remedy}"
+                f"`state[{i}]` must be an array of shape {shape}, for this model and "
+                f"number of frames; got {got}. {remedy}"
             )
     if not keras.backend.is_int_dtype(keras.backend.standardize_dtype(state[0].dtype)):
         raise ValueError(
@@ -158,18 +178,19 @@ def check_state(state, first, batch):
         )
 
 
-def the_ladder(model):
+def the_ladder(model: keras.Model) -> RecurrentLadder:
+    """Return the only recurrent ladder of a model."""
     ladders = [layer for layer in model.layers if isinstance(layer, RecurrentLadder)]
     if len(ladders) != 1:
         raise ValueError(
-            f"{model.name} has {len(ladders)} recurrent ladders, and needs one, for "
-            "frames to be given one by one."
+            f"{model.name} must have exactly one RecurrentLadder, so that frames can "
+            f"be given one by one; got {len(ladders)}. Build a model with one."
         )
     return ladders[0]
 
 
-def state_specs(ladder):
-    """Shape and type of each tensor of the state; the first is the iteration."""
+def state_specs(ladder: RecurrentLadder) -> Iterator[tuple[Shape, str]]:
+    """Yield shape and dtype of each tensor of the state; the first is the iteration."""
     index, *others = tree.flatten(ladder.cell.get_initial_state(1))
     yield tuple(index.shape), keras.backend.standardize_dtype(index.dtype)
     for x in others:
@@ -178,34 +199,42 @@ def state_specs(ladder):
 
 @keras.saving.register_keras_serializable("rladder_keras")
 class LadderStep(layers.Layer):
-    """One iteration of a `RecurrentLadder`, whose weights it shares.
+    """One iteration of a `RecurrentLadder` whose weights it shares.
 
     Args:
         ladder: The `RecurrentLadder`, built.
 
     Call arguments:
-        sequences: Shape `(batch, 1, ...)`: of a single frame.
+        sequences: A single frame of each sequence, shape `(batch, 1, ...)`.
         state: List of tensors, see `step_model`.
-        mask: Booleans of shape `(batch, 1)`, as of the ladder: after padding the state
-            is that of the beginning.
+        mask: Booleans of shape `(batch, 1)`, `False` at padding, see `RecurrentLadder`.
+            After padding the state is the initial state.
 
     Returns:
         The outputs of the ladder, and the next state.
     """
 
-    def __init__(self, ladder, **kwargs):
+    def __init__(self, ladder: RecurrentLadder, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ladder = ladder
 
-    def build(self, sequences_shape, state_shape=None, mask_shape=None):
-        # Here, because a Tagger's initial state is drawn, which no export can take.
-        # As functions, because Keras would turn the structure into another.
+    def build(
+        self,
+        sequences_shape: Shape,
+        state_shape: Shapes = None,
+        mask_shape: Shape | None = None,
+    ) -> None:
+        # Here and not in `call`, because the initial state of a Tagger is random, which
+        # an export does not support. Stored as functions, because Keras would replace
+        # the structure by one of its own.
         first = self.ladder.cell.get_initial_state(1)
         self.nested = partial(tree.pack_sequence_as, first)
         shapes = [tuple(x.shape) for x in tree.flatten(first)]
         self.check = lambda state, batch: check_state(state, shapes, batch)
 
-    def call(self, sequences, state, mask=None):
+    def call(
+        self, sequences: Tensor, state: State, mask: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], State]:
         self.check(state, sequences.shape[0])
         cell, state = self.ladder.cell, self.nested(state)
         masks = [] if mask is None else [ops.cast(mask, cell.compute_dtype)]
@@ -214,7 +243,9 @@ class LadderStep(layers.Layer):
         outputs = {name: ops.expand_dims(x, 1) for name, x in outputs.items()}
         return outputs, tree.flatten(following[: len(state)])  # without the mask
 
-    def compute_output_spec(self, sequences, state, mask=None):
+    def compute_output_spec(
+        self, sequences: Tensor, state: State, mask: Tensor | None = None
+    ) -> tuple[dict[str, Any], list[Any]]:
         shapes = self.ladder.compute_output_shape(sequences.shape)
         outputs = {
             name: keras.KerasTensor(shape, self.compute_dtype)
@@ -222,12 +253,12 @@ class LadderStep(layers.Layer):
         }
         return outputs, [keras.KerasTensor(x.shape, x.dtype) for x in state]
 
-    def get_config(self):
+    def get_config(self) -> Config:
         ladder = keras.saving.serialize_keras_object(self.ladder)
         return {**super().get_config(), "ladder": ladder}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         ladder = keras.saving.deserialize_keras_object(config.pop("ladder"))
         return cls(ladder, **config)

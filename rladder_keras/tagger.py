@@ -1,13 +1,14 @@
 """Perceptual grouping (Section 4): the iterative inference of Tagger around a ladder.
 
-`K` groups share one ladder. Each explains the image by a reconstruction `mu_k` of its
-own, and a pixel belongs to group `k` with probability `pi_k`. One iteration compares
-image and explanation, tells the ladder of each group where they disagree, and reads the
-next `mu_k` and `pi_k` out of its lowest decoder. In a still image an iteration looks at
-the same pixels again; in a film it explains the frame to come.
+`K` groups share one ladder. Each group explains the image by a separate reconstruction
+`mu_k`, and a pixel belongs to group `k` with probability `pi_k`. One iteration compares
+the image with the explanation, gives the differences to the ladder of each group, and
+reads the next `mu_k` and `pi_k` from the lowest decoder. For a still image, all
+iterations see the same pixels; for a video, each iteration explains the next frame.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,77 +18,82 @@ from rladder_keras.cells.linear import Linear, crop, stride_between
 from rladder_keras.cells.normalization import BatchNormalization
 from rladder_keras.ladder import LadderCell
 from rladder_keras.mixture import over_groups
+from rladder_keras.typing import Config, Feedback, Shape, Shapes, Size, State, Tensor
 from rladder_keras.validation import check_integer, check_number, check_sizes
+from rladder_keras.wiring import Level
 
 PIXELS = ("gaussian", "binary")
 
 
 class TaggerOutput(NamedTuple):
-    """What one iteration gives, and with an axis of time what a sequence gives.
+    """Output of one iteration; with a time axis, the output for a sequence.
 
     Attributes:
-        groups: `pi`, shape `(batch, K, *grid)`, sums to 1 over the groups.
+        groups: `pi`, shape `(batch, K, *grid)`. It sums to 1 over the groups.
         reconstructions: `mu`, shape `(batch, K, *grid, channels)`.
-        variance: `sigma^2`, shape `(batch, 1)`: one number for all; `()` for binary
-            pixels.
+        variance: `sigma^2`, shape `(batch, 1)`, the same for all pixels; `()` for
+            binary pixels.
         top: `e_L` of each group, shape `(batch, K, ...)`.
         moments: Batch statistics of this iteration, for the moving averages.
     """
 
-    groups: object
-    reconstructions: object
-    variance: object
-    top: object
-    moments: list
+    groups: Tensor
+    reconstructions: Tensor
+    variance: Tensor
+    top: Tensor
+    moments: list[Tensor]
 
 
 @keras.saving.register_keras_serializable("rladder_keras")
 class TaggerCell(LadderCell):
-    """One iteration of perceptual grouping with a ladder as its engine (Fig. 5c).
+    """One iteration of perceptual grouping with a ladder as its network (Fig. 5c).
 
-    With recurrent rows and feedback it is an RTagger, without either a Tagger. The
-    ladder of a group sees the reconstruction that it made in the last iteration, the
-    derivative of the image's log likelihood with respect to it, the probability of the
-    group, and how likely each pixel is under this group rather than under the others:
+    With recurrent rows and feedback it is an RTagger; without both it is a Tagger. The
+    ladder of a group receives the reconstruction of the last iteration, the derivative
+    of the image's log likelihood with respect to the reconstruction, the probability of
+    the group, and the likelihood of each pixel under this group relative to all groups:
 
         e_0 = [mu_k, d log p(x) / d mu_k, pi_k, p(x | mu_k) / sum_k p(x | mu_k)]
 
-    with as many channels as the image has for the first two, and one for the others.
-    For Gaussian pixels they are, as in Tagger's code, `pi_k (x - mu_k)`, where the
-    derivative would have the posterior of the group and a factor, and likelihoods of
+    The first two have as many channels as the image, the others have one. For Gaussian
+    pixels this cell follows the code of Tagger: the derivative is `pi_k (x - mu_k)`,
+    instead of the posterior of the group times a factor, and the likelihoods have the
     variance `noise^2 + variance^2`.
 
-    The first explanation is `pi` drawn at random for each pixel, because groups that
-    are alike would stay alike, and a constant `mu`.
+    In the first explanation, `pi` is random for each pixel, because identical groups
+    would stay identical, and `mu` is constant.
 
     Args:
         levels: List of `Level`, bottom row first, see `LadderCell`.
-        groups: `K`.
-        kernel_size: Of the transposed convolutions that read `mu` and `pi` out of
-            `d_1`, whose stride is that of the lowest row.
+        groups: Number of groups, `K`.
+        kernel_size: Kernel size of the transposed convolutions that read `mu` and `pi`
+            from `d_1`. Their stride is the stride of the lowest row.
         pixels: `"gaussian"`, with one learned variance, or `"binary"`.
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
-            that a binary pixel is flipped: what the likelihood takes into account.
-        start: The constant `mu` of the first iteration, for binary pixels before its
-            sigmoid, and the mean of what an untrained cell reads out.
-        mu_gain: Standard deviation of the `mu` that an untrained cell reads out.
-        pi_gain: The same of the logits of `pi`. Where it was learned from 1 on, groups
-            of moving digits froze in patterns that had nothing to do with them
-            (docs/lab-notebook.md).
-        learned_pi_gain: Whether that deviation is learned. If it stays at 1, a group
-            keeps some of each pixel and sees what the others explain badly.
-        variance: `sigma^2` before training; the default is Tagger's. As long as it is
-            large, groups that differ are hardly better than ones that do not.
-        feedback: See `LadderCell`.
-        iterations: See `LadderCell`.
-        seed: Integer, of the first `pi`.
-        **kwargs: `skip`, see `LadderCell`.
+            that a binary pixel is flipped. The likelihood accounts for this noise.
+        start: The constant `mu` of the first iteration, and the mean `mu` of an
+            untrained cell. For binary pixels it is the value before the sigmoid.
+        mu_gain: Standard deviation of `mu` in an untrained cell.
+        pi_gain: Standard deviation of the logits of `pi` in an untrained cell. If it
+            was learned, starting from 1, groups of moving digits froze in patterns
+            unrelated to the digits (docs/lab-notebook.md).
+        learned_pi_gain: Whether `pi_gain` is learned. If it stays at 1, every group
+            keeps a share of each pixel and sees the pixels that the others explain
+            badly.
+        variance: `sigma^2` before training. The default is Tagger's. As long as it is
+            large, distinct groups are hardly better than identical groups.
+        feedback: Which encoder rows receive the last output of their decoder:
+            `"recurrent"`, `"all"` or `"none"`, see `LadderCell`.
+        iterations: Number of rows of moving batch statistics, see `BatchNormalization`.
+        seed: Integer seed of the first `pi`.
+        **kwargs: `skip`, see `LadderCell`, and arguments of `keras.layers.Layer`.
 
     Call arguments:
-        x: The image, noisy if it is to be denoised, shape `(batch, *grid, channels)`.
-        states: `[t, s, d, explanation]`, see `LadderCell`. In `s` and `d` the groups
-            are folded into the batch; the explanation is `[mu, logits of pi]`, for
-            binary pixels with `mu` before its sigmoid.
+        x: The image, with noise if it is to be denoised, shape `(batch, *grid,
+            channels)`.
+        states: `[t, s, d, explanation]`; for `t`, `s` and `d` see `LadderCell`. In `s`
+            and `d` the groups are folded into the batch. The explanation is `[mu,
+            logits of pi]`; for binary pixels `mu` is the value before the sigmoid.
 
     Returns:
         A `TaggerOutput` and the new states.
@@ -103,43 +109,50 @@ class TaggerCell(LadderCell):
         ((None, 5, 3, 8, 8), (None, 5, 3, 8, 8, 1))
     """
 
-    starts_from_zeros = False  # or all groups would be alike
+    starts_from_zeros = False  # otherwise all groups would be identical
 
     def __init__(
         self,
-        levels,
-        groups=3,
-        kernel_size=8,
+        levels: Sequence[Level],
+        groups: int = 3,
+        kernel_size: Size = 8,
         *,
-        pixels="gaussian",
-        noise=0.2,
-        start=0.5,
-        mu_gain=1.0,
-        pi_gain=1.0,
-        learned_pi_gain=True,
-        variance=1 + 2**0.5,
-        feedback="recurrent",
-        iterations=None,
-        seed=None,
-        **kwargs,
-    ):
+        pixels: str = "gaussian",
+        noise: float = 0.2,
+        start: float = 0.5,
+        mu_gain: float = 1.0,
+        pi_gain: float = 1.0,
+        learned_pi_gain: bool = True,
+        variance: float = 1 + 2**0.5,
+        feedback: Feedback = "recurrent",
+        iterations: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(levels, feedback, iterations, **kwargs)
         if pixels not in PIXELS:
-            raise ValueError(f"pixels must be one of {PIXELS}, not {pixels!r}.")
+            raise ValueError(
+                f"`pixels` must be one of {PIXELS}; got {pixels!r}. Choose one of "
+                "these."
+            )
         if (
             not 0
             < check_number("`noise`", noise)
             < (0.5 if pixels == "binary" else np.inf)
         ):
             raise ValueError(
-                f"noise must be above 0, for binary pixels below 0.5, not {noise!r}."
+                "`noise` must be above 0, and below 0.5 for binary pixels; got "
+                f"{noise!r}. Choose a value in this range."
             )
         self.groups = int(check_integer("`groups`", groups))
         self.kernel_size = check_sizes("`kernel_size` of TaggerCell", kernel_size)
         self.pixels = pixels
         self.noise = noise
         if not check_number("`variance`", variance) > 0:
-            raise ValueError(f"variance must be above 0, not {variance!r}.")
+            raise ValueError(
+                f"`variance` must be above 0; got {variance!r}. Choose a positive "
+                "value."
+            )
         self.start = check_number("`start`", start)
         self.mu_gain = check_number("`mu_gain`", mu_gain)
         self.pi_gain = check_number("`pi_gain`", pi_gain)
@@ -148,15 +161,16 @@ class TaggerCell(LadderCell):
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
 
-    def build(self, x_shape, states_shape=None):
+    def build(self, x_shape: Shape, states_shape: Shapes = None) -> None:
         self.x_shape = tuple(x_shape)
         channels = x_shape[-1]
         super().build((*x_shape[:-1], 2 * channels + 2))
         bottom = next((d for d in self.d_shapes if d is not None), None)
         if bottom is None or len(bottom) != len(x_shape):
             raise ValueError(
-                "a Tagger reads its groups out of the lowest decoder, and this ladder "
-                "has none that gives a map: give the lowest level a decoder."
+                "The lowest decoder of a Tagger must return a map from which to read "
+                "the groups; got a ladder without such a decoder. Give the lowest "
+                "level a decoder."
             )
         strides = stride_between(x_shape, bottom)
         with self.statistics.building():
@@ -188,11 +202,17 @@ class TaggerCell(LadderCell):
             spread = keras.initializers.Constant((v - 1 / v) / 2)
             self.spread = self.add_weight((), spread, name="spread")
 
-    def call(self, x, states, training=None):  # for Keras, which hands it on
+    # `training` is for Keras' call context, which passes it to the rows. There is no
+    # `first` and no `unread`, because the state does not start from zeros and the
+    # decoders are always read.
+    def call(  # type: ignore[override]
+        self, x: Tensor, states: State, training: bool | None = None
+    ) -> tuple[TaggerOutput, State]:
         t, s, d, explanation, *mask = states
         if mask:
             raise ValueError(
-                "a Tagger takes no mask: give sequences of one length, without padding."
+                "`mask` must be None for a Tagger, which takes no mask; got a mask. "
+                "Give sequences of equal length, without padding."
             )
         with self.statistics.iteration(t) as statistics:
             e, s = self.encode(self.evidence(x, *explanation), s, d)
@@ -210,17 +230,19 @@ class TaggerCell(LadderCell):
         explanation = [ops.cast(value, self.compute_dtype) for value in (mu, pi)]
         return output, [t + 1, s, d, explanation]
 
-    def evidence(self, x, mu, pi):
-        """`e_0` of each group, the groups folded into the batch."""
+    def evidence(self, x: Tensor, mu: Tensor, pi: Tensor) -> Tensor:
+        """Return `e_0` of each group, with the groups folded into the batch."""
         x, mu, pi = (ops.cast(value, "float32") for value in (x, mu, pi))
         x, pi = x[:, None], over_groups(pi)
         if self.pixels == "gaussian":
-            derivative = pi * (x - mu)  # its factor 1 / variance is left out
+            derivative = pi * (
+                x - mu
+            )  # without the factor 1 / variance, as in Tagger's code
             variance = self.noise**2 + ops.square(self.variance())
             log_p = -ops.square(x - mu) / (2 * variance)
         else:
             n = self.noise
-            p = ops.sigmoid(mu) * (1 - 2 * n) + n  # that a noisy pixel is 1
+            p = ops.sigmoid(mu) * (1 - 2 * n) + n  # probability that a noisy pixel is 1
             mixture = ops.sum(pi * p, axis=1, keepdims=True)
             slope = x / mixture - (1 - x) / (1 - mixture)
             derivative = (1 - 2 * n) * pi * slope
@@ -229,22 +251,23 @@ class TaggerCell(LadderCell):
         maps = ops.concatenate([mu, derivative, pi, likelihood], axis=-1)
         return ops.cast(ops.reshape(maps, (-1, *maps.shape[2:])), self.compute_dtype)
 
-    def read(self, bottom, read, norm):
-        """`mu` or the logits of `pi` from `d_1`: `(batch, K, *grid, channels)`."""
+    def read(self, bottom: Tensor, read: Linear, norm: BatchNormalization) -> Tensor:
+        """Return `mu` or the logits of `pi`: shape `(batch, K, *grid, channels)`."""
         grid = self.x_shape[1:-1]
         x = norm(crop(read(bottom), grid))
         return ops.cast(ops.reshape(x, (-1, self.groups, *x.shape[1:])), "float32")
 
-    def squash(self, mu):
+    def squash(self, mu: Tensor) -> Tensor:
+        """Return `mu` as pixels: after the sigmoid for binary pixels."""
         return ops.sigmoid(mu) if self.pixels == "binary" else mu
 
-    def variance(self):
-        """`sigma^2`, above 0, learned."""
+    def variance(self) -> Tensor:
+        """Return the learned `sigma^2`, which is always above 0."""
         a = ops.cast(self.spread, "float32")
         larger = ops.abs(a) + ops.sqrt(ops.square(a) + 1)
         return ops.where(a < 0, 1 / larger, larger)  # a + sqrt(a^2 + 1)
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None) -> State:
         rows = None if batch_size is None else batch_size * self.groups
         t, s, d = super().get_initial_state(rows)
         shape = (batch_size, self.groups, *self.x_shape[1:])
@@ -253,7 +276,9 @@ class TaggerCell(LadderCell):
         pi = ops.cast(pi, self.compute_dtype)
         return [t, s, d, [mu, pi]]
 
-    def compute_output_shape(self, x_shape, states_shape=None):
+    def compute_output_shape(  # type: ignore[override]
+        self, x_shape: Shape, states_shape: Shapes = None
+    ) -> TaggerOutput:
         batch, *grid, channels = x_shape
         return TaggerOutput(
             (batch, self.groups, *grid),
@@ -263,7 +288,7 @@ class TaggerCell(LadderCell):
             [],
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "groups": self.groups,

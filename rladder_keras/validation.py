@@ -1,27 +1,34 @@
-"""Checks of arguments, at construction: one sentence instead of a backend's error."""
+"""Checks of arguments and shapes, with error messages that name the remedy.
+
+The checks run at construction and build time, before an error of the backend would hide
+the cause.
+"""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
+from rladder_keras.typing import Shape, Shapes, Tensor
 
-def is_integer(value, low):
-    """Whether `value` is a whole number of at least `low`, and no truth value."""
+
+def is_integer(value: Any, low: int) -> bool:
+    """Return whether `value` is an integer of at least `low`, and not a Boolean."""
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return integer and value >= low
 
 
-def check_integer(name, value, low=1):
-    """Refuse what is not an integer of at least `low`, and return the others."""
+def check_integer(name: str, value: Any, low: int = 1) -> int:
+    """Return `value`; raise `ValueError` if it is not an integer of at least `low`."""
     if not is_integer(value, low):
         raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}.")
     return value
 
 
-def check_sizes(name, value):
-    """Refuse what is no kernel size or stride, and return the others."""
+def check_sizes(name: str, value: Any) -> Any:
+    """Return `value`; raise `ValueError` if it is not a kernel size or stride."""
     sizes = value if isinstance(value, (list, tuple)) and value else [value]
     if not all(is_integer(n, 1) for n in sizes):
         raise ValueError(
@@ -31,47 +38,50 @@ def check_sizes(name, value):
     return value
 
 
-def fits(found, shape):
-    """Whether two shapes are the same, as far as both are known."""
+def fits(found: Shape, shape: Shape) -> bool:
+    """Return whether two shapes are equal where both are known."""
     return len(found) == len(shape) and all(
         None in (n, m) or n == m for n, m in zip(found, shape, strict=True)
     )
 
 
-def is_number(value):
-    """Whether `value` is a finite number, and no truth value."""
+def is_number(value: Any) -> bool:
+    """Return whether `value` is a finite number, and not a Boolean."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return number and math.isfinite(value)
 
 
-def check_number(name, value, low=-math.inf):
-    """Refuse what is not a finite number of at least `low`, and return the others."""
+def check_number(name: str, value: Any, low: float = -math.inf) -> float:
+    """Return `value`; raise `ValueError` if it is not finite or is below `low`."""
     if not is_number(value) or value < low:
         least = "" if low == -math.inf else f" of at least {low}"
         raise ValueError(f"{name} must be a finite number{least}; got {value!r}.")
     return value
 
 
-def check_kind(l, encoder):
-    """Refuse stock layers that do not work as encoder row `l`, and say what does."""
+def check_kind(l: int, encoder: layers.Layer) -> None:
+    """Raise `ValueError` for a stock layer that cannot be encoder row `l`."""
     name = type(encoder).__name__
     if isinstance(encoder, (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)):
-        remedy = f"wrap the stock cell: StockCell(keras.layers.{name}(...))"
+        remedy = f"Wrap the stock cell: StockCell(keras.layers.{name}(...))"
     elif isinstance(encoder, layers.BatchNormalization):
-        remedy = "its statistics would mix the iterations, use rladder_keras.Conv"
+        remedy = "Its statistics would mix the iterations: use rladder_keras.Conv"
     elif isinstance(encoder, layers.Softmax):
-        remedy = "the top row with its weights is rladder_keras.Softmax"
+        remedy = "For the top row with its weights use rladder_keras.Softmax"
     elif getattr(encoder, "data_format", None) == "channels_first":
-        remedy = f'its channels must be last: {name}(..., data_format="channels_last")'
+        remedy = f'Put the channels last: {name}(..., data_format="channels_last")'
     elif isinstance(encoder, layers.RNN):
-        remedy = "rows are cells without a loop over time, such as ConvLSTMCell"
+        remedy = "Use a cell without a loop over time, such as ConvLSTMCell"
     else:
         return
-    raise ValueError(f"level {l + 1}: {name} is no row of a ladder: {remedy}.")
+    raise ValueError(
+        f"level {l + 1} must have an encoder that can be a row of a ladder; got "
+        f"{name}. {remedy}."
+    )
 
 
-def check_rank(layer, shape):
-    """Ask a stock layer or a model, before it is called, whether the input fits."""
+def check_rank(layer: layers.Layer, shape: Shape) -> None:
+    """Raise `ValueError` if the input of a stock layer or model has the wrong rank."""
     rank = getattr(layer.input_spec, "ndim", None)
     if (
         isinstance(layer, keras.Model)
@@ -80,39 +90,43 @@ def check_rank(layer, shape):
         rank = len(layer.inputs[0].shape)
     if rank not in (None, len(shape)):
         raise ValueError(
-            f"{type(layer).__name__} takes inputs of {rank} axes, and a row takes one "
-            "frame of each sequence, without the axis of time."
+            f"The encoder must take one frame of each sequence, with {len(shape)} "
+            f"axes; got a {type(layer).__name__}, which takes inputs of {rank} axes. "
+            "Use a layer of frames, without the axis of time."
         )
 
 
-def check_channels(l, layer, shapes):
-    """Refuse frames without an axis of channels, before a row above is blamed."""
+def check_channels(l: int, layer: layers.Layer, shapes: list[Shape]) -> None:
+    """Raise `ValueError` for frames without a channels axis.
+
+    The check comes first, because the error would otherwise blame a row above.
+    """
     frame, ranks = shapes[0], {len(shape) for shape in shapes}
     if ranks == {(getattr(layer.input_spec, "ndim", None) or 0) - 1}:
         raise ValueError(
             f"frames must have {len(frame)} axes, with the channels last, for "
             f"{type(layer).__name__} in level {l + 1}; got frames of shape "
-            f"{tuple(frame[1:])}. Add the axis of the channels: x[..., None]."
+            f"{tuple(frame[1:])}. Add the channels axis: x[..., None]."
         )
 
 
-def check_one_tensor(layer, shape):
-    """Refuse rows that give several tensors, as whole models of sequences do."""
+def check_one_tensor(layer: layers.Layer, shape: Shapes) -> None:
+    """Raise `ValueError` for an encoder that returns several tensors."""
     if isinstance(shape, dict) or any(isinstance(n, (list, tuple)) for n in shape):
         raise ValueError(
-            f"An encoder must give one tensor for each frame; {type(layer).__name__} "
-            "gives several. Take the layers that it is made of, or a model of one "
-            "output."
+            "An encoder must give one tensor for each frame; got a "
+            f"{type(layer).__name__}, which gives several. Use its layers as rows, or "
+            "a model with one output."
         )
 
 
-def check_mask(mask, sequences):
-    """Refuse masks that are not one value for each step of each sequence."""
+def check_mask(mask: Tensor, sequences: Tensor) -> None:
+    """Raise `ValueError` if a mask does not have the shape `(batch, T)`."""
     wanted, found = tuple(sequences.shape[:2]), tuple(mask.shape)
     if len(found) != 2 or any(
         None not in (n, m) and n != m for n, m in zip(wanted, found, strict=True)
     ):
         raise ValueError(
-            "the mask must have one value for each step of each sequence, shape "
-            f"{wanted}, and it has shape {found}."
+            "`mask` must have one value for each step of each sequence, shape "
+            f"{wanted}; got shape {found}. Give Booleans of that shape."
         )

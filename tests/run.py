@@ -47,6 +47,7 @@ def main():
     checks = [
         Check("lint", "ruff", "check", "."),
         Check("format", "ruff", "format", "--check", "."),
+        Check("types", "mypy"),
         Check("results", "zoo.report", "--check"),
         Check("documentation", "mkdocs", "build", "-q", "--strict", **NO_NOTICE),
     ]

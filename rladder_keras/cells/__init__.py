@@ -1,1 +1,1 @@
-"""The cells of the encoder and the decoder, and what they are made of."""
+"""The cells of the encoder and the decoder, and their parts."""

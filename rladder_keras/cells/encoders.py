@@ -1,16 +1,19 @@
-"""Encoder rows: what stands in the left column of Tables 5, 8 and 9.
+"""Encoder rows: the left column of Tables 5, 8 and 9.
 
-A recurrent row is a Keras RNN cell (`output, states = cell(inputs, states)`), any other
-row is a layer. `inputs` is the output `e_{l-1}(t)` of the row below, or the list
-`[e_{l-1}(t), d_l(t-1)]` in rows that receive the decoder's feedback. For MAX and
-AVERAGE rows take `keras.layers.MaxPooling2D`, `keras.layers.AveragePooling1D`, ...
+A recurrent row is a Keras RNN cell (`output, states = cell(inputs, states)`); every
+other row is a layer. `inputs` is the output `e_{l-1}(t)` of the row below, or, in rows
+that receive feedback from the decoder, the list `[e_{l-1}(t), d_l(t-1)]`. For MAX and
+AVERAGE rows use `keras.layers.MaxPooling2D`, `keras.layers.AveragePooling1D`, ...
 """
+
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from rladder_keras.cells.linear import Linear, check_normalization
 from rladder_keras.cells.normalization import BatchNormalization
+from rladder_keras.typing import Config, Normalization, Shape, Shapes, Size, Tensor
 from rladder_keras.validation import check_integer, check_sizes
 
 register = keras.saving.register_keras_serializable("rladder_keras")
@@ -20,26 +23,34 @@ class _Encoder(layers.Layer):
     """An encoder row with weights: one linear map for each of its inputs."""
 
     accepts_feedback = True
-    leaves_out_zeros = True  # has `first=`: states and feedback are zeros
+    state_shape: Shape  # set by `build` of a subclass
+    leaves_out_zeros = True  # `call` has `first=`: states and feedback are zeros
 
-    def __init__(self, filters, kernel_size=None, strides=1, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Size | None = None,
+        strides: Size = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         kind = type(self).__name__
         self.filters = check_integer(f"`filters` of {kind}", filters)
-        self.kernel_size = kernel_size  # `None`: a matrix
+        self.kernel_size = kernel_size  # `None` for a matrix
         if kernel_size is not None:
             check_sizes(f"`kernel_size` of {kind}", kernel_size)
         self.strides = check_sizes(f"`strides` of {kind}", strides)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shapes) -> Shape:
         row = Linear(self.filters, self.kernel_size, strides=self.strides)
         return row.compute_output_shape(shapes_of(input_shape)[0])
 
-    def map(self, input_shape, filters, name, **kwargs):
-        """A built map from one input to `filters` channels on the grid of this row.
+    def map(self, input_shape: Shape, filters: int, name: str, **kwargs: Any) -> Linear:
+        """Return a built map from one input to `filters` channels on this row's grid.
 
-        Its strides are those of the row where the input lies on the grid below, and 1
-        where it is on the row's own grid (the state; a `d_l` of the size of `e_l`).
+        The map has the strides of the row if its input has the grid of the row below,
+        and strides of 1 if its input has the grid of the row itself: the state, or a
+        `d_l` of the size of `e_l`.
         """
         on_own_grid = tuple(input_shape[1:-1]) == self.state_shape[1:-1]
         strides = 1 if on_own_grid else self.strides
@@ -48,7 +59,7 @@ class _Encoder(layers.Layer):
         linear.build(input_shape)
         return linear
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = {**super().get_config(), "filters": self.filters}
         if self.kernel_size is not None:
             config.update(kernel_size=self.kernel_size, strides=self.strides)
@@ -57,26 +68,30 @@ class _Encoder(layers.Layer):
 
 @register
 class Conv(_Encoder):
-    """Convolution, batch normalisation, rectifier: `relu(BN(W * e_{l-1}))` (A.4).
+    """Convolution, batch normalisation and rectifier: `relu(BN(W * e_{l-1}))` (A.4).
 
-    With feedback it is `relu(BN(W * e_{l-1}(t) + W_d * d_l(t-1)))`, the convolution of
-    the two concatenated.
+    With feedback it is `relu(BN(W * e_{l-1}(t) + W_d * d_l(t-1)))`, the same as a
+    convolution of both inputs, concatenated.
 
     Args:
-        filters: Output channels.
+        filters: Number of output channels.
         kernel_size: Integer or tuple.
         strides: Integer or tuple.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
-            `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list
+            `[e_{l-1}(t), d_l(t-1)]`.
+        first: Whether the feedback is zeros, so that its convolution can be skipped.
+
+    Output shape:
+        `(batch, *grid / strides, filters)`.
 
     Examples:
         >>> ops.shape(Conv(8, 3, strides=2)(np.zeros((2, 15, 15, 1))))
         (2, 8, 8, 8)
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shapes) -> None:
         shapes = shapes_of(input_shape)
         self.state_shape = tuple(self.compute_output_shape(shapes[0]))
         self.maps = [
@@ -86,7 +101,7 @@ class Conv(_Encoder):
         self.norm = BatchNormalization(dtype=self.dtype_policy, name="norm")
         self.norm.build(self.state_shape)
 
-    def call(self, inputs, first=False):
+    def call(self, inputs: Tensor | list[Tensor], first: bool = False) -> Tensor:
         pairs = list(zip(self.maps, as_list(inputs), strict=True))
         x, *feedback = (w(x) for w, x in (pairs[:1] if first else pairs))
         return ops.relu(self.norm(sum(feedback, start=x)))
@@ -94,15 +109,18 @@ class Conv(_Encoder):
 
 @register
 class Softmax(layers.Layer):
-    """The top row: probabilities of classes, `softmax(W e + b)`.
+    """The top row: class probabilities, `softmax(W e + b)`.
 
     Args:
         classes: Number of classes.
-        normalization: `"batch"` normalises `W e` first (the letter of A.4), `None`
-            does not.
+        normalization: `"batch"` normalises `W e` first, as A.4 says literally.
+            `"layer"` normalises each sample. Defaults to `None`: no normalisation.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, ...)`; it is flattened.
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`. It is flattened.
+
+    Output shape:
+        `(batch, classes)`.
 
     Examples:
         >>> ops.shape(Softmax(10)(np.zeros((2, 4, 4, 32))))
@@ -111,12 +129,14 @@ class Softmax(layers.Layer):
 
     accepts_feedback = False
 
-    def __init__(self, classes, normalization=None, **kwargs):
+    def __init__(
+        self, classes: int, normalization: Normalization = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.classes = check_integer("`classes` of Softmax", classes)
         self.normalization = check_normalization(normalization)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.linear = Linear(
             self.classes,
             normalization=self.normalization,
@@ -128,13 +148,13 @@ class Softmax(layers.Layer):
         if self.normalization is None:
             self.bias = self.add_weight((self.classes,), "zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.softmax(ops.cast(self.linear(inputs, self.bias), "float32"))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.classes)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "classes": self.classes,
@@ -142,12 +162,13 @@ class Softmax(layers.Layer):
         }
 
 
-def as_list(x):
+def as_list(x: Tensor | list[Tensor]) -> list[Tensor]:
+    """Return one tensor or a list of tensors as a list."""
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
-def shapes_of(input_shape):
-    """One shape or a list of shapes, as a list of shapes."""
+def shapes_of(input_shape: Shapes) -> list[Shape]:
+    """Return one shape or a list of shapes as a list of shapes."""
     if isinstance(input_shape[0], (list, tuple)):
         return [tuple(shape) for shape in input_shape]
     return [tuple(input_shape)]

@@ -1,13 +1,15 @@
-"""The two elementwise functions that every decoder cell is made of (Appendix A)."""
+"""The two elementwise functions in every decoder cell (Appendix A)."""
 
 from keras import ops
 
+from rladder_keras.typing import Tensor
 
-def gate(s, a, b):
+
+def gate(s: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Mix two tensors: `s * a + (1 - s) * b`, the last line of A.1, A.2 and A.3.
 
     Args:
-        s: Gate; 1 lets `a` through and 0 lets `b` through. It need not be squashed.
+        s: Gate: 1 selects `a`, and 0 selects `b`. It may be outside of [0, 1].
         a: Tensor that broadcasts with `s`.
         b: Tensor that broadcasts with `s`.
 
@@ -21,13 +23,14 @@ def gate(s, a, b):
     return s * a + (1 - s) * b
 
 
-def f(u, w):
-    """Equation 6: `w0 * sigmoid(w1 * u + w2) + w3 * u + w4`, elementwise.
+def f(u: Tensor, w: Tensor) -> Tensor:
+    """Compute Equation 6: `w0 * sigmoid(w1 * u + w2) + w3 * u + w4`, elementwise.
 
     Args:
         u: Tensor of shape `(..., channels)`.
-        w: Five parameters for each channel, shape `(5, channels)`; for a tensor
-            with a parameter of its own for each unit, shape `(5, units)`.
+        w: Five parameters for each channel, shape `(5, channels)`. For separate
+            parameters for each unit, flatten `u` to `(batch, units)` and use the shape
+            `(5, units)`.
 
     Returns:
         Tensor of the shape of `u`.

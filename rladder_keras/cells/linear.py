@@ -1,53 +1,59 @@
-"""The linear map with its normalisation, of which all cells are made."""
+"""The linear map with its normalisation, a part of every cell."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import initializers, layers, ops
 
 from rladder_keras.cells.normalization import BatchNormalization, layer_normalization
+from rladder_keras.typing import Normalization, Shape, Size, Tensor
 
 
 class Linear(layers.Layer):
-    """`N(W * x)`: a convolution, a transposed convolution or a matrix, normalised.
+    """Linear map with normalisation, `N(W * x)`: convolution, transposed convolution or
+    matrix.
 
-    Written as layer of its own because each of the paper's cells is a handful of
-    these. The rank of the convolution (time series, image, volume) is that of the
-    input. Maps have no bias: a cell gives its own, where its equation has one.
+    A separate layer, because each of the paper's cells consists of a few of these. The
+    rank of the convolution (time series, image, volume) is the rank of the input. The
+    map has no bias: a cell passes its own as `offset` if its equation has one.
 
     Args:
-        filters: Output channels, or units of a matrix.
-        kernel_size: Integer, or tuple with one for each spatial axis. `None` makes
-            a matrix, for which the input is flattened.
-        strides: Integer or tuple: down-sampling, or up-sampling if `transpose`.
-        transpose: Whether the convolution is a transposed one.
+        filters: Number of output channels, or of units for a matrix.
+        kernel_size: Integer, or a tuple with one integer for each spatial axis. `None`
+            for a matrix; the input is then flattened.
+        strides: Integer or tuple: factor of down-sampling, or of up-sampling if
+            `transpose`.
+        transpose: Whether the convolution is transposed.
         normalization: `"layer"` (with a gain for each channel), `"batch"` or `None`.
-        groups: Groups of channels that layer normalisation treats separately, where
-            one convolution does the work of several.
-        gain: Initial value of the normalisation's gain.
+        groups: Number of groups of channels that layer normalisation treats separately.
+            Used when one convolution computes several.
+        gain: Initial value of the gain of the normalisation.
 
     Call arguments:
         x: Shape `(batch, *grid, channels)`.
-        offset: What is added after the normalisation, shape `(filters,)`, if given.
+        offset: Tensor of shape `(filters,)` that is added after the normalisation, or
+            `None`.
 
     Output shape:
-        `(batch, *grid, filters)` with the grid divided (rounded up) or multiplied
-        by the strides; `(batch, filters)` for a matrix.
+        `(batch, *grid, filters)`, with the grid divided (rounded up) or multiplied by
+        the strides; `(batch, filters)` for a matrix.
     """
 
     def __init__(
         self,
-        filters,
-        kernel_size=None,
+        filters: int,
+        kernel_size: Size | None = None,
         *,
-        strides=1,
-        transpose=False,
-        normalization=None,
-        groups=1,
-        gain=1.0,
-        **kwargs,
-    ):
+        strides: Size = 1,
+        transpose: bool = False,
+        normalization: Normalization = None,
+        groups: int = 1,
+        gain: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -56,13 +62,13 @@ class Linear(layers.Layer):
         self.normalization = check_normalization(normalization)
         self.groups = groups
         self.gain = gain
-        self.norm = None
+        self.norm: Any = None
         if normalization == "batch":
             self.norm = BatchNormalization(
                 initial_gain=gain, dtype=self.dtype_policy, name="norm"
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if self.kernel_size is None:
             shape = (math.prod(input_shape[1:]), self.filters)
@@ -77,12 +83,14 @@ class Linear(layers.Layer):
         elif self.normalization == "batch":
             self.norm.build(self.compute_output_shape(input_shape))
 
-    def __call__(self, x, offset=None):
-        # Only a built cell calls this, from its own `call`: Keras has cast the input
-        # and knows the training phase. Doing so again took torch a tenth of a step.
+    def __call__(self, x: Tensor, offset: Tensor | None = None) -> Tensor:
+        # Skips `keras.layers.Layer.__call__`, because only built cells call this layer,
+        # inside their own `call`: Keras has already cast the input and set the training
+        # phase for the cell. Calling Keras again took a tenth of a training step on
+        # torch.
         return self.call(x, offset)
 
-    def call(self, x, offset=None):
+    def call(self, x: Tensor, offset: Tensor | None = None) -> Tensor:
         if self.kernel_size is None:
             x = ops.matmul(flatten(x), self.kernel)
         else:
@@ -94,7 +102,7 @@ class Linear(layers.Layer):
             x = self.norm(x)
         return x if offset is None else x + offset
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.kernel_size is None:
             return (input_shape[0], self.filters)
         strides = per_axis(self.strides, input_shape)
@@ -105,12 +113,18 @@ class Linear(layers.Layer):
         return (input_shape[0], *grid, self.filters)
 
 
-def convolve(x, kernel, strides, transpose=False):
-    """Convolution, or transposed one, of channels-last maps with padding "same"."""
+def convolve(
+    x: Tensor, kernel: Tensor, strides: tuple[int, ...], transpose: bool = False
+) -> Tensor:
+    """Return the convolution, or transposed convolution, of channels-last maps.
+
+    The padding is "same".
+    """
     *size, a, b = kernel.shape
     whole = [1] * len(size) if transpose else size
     if list(strides) == size and list(x.shape[1:-1]) == whole:
-        # The filter covers the map once: a matrix, with which TensorFlow is faster.
+        # The filter covers the map exactly once, so the map is a matrix. TensorFlow
+        # computes a matrix product faster.
         if transpose:
             kernel = ops.transpose(ops.reshape(kernel, (-1, b)))
             return ops.reshape(ops.matmul(flatten(x), kernel), (-1, *size, a))
@@ -120,19 +134,21 @@ def convolve(x, kernel, strides, transpose=False):
     options = {"strides": strides, "padding": "same"}
     if keras.backend.backend() != "torch":
         return operation(x, kernel, data_format="channels_last", **options)
-    # Keras copies channels-last maps to channels-first and, for a convolution, back
-    # again. What torch calls channels-last in memory is this view of them: no copy.
+    # Keras would copy channels-last maps to channels-first and, for a convolution, back
+    # again. This transposed view needs no copy: it is the memory format that torch
+    # calls channels-last.
     batch, *grid, channels = range(len(x.shape))
     x = ops.transpose(x, (batch, channels, *grid))
     x = operation(x, kernel, data_format="channels_first", **options)
     return ops.transpose(x, (0, *(axis + 1 for axis in grid), 1))
 
 
-def glorot_uniform(shape, dtype=None):
-    """Glorot's uniform initial weights, drawn by NumPy.
+def glorot_uniform(shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
+    """Draw Glorot's uniform initial weights with NumPy.
 
-    After `keras.utils.set_random_seed` they are thus the same on all backends. (Keras'
-    own initialisers are not; on JAX they also compile a program for each new shape.)
+    With NumPy, `keras.utils.set_random_seed` gives the same weights on all backends.
+    Keras' initialisers differ between backends, and on JAX they compile a program for
+    each new shape.
     """
     *grid, _, _ = shape
     fans = math.prod(grid) * (shape[-2] + shape[-1])
@@ -140,43 +156,46 @@ def glorot_uniform(shape, dtype=None):
     return ops.convert_to_tensor(np.random.uniform(-limit, limit, shape), dtype)
 
 
-def check_normalization(normalization):
+def check_normalization(normalization: Any) -> Any:
+    """Return `normalization`; raise `ValueError` if it is unknown."""
     if normalization not in ("layer", "batch", None):
         raise ValueError(
-            f"normalization must be 'layer', 'batch' or None, but is {normalization!r}."
+            f"`normalization` must be 'layer', 'batch' or None; got {normalization!r}. "
+            "Choose one of these."
         )
     return normalization
 
 
-def per_axis(n, shape):
-    """Kernel size or strides `n` as a tuple with one integer for each grid axis."""
+def per_axis(n: Size, shape: Shape) -> tuple[int, ...]:
+    """Return a kernel size or strides as a tuple: one integer per grid axis."""
     rank = len(shape) - 2
     if rank < 1:
         raise ValueError(
-            "a convolution needs an input of shape (batch, *grid, channels), but its "
-            f"input has shape {tuple(shape)}."
+            "The input of a convolution must have shape (batch, *grid, channels); got "
+            f"shape {tuple(shape)}. Use a fully connected row for vectors, or a row "
+            "with feature maps below."
         )
     n = (n,) * rank if isinstance(n, int | np.integer) else tuple(n)
     if len(n) != rank:
         raise ValueError(
-            f"a kernel size or stride of {len(n)} axes, {n}, does not fit an input "
-            f"of shape {tuple(shape)}, which has {rank} spatial axes. Give {rank}, or "
-            "frames with an axis for the channels."
+            "A kernel size or stride must have one integer for each spatial axis; got "
+            f"{len(n)} axes, {n}, for an input of shape {tuple(shape)} with {rank} "
+            f"spatial axes. Give {rank} integers, or frames with a channels axis."
         )
     return n
 
 
-def flatten(x):
-    """`(batch, ...)` -> `(batch, units)`."""
+def flatten(x: Tensor) -> Tensor:
+    """Reshape `(batch, ...)` to `(batch, units)`."""
     return ops.reshape(x, (-1, math.prod(x.shape[1:]))) if len(x.shape) > 2 else x
 
 
-def unpool(x, grid):
-    """Copy each value to the block of finer cells that it stands for.
+def unpool(x: Tensor, grid: Sequence[int]) -> Tensor:
+    """Copy each value of a coarse grid to its block of cells on a finer grid.
 
     Args:
         x: Tensor of shape `(batch, *coarse_grid, channels)`.
-        grid: Sizes of the finer grid; blocks that stick out are cropped.
+        grid: Sizes of the finer grid. Blocks that extend beyond it are cropped.
 
     Returns:
         Tensor of shape `(batch, *grid, channels)`.
@@ -185,28 +204,29 @@ def unpool(x, grid):
         if fine != coarse:
             copies = -(-fine // coarse)
             before, after = x.shape[1:axis], x.shape[axis + 1 :]
-            # `ops.repeat` does not compile in a loop of TensorFlow with XLA.
+            # Not `ops.repeat`, which XLA cannot compile in a loop of TensorFlow.
             x = ops.stack([x] * copies, axis=axis + 1)
             x = ops.reshape(x, (-1, *before, coarse * copies, *after))
     return crop(x, grid)
 
 
-def crop(x, grid):
-    """Cut `x` of shape `(batch, *larger_grid, channels)` at the end of each axis."""
+def crop(x: Tensor, grid: Sequence[int]) -> Tensor:
+    """Crop `x` of shape `(batch, *larger_grid, channels)` at the end of each axis."""
     if tuple(x.shape[1:-1]) == tuple(grid):
         return x
     return x[(slice(None), *(slice(n) for n in grid))]
 
 
-def stride_between(fine, coarse):
-    """Strides that lead from the grid of shape `fine` to that of shape `coarse`."""
+def stride_between(fine: Shape, coarse: Shape) -> tuple[int, ...]:
+    """Return the strides that lead from the shape `fine` to the shape `coarse`."""
     strides = []
     for a, b in zip(fine[1:-1], coarse[1:-1], strict=True):
         stride = -(-a // b)
         if -(-a // stride) != b:
             raise ValueError(
-                f"No stride leads from a side of {a} to one of {b} without leaving "
-                "pixels out: use padding='same' in the encoder."
+                "The sides of two grids must differ by a whole stride; got a change "
+                f"from a side of {a} to one of {b}, which leaves pixels out. Use "
+                "padding='same' in the encoder."
             )
         strides.append(stride)
     return tuple(strides)

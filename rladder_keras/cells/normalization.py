@@ -1,68 +1,86 @@
 """Layer and batch normalisation for use inside a recurrence (Appendix A.4).
 
-The first iteration of a ladder has no state and no feedback, so its activations are
-distributed otherwise than those of later iterations. Batch normalisation therefore
-shares its gain and offset over all iterations and keeps moving statistics for each
-iteration by itself. A recurrence owns one `BatchStatistics`, which says to the
-normalisations inside which iteration it is and which samples are no padding, hands
-their batch moments out of the loop over time, and updates the moving statistics once
-when the loop has ended.
+The first iteration of a ladder has no state and no feedback, so its activations have
+another distribution than those of later iterations. Batch normalisation therefore
+shares its gain and offset over all iterations, and keeps separate moving statistics for
+each iteration. A recurrence owns one `BatchStatistics`. It tells the normalisations the
+index of the iteration and which samples are padding, collects their batch moments as
+outputs of the loop over time, and updates the moving statistics once, after the loop.
 """
 
 import contextlib
 import contextvars
 import copy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Self
 
 import keras
 from keras import layers, ops
 
 from rladder_keras.cells.replicas import mean_over_replicas
+from rladder_keras.typing import Config, Shape, Tensor
 
-_recurrence = contextvars.ContextVar("recurrence", default=None)
+# A context variable, because the normalisations are sublayers of cells whose `call` has
+# no argument for it. Threads that trace replicas each see their own value.
+_recurrence: contextvars.ContextVar["BatchStatistics | None"] = contextvars.ContextVar(
+    "recurrence", default=None
+)
 
 
 class BatchStatistics:
-    """The batch normalisations inside one recurrence, and where it is in time.
+    """The batch normalisations inside one recurrence, and the current iteration.
 
     Args:
-        iterations: Rows of moving statistics that each normalisation keeps. Later
-            iterations than that share the last row.
+        iterations: Number of rows of moving statistics in each normalisation. Later
+            iterations share the last row.
     """
 
-    def __init__(self, iterations):
+    def __init__(self, iterations: int) -> None:
         self.iterations = iterations
-        self.layers = []  # batch normalisations, in the order of their building
-        # Of the present iteration, see `iteration`:
-        self.index = None  # int32 tensor of shape (1,): which it is
-        self.valid = None  # of shape (batch,): 1 for samples that count, 0 for padding
-        self.moments = {}  # layer -> its batch mean and variance
+        self.layers: list[BatchNormalization] = []  # in the order of their building
+        # Of the current iteration, see `iteration`:
+        self.index: Tensor = None  # int32 tensor of shape (1,)
+        self.valid: Tensor = None  # shape (batch,): 1 for samples, 0 for padding
+        self.moments: dict[Any, Tensor] = {}  # layer -> its batch mean and variance
 
     @contextlib.contextmanager
-    def _open(self):
+    def _open(self) -> Iterator[Self]:
+        """Context in which normalisation layers find this object."""
         token = _recurrence.set(self)
         try:
             yield self
         finally:
             _recurrence.reset(token)
 
-    def building(self):
-        """Context in which the layers of the recurrence are built."""
+    def building(self) -> AbstractContextManager[Self]:
+        """Return the context in which the layers of the recurrence are built."""
         return self._open()
 
-    def iteration(self, index, valid=None):
-        """Context of one iteration; `collect` of what it gives gives batch moments."""
-        # A copy, because replicas of a model go through this at the same time.
+    def iteration(
+        self, index: Tensor, valid: Tensor | None = None
+    ) -> AbstractContextManager[Self]:
+        """Return the context of one iteration; call `collect` on its value.
+
+        Args:
+            index: Index of the iteration, int32 tensor of shape `(1,)`.
+            valid: Tensor of shape `(batch,)`, 1 for samples and 0 for padding; `None`
+                if there is no padding.
+        """
+        # A copy, because replicas of a model run this at the same time.
         present = copy.copy(self)
         present.index, present.valid, present.moments = index, valid, {}
         return present._open()
 
-    def collect(self):
-        """What `update` needs to know of this iteration.
+    def collect(self) -> list[Tensor]:
+        """Return what `update` needs from this iteration.
 
-        Its index and the share of the samples that count, both of shape `(1,)`, and
-        batch moments, `(1, 2, channels)`. An empty list at inference. The leading axis
-        stands where the outputs of a step have their batch axis, so that the moments go
-        through the loop like any output.
+        Returns:
+            An empty list at inference. In training a list: the index of the iteration
+            and the share of valid samples, both of shape `(1,)`, and the batch moments
+            of each layer, `(1, 2, channels)`. The leading axis takes the place of the
+            batch axis, so that the moments pass through the loop over time like other
+            outputs.
         """
         moments = [self.moments[n] for n in self.layers if n in self.moments]
         if not moments:
@@ -72,12 +90,13 @@ class BatchStatistics:
             share = mean_over_replicas(ops.mean(ops.cast(self.valid, "float32")))[None]
         return [self.index, share, *moments]
 
-    def update(self, moments):
-        """Assign the moving statistics, each row of them once for a finished loop.
+    def update(self, moments: list[Tensor]) -> None:
+        """Update the moving statistics, once after the loop over time.
 
         Args:
-            moments: What `collect` gave, stacked over time: nothing, or the indices and
-                shares, shape `(1, T)`, and tensors of shape `(1, T, 2, channels)`.
+            moments: The values of `collect`, stacked over time: an empty list, or the
+                indices and shares, shape `(1, T)`, and tensors of shape `(1, T, 2,
+                channels)`.
         """
         if not moments:
             return
@@ -89,24 +108,28 @@ class BatchStatistics:
 
 @keras.saving.register_keras_serializable("rladder_keras")
 class BatchNormalization(layers.Layer):
-    """Batch normalisation with moving statistics for each iteration of a recurrence.
+    """Batch normalisation with separate moving statistics for each iteration.
 
-    Normalises over all axes but the last. Gain and offset are shared by all
-    iterations. Outside of a recurrence it is an ordinary batch normalisation. Frozen
-    (`trainable = False`) it uses its moving statistics also in training.
+    Normalises over all axes except the last. All iterations share the gain and the
+    offset. Outside of a recurrence it is an ordinary batch normalisation. If frozen
+    (`trainable = False`), it also uses its moving statistics in training.
 
     Args:
-        momentum: Weight of the past in the moving statistics.
+        momentum: Momentum of the moving statistics.
         epsilon: Added to the variance.
-        initial_gain: Value of the gain before training.
-        initial_offset: Value of the offset before training.
-        learned_gain: Whether the gain changes in training.
+        initial_gain: Initial value of the gain.
+        initial_offset: Initial value of the offset.
+        learned_gain: Whether the gain is trained.
+
+    Call arguments:
+        x: Shape `(batch, ..., channels)`.
+        training: Whether to use batch statistics and to update the moving statistics.
 
     Input shape:
         `(batch, ..., channels)`.
 
     Output shape:
-        That of the input.
+        The shape of the input.
 
     Examples:
         >>> norm = BatchNormalization()
@@ -115,7 +138,7 @@ class BatchNormalization(layers.Layer):
         >>> tuple(norm.moving_mean.shape)
         (1, 3)
 
-        In a ladder each iteration has a row of moving statistics:
+        In a ladder each iteration has its own row of moving statistics:
 
         >>> row = Conv(3, kernel_size=3)
         >>> outputs = RecurrentLadder([Level(row)])(keras.Input((5, 8, 8, 1)))
@@ -125,13 +148,13 @@ class BatchNormalization(layers.Layer):
 
     def __init__(
         self,
-        momentum=0.9,
-        epsilon=1e-3,
-        initial_gain=1.0,
-        initial_offset=0.0,
-        learned_gain=True,
-        **kwargs,
-    ):
+        momentum: float = 0.9,
+        epsilon: float = 1e-3,
+        initial_gain: float = 1.0,
+        initial_offset: float = 0.0,
+        learned_gain: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
@@ -139,7 +162,7 @@ class BatchNormalization(layers.Layer):
         self.initial_offset = initial_offset
         self.learned_gain = learned_gain
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         recurrence = _recurrence.get()
         self.iterations = recurrence.iterations if recurrence else 1
@@ -165,13 +188,13 @@ class BatchNormalization(layers.Layer):
         if recurrence:
             recurrence.layers.append(self)
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         dtype = x.dtype
         x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
         recurrence = _recurrence.get()
         if training and self.trainable:
-            # Not `ops.moments`, which on torch subtracts squares: a constant map of 300
-            # would get a variance below zero.
+            # Not `ops.moments`, which on torch computes the variance as a difference of
+            # squares: a constant map of 300 would get a negative variance.
             mean_of = mean_over_samples(x, recurrence.valid if recurrence else None)
             mean = mean_of(x)
             x = x - mean
@@ -193,18 +216,18 @@ class BatchNormalization(layers.Layer):
         scale = ops.cast(self.gain, x.dtype) * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * scale + ops.cast(self.offset, x.dtype), dtype)
 
-    def update(self, moments, index, share):
-        """Exponential moving average: one update for each row of statistics.
+    def update(self, moments: Tensor, index: Tensor, share: Tensor) -> None:
+        """Update the moving averages: once for each row of statistics.
 
         Args:
             moments: Batch means and variances, shape `(T, 2, channels)`.
-            index: Which iterations they are of: integers in a row, shape `(T,)`. Those
-                past the last row of statistics update that row by their mean. Rows
-                that none has reached so far, or padding only, are copies of the last
-                one reached.
-            share: Share of the samples that the moments are of, the others being
-                padding, shape `(T,)`: moments of fewer weigh less in the mean, and
-                the update weighs less, too.
+            index: Indices of their iterations, integers of shape `(T,)`.
+                Iterations beyond the last row of statistics update the last row with
+                their mean. Rows that no iteration has reached yet (padding excluded)
+                are copies of the last row that was reached.
+            share: Share of valid samples in each iteration, shape `(T,)`; the others
+                are padding. Moments of fewer samples have less weight in the mean and
+                in the update.
         """
         row = ops.minimum(index, self.iterations - 1)
         all_rows = ops.arange(self.iterations, dtype="int32")[:, None]
@@ -216,16 +239,16 @@ class BatchNormalization(layers.Layer):
         for i, moving in enumerate((self.moving_mean, self.moving_variance)):
             moved = keep * moving + ops.matmul(weight, moments[:, i])
             if self.iterations > 1:
-                # What no sequence has reached yet is as the last that one has.
+                # Rows that no sequence has reached are copies of the last row that was.
                 same = ops.equal(moving, ops.take(moving, last, axis=0))
                 follows = (all_rows > last) & ops.all(same, axis=1, keepdims=True)
                 moved = ops.where(follows, ops.take(moved, last, axis=0), moved)
             moving.assign(moved)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "momentum": self.momentum,
@@ -236,13 +259,16 @@ class BatchNormalization(layers.Layer):
         }
 
 
-def mean_over_samples(x, valid=None):
-    """Function that takes the mean of tensors like `x` over all axes but the last.
+def mean_over_samples(
+    x: Tensor, valid: Tensor | None = None
+) -> Callable[[Tensor], Tensor]:
+    """Return a function for means over all axes except the last.
 
     Args:
-        x: Tensor of shape `(batch, ..., channels)`.
-        valid: Tensor of shape `(batch,)`, 1 for the samples that count and 0 for the
-            others; all count if it is `None`. The mean of no sample is 0.
+        x: Tensor of shape `(batch, ..., channels)`, an example of the function's
+            argument.
+        valid: Tensor of shape `(batch,)`, 1 for samples that are included and 0 for the
+            others; `None` includes all samples. The mean of no samples is 0.
     """
     axes = list(range(len(x.shape) - 1))
     if valid is None:
@@ -258,15 +284,22 @@ def mean_over_samples(x, valid=None):
     return mean
 
 
-def layer_normalization(x, gain, offset=None, groups=1, epsilon=1e-3):
-    """Normalise each sample over space and channels, scale and shift each channel.
+def layer_normalization(
+    x: Tensor,
+    gain: Tensor,
+    offset: Tensor | None = None,
+    groups: int = 1,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """Normalise each sample over space and channels, then scale and shift each channel.
 
     Args:
         x: Tensor of shape `(batch, ..., channels)`.
         gain: Tensor of shape `(channels,)`.
-        offset: Tensor of shape `(channels,)`, or `None` for none.
-        groups: Number of equal groups of channels, each normalised by itself.
-        epsilon: Added to the variance. Not tiny on purpose: a blank frame gives
+        offset: Tensor of shape `(channels,)`, or `None` for no offset.
+        groups: Number of groups of channels of equal size. Each is normalised
+            separately.
+        epsilon: Added to the variance. The default is large because a blank frame gives
             maps of zero variance.
 
     Returns:
@@ -280,7 +313,7 @@ def layer_normalization(x, gain, offset=None, groups=1, epsilon=1e-3):
         return ops.concatenate(normed, axis=-1)
     axes = list(range(1, len(x.shape)))
     if keras.backend.backend() == "torch":
-        # One kernel, which wants a gain and an offset for each unit.
+        # torch's fused kernel, which takes one gain and one offset for each unit.
         gain = ops.broadcast_to(gain, x.shape[1:])
         if offset is not None:
             offset = ops.broadcast_to(offset, x.shape[1:])

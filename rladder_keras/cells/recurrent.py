@@ -1,4 +1,6 @@
-"""Recurrent encoder rows: LSTM and GRU cells, convolutional or not."""
+"""Recurrent encoder rows: LSTM and GRU cells, convolutional and fully connected."""
+
+from typing import Any, Self
 
 import keras
 from keras import layers, ops
@@ -6,47 +8,56 @@ from keras import layers, ops
 from rladder_keras.cells.encoders import _Encoder, as_list, shapes_of
 from rladder_keras.cells.gates import gate
 from rladder_keras.cells.linear import check_normalization, flatten
+from rladder_keras.typing import (
+    Config,
+    Normalization,
+    Shape,
+    Shapes,
+    Size,
+    State,
+    Tensor,
+)
 from rladder_keras.validation import check_number
 
 register = keras.saving.register_keras_serializable("rladder_keras")
 
 
 class _RecurrentEncoder(_Encoder):
-    """Gates from what comes from below, from the decoder and from the past.
+    """Base of the recurrent rows: gates from the row below, the decoder and the state.
 
-    Every input has a map and a normalisation of its own (Appendix A.4: "after all the
-    first convolutions of the inputs"); their sum and a bias are the gates.
+    Each input has a separate linear map and normalisation (Appendix A.4: "after all the
+    first convolutions of the inputs"). Their sum plus a bias gives the gates.
     """
 
-    gates = None
-    states = None
+    gates: int  # number of gates, set by a subclass
+    states: int  # number of states, set by a subclass
 
     def __init__(
         self,
-        filters,
-        kernel_size=None,
-        strides=1,
+        filters: int,
+        kernel_size: Size | None = None,
+        strides: Size = 1,
         *,
-        normalization="layer",
-        forget_bias=-2.0,
-        recurrent_gain=0.1,
-        **kwargs,
-    ):
+        normalization: Normalization = "layer",
+        forget_bias: float = -2.0,
+        recurrent_gain: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(filters, kernel_size, strides, **kwargs)
         self.normalization = check_normalization(normalization)
         self.forget_bias = check_number("`forget_bias`", forget_bias)
         self.recurrent_gain = check_number("`recurrent_gain`", recurrent_gain)
 
     @property
-    def state_size(self):
-        """Channels of each state, whose grid is that of the output."""
+    def state_size(self) -> list[int]:
+        """Number of channels of each state; states have the grid of the output."""
         return [self.filters] * self.states
 
     @property
-    def output_size(self):
+    def output_size(self) -> int:
         return self.filters
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shapes) -> None:
         shapes = shapes_of(input_shape)
         self.state_shape = tuple(self.compute_output_shape(shapes[0]))
         n, norm = self.gates * self.filters, self.normalization
@@ -60,31 +71,34 @@ class _RecurrentEncoder(_Encoder):
         self.recurrent = self.map(
             self.state_shape, n, "recurrent", normalization=norm, gain=small
         )
-        # The second gate is the one that keeps the past.
+        # The second gate is the forget gate.
         self.bias = self.add_weight((self.gates, self.filters), "zeros", name="bias")
         bias = [[0.0], [self.forget_bias], [0.0], [0.0]][: self.gates]
         self.bias.assign(ops.broadcast_to(ops.array(bias), self.bias.shape))
 
-    def new_information(self, inputs, first=False):
-        """The gates' part that comes from `e_{l-1}(t)` and `d_l(t-1)`."""
+    def new_information(
+        self, inputs: Tensor | list[Tensor], first: bool = False
+    ) -> Tensor:
+        """Return the part of the gates that depends on `e_{l-1}(t)` and `d_l(t-1)`."""
         inputs = as_list(inputs)
         gates = self.below(inputs[0], ops.reshape(self.bias, (-1,)))
         if self.feedback is None or self.maps_to_zeros(first):
             return gates
         return gates + self.feedback(inputs[1])
 
-    def maps_to_zeros(self, first):
-        """Whether maps of the state and of feedback are zeros in this iteration.
+    def maps_to_zeros(self, first: bool) -> bool:
+        """Return whether the maps of state and feedback are zeros in this iteration.
 
-        Batch normalisation has an offset and moving averages of what it maps.
+        With batch normalisation they are not: it adds an offset and updates its moving
+        averages.
         """
         return first and self.normalization != "batch"
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         shape = (batch_size, *self.state_shape[1:])
         return [ops.zeros(shape, self.compute_dtype) for _ in range(self.states)]
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "normalization": self.normalization,
@@ -95,32 +109,35 @@ class _RecurrentEncoder(_Encoder):
 
 @register
 class ConvLSTMCell(_RecurrentEncoder):
-    """Convolutional LSTM with normalised, possibly strided convolutions (A.4).
+    """Convolutional LSTM with normalised, optionally strided convolutions (A.4).
 
         i, f, g, o = N(W_e * e_{l-1}(t)) + N(W_d * d_l(t-1)) + N(W_h * h(t-1)) + b
         c = sigmoid(f) c(t-1) + sigmoid(i) tanh(g)
         h = sigmoid(o) tanh(c)
 
-    Works on time series, images and volumes. The defaults start the cell without memory
-    (`forget_bias`, `recurrent_gain`): what moves lies elsewhere a frame later, so that
-    an untrained memory low in the hierarchy only disturbs (docs/lab-notebook.md has
-    measurements).
+    Works on time series, images and volumes. With the defaults of `forget_bias` and
+    `recurrent_gain` the untrained cell hardly uses its memory: a moving object is at
+    another position one frame later, so that the memory of an untrained low row only
+    disturbs (docs/lab-notebook.md has measurements).
 
     Args:
-        filters: Channels of the output and of both states.
-        kernel_size: Integer or tuple, for all its convolutions.
-        strides: Integer or tuple. The convolution of the state is never strided.
+        filters: Number of channels of the output and of both states.
+        kernel_size: Integer or tuple: kernel size of all its convolutions.
+        strides: Integer or tuple. The convolution of the state has no strides.
         normalization: `"layer"` (RLadder), `"batch"` (RTagger) or `None`.
         forget_bias: Initial bias of the forget gate.
-        recurrent_gain: Initial gain of the normalisation of the state's and the
-            feedback's convolution. That of the input's starts at 1.
+        recurrent_gain: Initial gain of the normalisation after the convolutions of the
+            state and of the feedback. For the input the initial gain is 1.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
-            `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list
+            `[e_{l-1}(t), d_l(t-1)]`.
         states: `[h(t-1), c(t-1)]`, each `(batch, *grid / strides, filters)`.
-        first: Whether states and feedback are zeros, so that their convolutions may be
-            left out.
+        first: Whether states and feedback are zeros, so that their convolutions can be
+            skipped.
+
+    Returns:
+        The output `h` and the new states `[h, c]`.
 
     References:
         - Shi et al., Convolutional LSTM Network, 2015.
@@ -137,7 +154,9 @@ class ConvLSTMCell(_RecurrentEncoder):
 
     gates, states = 4, 2
 
-    def call(self, inputs, states, first=False):
+    def call(
+        self, inputs: Tensor | list[Tensor], states: State, first: bool = False
+    ) -> tuple[Tensor, State]:
         h, c = states
         gates = self.new_information(inputs, first)
         if not self.maps_to_zeros(first):
@@ -150,27 +169,32 @@ class ConvLSTMCell(_RecurrentEncoder):
 
 @register
 class ConvGRUCell(_RecurrentEncoder):
-    """Convolutional GRU with normalised, possibly strided convolutions.
+    """Convolutional GRU with normalised, optionally strided convolutions.
 
         r, z, n = N(W_e * e_{l-1}(t)) + N(W_d * d_l(t-1)) + b
         r', z', n' = N(W_h * h(t-1))
         h = gate(sigmoid(z + z'), h(t-1), tanh(n + sigmoid(r + r') n'))
 
-    The reset gate acts on the convolved state, as in cuDNN and `keras.layers.GRU`.
+    The reset gate multiplies the convolved state, as in cuDNN and `keras.layers.GRU`.
 
     Args:
-        filters: Channels of the output and of the state.
-        kernel_size: Integer or tuple, for all its convolutions.
-        strides: Integer or tuple. The convolution of the state is never strided.
+        filters: Number of channels of the output and of the state.
+        kernel_size: Integer or tuple: kernel size of all its convolutions.
+        strides: Integer or tuple. The convolution of the state has no strides.
         normalization: `"layer"`, `"batch"` or `None`.
-        forget_bias: Initial bias of the gate `z`, which keeps the past.
-        recurrent_gain: As in `ConvLSTMCell`.
+        forget_bias: Initial bias of the gate `z`, which keeps the state.
+        recurrent_gain: Initial gain of the normalisation after the convolutions of the
+            state and of the feedback. For the input the initial gain is 1.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list of it and
-            `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, *grid, channels)`, or the list
+            `[e_{l-1}(t), d_l(t-1)]`.
         states: `[h(t-1)]`, shape `(batch, *grid / strides, filters)`.
-        first: As in `ConvLSTMCell`.
+        first: Whether states and feedback are zeros, so that their convolutions can be
+            skipped.
+
+    Returns:
+        The output `h` and the new states `[h]`.
 
     References:
         - Ballas et al., Delving Deeper into Convolutional Networks for Learning Video
@@ -186,7 +210,9 @@ class ConvGRUCell(_RecurrentEncoder):
 
     gates, states = 3, 1
 
-    def call(self, inputs, states, first=False):
+    def call(
+        self, inputs: Tensor | list[Tensor], states: State, first: bool = False
+    ) -> tuple[Tensor, State]:
         (h,) = states
         r, z, n = ops.split(self.new_information(inputs, first), 3, axis=-1)
         if not self.maps_to_zeros(first):
@@ -198,15 +224,20 @@ class ConvGRUCell(_RecurrentEncoder):
 
 @register
 class LSTMCell(ConvLSTMCell):
-    """Fully connected LSTM with normalised maps; inputs are flattened.
+    """Fully connected LSTM with normalised maps. Inputs are flattened.
 
     Args:
-        filters: Units: size of the output and of both states.
-        **kwargs: As in `ConvLSTMCell`, without `kernel_size` and `strides`.
+        filters: Number of units of the output and of both states.
+        **kwargs: Arguments of `ConvLSTMCell` except `kernel_size` and `strides`.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or a list with `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or the list `[e_{l-1}(t),
+            d_l(t-1)]`.
         states: `[h(t-1), c(t-1)]`, each `(batch, units)`.
+        first: Whether states and feedback are zeros, so that their maps can be skipped.
+
+    Returns:
+        The output `h` and the new states `[h, c]`.
 
     Examples:
         >>> cell = LSTMCell(16)
@@ -216,21 +247,26 @@ class LSTMCell(ConvLSTMCell):
         ((2, 16), (2, 16))
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(filters, None, **kwargs)
 
 
 @register
 class GRUCell(ConvGRUCell):
-    """Fully connected GRU with normalised maps; inputs are flattened.
+    """Fully connected GRU with normalised maps. Inputs are flattened.
 
     Args:
-        filters: Units: size of the output and of the state.
-        **kwargs: As in `ConvGRUCell`, without `kernel_size` and `strides`.
+        filters: Number of units of the output and of the state.
+        **kwargs: Arguments of `ConvGRUCell` except `kernel_size` and `strides`.
 
     Call arguments:
-        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or a list with `d_l(t-1)`.
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or the list `[e_{l-1}(t),
+            d_l(t-1)]`.
         states: `[h(t-1)]`, shape `(batch, units)`.
+        first: Whether states and feedback are zeros, so that their maps can be skipped.
+
+    Returns:
+        The output `h` and the new states `[h]`.
 
     Examples:
         >>> cell = GRUCell(16)
@@ -240,7 +276,7 @@ class GRUCell(ConvGRUCell):
         (2, 16)
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(filters, None, **kwargs)
 
 
@@ -251,8 +287,16 @@ class StockCell(layers.Layer):
     Its inputs are flattened and concatenated.
 
     Args:
-        cell: `keras.layers.LSTMCell`, `GRUCell`, `SimpleRNNCell` or another cell with
-            vector input, output and states.
+        cell: `keras.layers.LSTMCell`, `GRUCell`, `SimpleRNNCell`, or another cell whose
+            input, output and states are vectors.
+
+    Call arguments:
+        inputs: `e_{l-1}(t)`, shape `(batch, ...)`, or the list `[e_{l-1}(t),
+            d_l(t-1)]`.
+        states: List of the states of the cell, each `(batch, units)`.
+
+    Returns:
+        The output of the cell, shape `(batch, units)`, and its new states.
 
     Examples:
         >>> cell = StockCell(keras.layers.GRUCell(16))
@@ -265,69 +309,78 @@ class StockCell(layers.Layer):
 
     accepts_feedback = True
 
-    def __init__(self, cell, **kwargs):
+    def __init__(self, cell: layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(cell, (type, layers.RNN)) or not hasattr(cell, "output_size"):
             raise ValueError(
-                "StockCell takes a cell without a loop over time, such as "
-                f"keras.layers.GRUCell(16), not {cell!r}."
+                "`cell` must be a cell without a loop over time, such as "
+                f"keras.layers.GRUCell(16); got {cell!r}. Pass the cell instead of an "
+                "RNN layer or a class."
             )
         self.cell = cell
         self.state_size = cell.state_size
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shapes) -> None:
         shapes = [flat_shape(shape) for shape in shapes_of(input_shape)]
         self.cell.build((shapes[0][0], sum(units for _, units in shapes)))
 
-    def call(self, inputs, states):
+    def call(
+        self, inputs: Tensor | list[Tensor], states: State
+    ) -> tuple[Tensor, State]:
         x = ops.concatenate([flatten(x) for x in as_list(inputs)], axis=-1)
         output, states = self.cell(x, states)
         return output, list(states)
 
     @property
-    def stock_cells(self):
+    def stock_cells(self) -> list[layers.Layer]:
+        """The stock cells inside, of a `StackedRNNCells` too."""
         return getattr(self.cell, "cells", [self.cell])
 
     @property
-    def draws_numbers(self):
-        """Whether it has dropout; a stock cell has random numbers in any case."""
+    def draws_numbers(self) -> bool:
+        """Whether the cell has dropout.
+
+        The seed generator alone does not tell: stock cells create one without dropout
+        too.
+        """
         rates = ("dropout", "recurrent_dropout")
         return any(getattr(c, rate, 0) for c in self.stock_cells for rate in rates)
 
-    def reset_dropout(self):
-        """Forget the masks of dropout, which a stock cell keeps until it is told so."""
+    def reset_dropout(self) -> None:
+        """Discard the dropout masks; otherwise stock cells keep them across batches."""
         for cell in self.stock_cells:
             if hasattr(cell, "reset_dropout_mask"):
                 cell.reset_dropout_mask()
                 cell.reset_recurrent_dropout_mask()
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: int | None = None) -> State:
         state = self.cell.get_initial_state(batch_size)
         return list(state) if isinstance(state, (list, tuple)) else [state]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shapes) -> Shape:
         return (shapes_of(input_shape)[0][0], self.cell.output_size)
 
-    def get_config(self):
-        # It is built with the ladder, not before.
+    def get_config(self) -> Config:
+        # Without `build_config`, because the ladder builds the cell.
         cell = not_built(keras.saving.serialize_keras_object(self.cell))
         return {**super().get_config(), "cell": cell}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         cell = keras.saving.deserialize_keras_object(config.pop("cell"))
         return cls(cell, **config)
 
 
-def not_built(config):
-    """A serialised layer without the shapes of which Keras would build its parts."""
+def not_built(config: Any) -> Any:
+    """Return a serialised layer without the shapes that Keras builds its parts from."""
     if isinstance(config, dict):
         return {k: not_built(v) for k, v in config.items() if k != "build_config"}
     return [not_built(v) for v in config] if isinstance(config, list) else config
 
 
-def flat_shape(shape):
+def flat_shape(shape: Shape) -> tuple[Any, int]:
+    """Return the shape `(batch, units)` of a flattened tensor."""
     units = 1
     for n in shape[1:]:
         units *= n

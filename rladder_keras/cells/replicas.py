@@ -1,21 +1,26 @@
-"""Means over the replicas of a model that engines of the backends train side by side.
+"""Means over the replicas of a model in distributed training.
 
-JAX needs none: there a batch that is spread over devices is one array.
+JAX needs none: there, a batch that is distributed over devices is a single array.
 """
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
+from rladder_keras.typing import Tensor
 
-def mean_over_replicas(x):
-    """Mean of a tensor over all replicas, which have equally many samples.
+
+def mean_over_replicas(x: Tensor) -> Tensor:
+    """Return the mean of a tensor over all replicas, which have equally many samples.
 
     Replicas are those of a `tf.distribute` strategy, or the processes of a
-    `torch.distributed` group, and gradients flow back to all. Without such it is `x`.
+    `torch.distributed` group. Gradients flow back to all of them. Without replicas, the
+    function returns `x`.
     """
-    # Imported it is already: by Keras.
+    # Keras has already imported the backend.
     engine = sys.modules[keras.backend.backend()]
     if keras.backend.backend() == "tensorflow":
         replica = engine.distribute.get_replica_context()
@@ -27,8 +32,11 @@ def mean_over_replicas(x):
     return x
 
 
-def mean_over_processes(distributed):
-    """The mean over a `torch.distributed` group, which has no gradient by itself."""
+def mean_over_processes(distributed: Any) -> Callable[[Tensor], Tensor]:
+    """Return a function for means over a `torch.distributed` group.
+
+    `all_reduce` has no gradient, so the function defines one.
+    """
 
     def mean(x):
         x = ops.copy(x)

@@ -181,7 +181,7 @@ def test_cells_with_layer_normalisation_in_mixed_precision(run, rng, cls):
 @pytest.mark.parametrize("cls", list(UPSAMPLING))
 @pytest.mark.parametrize("v_top", [(None, 5), (None, 4, 2)])
 def test_upsampling_cells_refuse_what_is_no_feature_map(cls, v_top):
-    with pytest.raises(ValueError, match="need feature maps"):
+    with pytest.raises(ValueError, match="must be feature maps"):
         cls(3).build(v_top, (None, 4, 4, 2), (None, 4, 4, 1))
 
 

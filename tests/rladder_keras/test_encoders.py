@@ -192,7 +192,7 @@ def test_a_stock_cell_gets_its_inputs_flattened_and_concatenated(
     "cell", [keras.layers.GRUCell, keras.layers.GRU(2), keras.layers.Dense(2)]
 )
 def test_what_is_no_stock_cell_is_refused(cell):
-    with pytest.raises(ValueError, match="StockCell takes a cell without a loop"):
+    with pytest.raises(ValueError, match="`cell` must be a cell without a loop"):
         StockCell(cell)
 
 

@@ -18,7 +18,7 @@ def test_an_unknown_backend_is_answered_with_the_known_ones(package):
         text=True,
     )
     assert done.returncode != 0
-    assert "set it to one of tensorflow, jax, torch" in done.stderr
+    assert "KERAS_BACKEND must be one of tensorflow, jax, torch" in done.stderr
     assert "keras" not in done.stderr.splitlines()[-3].replace("rladder_keras", "")
 
 

@@ -321,14 +321,14 @@ def test_bad_arguments_are_refused():
         ({"kernel_size": 0}, "`kernel_size` of TaggerCell must be"),
         ({"mu_gain": float("nan")}, "`mu_gain` must be a finite number; got nan"),
         ({"noise": "0.2"}, "`noise` must be a finite number; got '0.2'"),
-        ({"pixels": "poisson"}, "pixels must be"),
-        ({"noise": 0}, "noise must be"),
-        ({"pixels": "binary", "noise": 0.5}, "noise must be"),
+        ({"pixels": "poisson"}, "`pixels` must be"),
+        ({"noise": 0}, "`noise` must be"),
+        ({"pixels": "binary", "noise": 0.5}, "`noise` must be"),
     ):
         with pytest.raises(ValueError, match=message):
             TaggerCell(recurrent(), **kwargs)
     bare = TaggerCell([Level(Conv(2, 3))], iterations=1)
-    with pytest.raises(ValueError, match="give the lowest level a decoder"):
+    with pytest.raises(ValueError, match="Give the lowest level a decoder"):
         bare.build((None, 8, 8, 1))
     layer = ladder()
     with pytest.raises(ValueError, match="takes no mask"):
@@ -338,5 +338,5 @@ def test_bad_arguments_are_refused():
 @pytest.mark.once
 def test_groups_that_start_at_random_are_not_carried():
     cell = TaggerCell(recurrent(), 2, 4, iterations=2)
-    with pytest.raises(ValueError, match="TaggerCell does not start from zeros"):
+    with pytest.raises(ValueError, match="does not start from zeros; .*TaggerCell"):
         RecurrentLadder(cell, carry=2)

@@ -115,17 +115,17 @@ def bad_frames():
     return [
         (255 * x, y, "frames have pixels between .*divide 8-bit images by 255"),
         (x * np.float32("nan"), y, "frames have NaN"),
-        (x[..., 0], y, r"frames have shape .*, and must have \(batch, T, 4, 4, 1\)"),
+        (x[..., 0], y, r"frames must have shape \(batch, T, 4, 4, 1\); got"),
     ]
 
 
 def bad_targets():
     x, y = films()
     return [
-        (x, {**y, "class": y["class"] + 97}, "labels are from 97 to 99"),
-        (x, {**y, "class": y["class"] - 1}, "labels are from -1 to 1"),
+        (x, {**y, "class": y["class"] + 97}, "got labels from 97 to 99"),
+        (x, {**y, "class": y["class"] - 1}, "got labels from -1 to 1"),
         (x, {**y, "frame": 255 * x}, r"frames of y\['frame'\] have pixels between"),
-        (x, {"frame": x}, r"nothing for the output\(s\) \['class'\].*`labels=`"),
+        (x, {"frame": x}, r"targets for the output\(s\) \['class'\].*`labels=`"),
     ]
 
 
@@ -258,7 +258,7 @@ def test_the_mean_teacher_checks_first_batches():
     teacher = zoo.MeanTeacher(zoo.occluded_mnist_temporal_baseline(0.05, table=table))
     for use in (teacher.fit, teacher.evaluate):
         for source in (generator, tf_data):
-            with pytest.raises(ValueError, match="labels are from 0 to 10"):
+            with pytest.raises(ValueError, match="got labels from 0 to 10"):
                 use(source(x, y), verbose=0)
             with pytest.raises(ValueError, match="divide 8-bit images by 255"):
                 use(source(255 * x, y), verbose=0)
@@ -280,9 +280,9 @@ def test_batches_that_do_not_fit_the_carried_state_are_refused_at_the_start():
     model = zoo.polyphonic_music_lstm(3, carry=2)
     x = np.zeros((5, 4, 88), "float32")
     before = int(model.optimizer.iterations)
-    with pytest.raises(ValueError, match="in 2 rows, and the batch has 1"):
+    with pytest.raises(ValueError, match="must have 2 rows .* got 1 rows"):
         model.fit(x, {"notes": x}, batch_size=2, verbose=0)
-    with pytest.raises(ValueError, match="in 2 rows, and the batch has 5"):
+    with pytest.raises(ValueError, match="must have 2 rows .* got 5 rows"):
         model.fit(x, {"notes": x}, verbose=0)
     assert int(model.optimizer.iterations) == before
     model.fit(x[:4], {"notes": x[:4]}, batch_size=2, verbose=0)
@@ -358,7 +358,7 @@ def test_tables_are_functions(table):
     "shape", [(0, 8, 1), (8.5, 8, 1), (None, None, 1), (8, 8), "881", 8, None]
 )
 def test_frames_have_three_integers_as_shape(shape):
-    with pytest.raises(ValueError, match="input_shape must be .*height.*; got"):
+    with pytest.raises(ValueError, match="`input_shape` must be .*height.*; got"):
         zoo.rladder(levels(), shape)
 
 

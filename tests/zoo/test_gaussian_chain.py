@@ -389,5 +389,5 @@ def test_rows_are_reproduced(tmp_path, table):
 @pytest.mark.once
 def test_sequences_of_another_shape_are_refused():
     model = gaussian_chain_messages(chain=C, output="next")
-    with pytest.raises(ValueError, match=r"must have \(batch, T, 1, 1\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(batch, T, 1, 1\)"):
         model.predict(np.zeros((3, 4, 2, 1), "float32"))

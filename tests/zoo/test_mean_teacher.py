@@ -388,7 +388,7 @@ def test_a_loss_of_ones_own():
 
     x, y = points()
     student = plain()
-    with pytest.raises(ValueError, match="register its own layers, losses"):
+    with pytest.raises(ValueError, match="Register its custom layers, losses"):
         student.compile("sgd", mine)
         zoo.MeanTeacher(student)
     student = plain()
@@ -406,9 +406,13 @@ def stacked(outputs):
 @pytest.mark.parametrize(
     "student, options, message",
     [
-        (lambda: stacked(lambda x: {"frame": x}), {}, "no output 'class', but 'frame'"),
-        (lambda: stacked(lambda x: [x, x]), {}, "make it a dictionary"),
-        (lambda: keras.Sequential([layers.Dense(4)]), {}, "begin it with keras.Input"),
+        (
+            lambda: stacked(lambda x: {"frame": x}),
+            {},
+            "output of the student, 'frame'; got 'class'",
+        ),
+        (lambda: stacked(lambda x: [x, x]), {}, "Make it a dictionary"),
+        (lambda: keras.Sequential([layers.Dense(4)]), {}, "Start it with keras.Input"),
         (lambda: "rladder", {}, "must be a Keras model"),
         (plain, {"ramp": -1}, "`ramp` must be an integer of at least 0"),
         (plain, {"noise": -1.0}, "`noise` must be a number of at least 0"),

@@ -36,7 +36,7 @@ def test_outputs_without_loss_and_metrics_need_no_targets(model, x):
     found = model.evaluate(x, {"a": y, "b": y}, verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(np.mean((outputs["a"] - y) ** 2), rel=1e-4)
     assert found["b_mae"] == pytest.approx(np.mean(abs(outputs["b"] - y)), rel=1e-4)
-    with pytest.raises(ValueError, match=r"\['b'\]: .* \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"\['b'\]; got .* \['a', 'b'\]"):
         model.fit(x, {"a": y}, verbose=0)
 
 

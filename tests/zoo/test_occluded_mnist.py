@@ -113,7 +113,7 @@ def test_integers_are_refused_whatever_loads_them(model, frames, use, dtype):
     x = (frames[:2] * 255).astype(dtype)
     shuffle = {"shuffle": False} if use == "fit" else {}
     for batch in ((x, x),) if use == "predict" else ((x, x), (frames[:2], x)):
-        with pytest.raises(ValueError, match=f"of type {dtype}, .*divide 8-bit images"):
+        with pytest.raises(ValueError, match=f"of type {dtype}.*divide 8-bit images"):
             getattr(model, use)(batches(*batch), verbose=0, **shuffle)
 
 
@@ -128,7 +128,7 @@ def test_binary_frames_are_booleans(model, frames):
         lambda: model.step(binary[:, 0].astype("uint8"), state),
         lambda: model.rollout(binary.astype("uint8"), 1),
     ):
-        with pytest.raises(ValueError, match="of type uint8, .* as booleans"):
+        with pytest.raises(ValueError, match="of type uint8.* as booleans"):
             refuse()
 
 
@@ -145,7 +145,7 @@ def test_tensors_are_looked_at(model, frames):
         with pytest.raises(ValueError, match="divide 8-bit images by 255"):
             refuse()
     y = {"class": ops.convert_to_tensor(np.full(len(frames), 10))}
-    with pytest.raises(ValueError, match="from 10 to 10, and the model has 10 classes"):
+    with pytest.raises(ValueError, match="10 classes; got labels from 10 to 10"):
         model.evaluate(tensor, {**outputs, **y})
 
 
@@ -156,10 +156,12 @@ def test_what_a_tf_data_set_says_of_its_frames_is_heeded(model, frames):
 
     films = tf.data.Dataset.from_tensor_slices(frames)
     assert set(model.predict(films.batch(2), verbose=0)) == {"class", "frame", "probe"}
-    with pytest.raises(ValueError, match=r"\(5, 32, 32, 1\), and must have \(batch, T"):
+    with pytest.raises(
+        ValueError, match=r"must have shape \(batch, T.* got shape \(5, "
+    ):
         model.predict(films)
     films = films.batch(2).map(lambda x: (tf.cast(255 * x, "uint8"), {"frame": x}))
-    with pytest.raises(ValueError, match="of the data set have numbers of type uint8"):
+    with pytest.raises(ValueError, match="of the dataset must be .* of type uint8"):
         model.fit(films)
     binary = tf.data.Dataset.from_tensor_slices(frames > 0.5).batch(2)
     model.predict(binary, verbose=0)

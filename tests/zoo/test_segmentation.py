@@ -246,7 +246,7 @@ def test_bad_arguments():
             score(truth, truth[..., 0])
         with pytest.raises(ValueError, match=r"shape \(n, \.\.\.\)"):
             score(truth[0, 0], truth[0, 0])
-    with pytest.raises(ValueError, match="'max', .* 'min', and it is 'mean'"):
+    with pytest.raises(ValueError, match="'max', .* 'min'; got 'mean'"):
         adjusted_mutual_information(truth, truth, average_method="mean")
 
 

@@ -153,7 +153,9 @@ def test_widths_that_are_none_are_refused(width):
 
 
 def test_a_table_without_decoders_cannot_predict_frames():
-    with pytest.raises(ValueError, match="no decoder to predict frames"):
+    with pytest.raises(
+        ValueError, match="must have a decoder for the predicted frames"
+    ):
         om.occluded_mnist_rladder(0.1, table=lambda width: om.table_6(width))
 
 

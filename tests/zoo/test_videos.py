@@ -108,7 +108,7 @@ def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 1, 3], "from 0 to 3, and the model has 3 classes"),
+        ([0, 1, 3], "3 classes; got labels from 0 to 3"),
         ([0, -1, 2], "from -1 to 2"),
         (np.eye(3, dtype=int), "one integer label for each"),
         (["a", "b", "c"], "one integer label for each"),
@@ -151,11 +151,14 @@ def test_frames_to_be_predicted_are_those_of_the_input():
     x, _ = films(3)
     model = zoo.rladder(levels(), x.shape[2:])
     for y, message in (
-        (x[:, :1], r"y\['frame'\] have shape \(3, 1, .* must have \(3, 5"),
-        (x[..., :1], r"must have \(batch, T, 8, 12, 3\)"),
-        (x[..., 0], r"must have \(batch, T, 8, 12, 3\)"),
-        ((255 * x).astype("uint8"), r"y\['frame'\] have .* type uint8.*divide 8-bit"),
-        (np.roll(x, -1, axis=1), "one step later: give the same frames as x"),
+        (x[:, :1], r"y\['frame'\] must have shape \(3, 5.* got shape \(3, 1, "),
+        (x[..., :1], r"must have shape \(batch, T, 8, 12, 3\)"),
+        (x[..., 0], r"must have shape \(batch, T, 8, 12, 3\)"),
+        (
+            (255 * x).astype("uint8"),
+            r"y\['frame'\] must be .* type uint8.*divide 8-bit",
+        ),
+        (np.roll(x, -1, axis=1), "one step later. Pass the same frames as x"),
     ):
         for method in (model.fit, model.evaluate):
             with pytest.raises(ValueError, match=message):
@@ -193,7 +196,9 @@ def test_some_labels_may_weigh_nothing():
     assert np.isfinite(logs["val_class_loss"]).all()
     model.evaluate(x, wrong, 2, 0, {"class": weights})
     model.fit(x, wrong, sample_weight={"class": weights}, verbose=0)
-    with pytest.raises(ValueError, match=r"sample_weight has \['klass'\]"):
+    with pytest.raises(
+        ValueError, match=r"keys of `sample_weight` must .* got \['klass'\]"
+    ):
         model.fit(x, wrong, sample_weight={"klass": weights})
 
 
@@ -217,7 +222,7 @@ def test_what_a_rollout_takes():
     for steps in (-1, 1.5, "2"):
         with pytest.raises(ValueError, match="`steps` must be an integer"):
             model.rollout(x, steps)
-    with pytest.raises(ValueError, match="the context is empty"):
+    with pytest.raises(ValueError, match="`context` must contain at least one frame"):
         model.rollout([], 2)
 
 
@@ -242,17 +247,17 @@ def test_heads_have_the_outputs_they_need():
         zoo.rladder([Conv(3, 3), Softmax(3)], (8, 8, 1), "class")
     with pytest.raises(ValueError, match="at least one Level"):
         zoo.rladder([], (8, 8, 1), "class")
-    with pytest.raises(ValueError, match="heads must be some of"):
+    with pytest.raises(ValueError, match="`heads` must be some of"):
         zoo.rladder(levels(), (8, 8, 1), "boxes")
     with pytest.raises(ValueError, match="no decoder"):
         zoo.rladder([Level(Conv(3, 3))], (8, 8, 1))
-    with pytest.raises(ValueError, match="input_shape must be"):
+    with pytest.raises(ValueError, match="`input_shape` must be"):
         zoo.rladder(levels(), (8, 8))
     with pytest.raises(ValueError, match="level 3 of 5"):
         rows = levels()
         rows[2] = Level(layers.AveragePooling2D(16), G1())
         zoo.rladder(rows, (8, 8, 1))
-    with pytest.raises(ValueError, match="9 x 9 pixels cannot be read"):
+    with pytest.raises(ValueError, match="got 9 x 9 pixels"):
         zoo.rladder(levels(strides=2), (9, 9, 1))
 
 

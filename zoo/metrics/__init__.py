@@ -1,1 +1,1 @@
-"""Losses and metrics, and the weights of samples and time steps in them."""
+"""Losses and metrics, and their weights of samples and time steps."""

@@ -1,10 +1,12 @@
 """Losses and metrics of classes and of predicted frames (Table 1)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from rladder_keras.typing import Config, Tensor
 from zoo.metrics.sample_weights import (
     StepLoss,
     StepMean,
@@ -19,113 +21,151 @@ register = keras.saving.register_keras_serializable("zoo")
 
 @register
 class LastClass(keras.losses.Loss):
-    """Cross-entropy of the class after the last frame or iteration that has weight.
+    """Cross-entropy of the class after the last frame or iteration with weight.
 
-    Its mean is over the samples whose weight is not 0: those with a label.
+    The loss is the mean over the samples with a weight above 0, which are those with a
+    label.
+
+    Args:
+        reduction: See `keras.losses.Loss`.
+        name: Name of the loss.
+        **k: Arguments of `keras.losses.Loss`.
     """
 
-    def __init__(self, reduction="mean_with_sample_weight", name="last_class", **k):
+    def __init__(
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "last_class",
+        **k: Any,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, **k)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         weight, last = at_step(-1, by_step(sample_weight, y_pred), y_pred)
         return super().__call__(y_true, last[:, None], weight)
 
-    def call(self, labels, probabilities):
+    def call(self, labels: Tensor, probabilities: Tensor) -> Tensor:
         labels = ops.reshape(labels, (-1,))
         return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
 
 
 @register
 class ClassError(keras.metrics.Mean):
-    """Share of the samples with weight whose class is wrong.
+    """Share of the samples with a wrong class, among those with a weight above 0.
 
-    Where none has weight it is 0.
+    It is 0 if no sample has such a weight.
 
     Args:
-        iteration: The frame or iteration that is scored, from 0; -1 is the last one
-            that has weight.
+        iteration: The frame or iteration to score, from 0; -1 for the last one with a
+            weight above 0.
+        name: Name of the metric.
+        **kwargs: Arguments of `keras.metrics.Mean`.
     """
 
-    def __init__(self, iteration=-1, name="error", **kwargs):
+    def __init__(self, iteration: int = -1, name: str = "error", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.iteration = iteration
 
-    def update_state(self, labels, probabilities, sample_weight=None):
+    def update_state(
+        self, labels: Tensor, probabilities: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         weight = by_step(sample_weight, probabilities)
         weight, probabilities = at_step(self.iteration, weight, probabilities)
         return super().update_state(error(labels, probabilities[:, None]), weight)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "iteration": self.iteration}
 
 
 @register
 @stands_for(ClassError)
-def error(labels, probabilities):
-    """1 where the most probable class after the last frame is wrong, else 0."""
+def error(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """Return 1 where the most probable class after the last frame is wrong.
+
+    Otherwise return 0.
+    """
     predicted = ops.argmax(probabilities[:, -1], axis=-1)
-    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))  # also where they are (B, 1)
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))  # (batch,) or (batch, 1)
     wrong = ops.not_equal(labels, ops.cast(predicted, "int32"))
     return ops.cast(wrong, "float32")
 
 
-def squared_errors(frames, predicted):
-    """Mean over the pixels of the next frame, for each transition, `(batch, T - 1)`."""
+def squared_errors(frames: Tensor, predicted: Tensor) -> Tensor:
+    """Return the mean squared error of each transition, `(batch, T - 1)`.
+
+    The mean is over the pixels of the next frame.
+    """
     squares = ops.square(predicted[:, :-1] - ops.cast(frames[:, 1:], predicted.dtype))
     return ops.mean(squares, axis=(2, 3, 4))
 
 
 @register
 class FrameLoss(StepLoss):
-    """Squared error of the next frame, summed over pixels.
+    """Squared error of the next frame, summed over the pixels.
 
-    Its mean is over the transitions, from a frame to the next, that have weight: the
-    smaller weight of the two frames.
+    The loss is the mean over the transitions from a frame to the next with a weight
+    above 0. A transition has the smaller weight of its two frames.
+
+    Args:
+        reduction: See `keras.losses.Loss`.
+        name: Name of the loss.
+        **kwargs: Arguments of `keras.losses.Loss`.
     """
 
     ignores_last_step = True
 
     def __init__(
-        self, reduction="mean_with_sample_weight", name="frame_loss", **kwargs
-    ):
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "frame_loss",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(reduction, name, **kwargs)
 
-    def weights(self, weight, outputs):
+    def weights(self, weight: Tensor | None, outputs: Tensor) -> Tensor | None:
+        """Return the weights of the transitions."""
         return of_transitions(by_step(weight, outputs))
 
-    def call(self, frames, predicted):
+    def call(self, frames: Tensor, predicted: Tensor) -> Tensor:
         return squared_errors(frames, predicted) * math.prod(predicted.shape[2:])
 
 
 @register
 class FrameMSE(StepMean):
-    """Mean squared error of the next frame, over the transitions that have weight."""
+    """Mean squared error of the next frame, over the transitions with weight."""
 
     ignores_last_step = True
 
-    def __init__(self, name="mse", **kwargs):
+    def __init__(self, name: str = "mse", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def update_state(self, frames, predicted, sample_weight=None):
+    def update_state(  # type: ignore[override]
+        self, frames: Tensor, predicted: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         weight = of_transitions(by_step(sample_weight, predicted))
         return super().update_state(squared_errors(frames, predicted), weight)
 
 
 @register
 @stands_for(FrameLoss)
-def frame_loss(frames, predicted):
-    """Squared error of the next frame, summed over pixels, mean over transitions."""
+def frame_loss(frames: Tensor, predicted: Tensor) -> Tensor:
+    """Return the squared error of the next frame, shape `(batch,)`.
+
+    Summed over the pixels, mean over the transitions.
+    """
     return mse(frames, predicted) * math.prod(predicted.shape[2:])
 
 
 @register
 @stands_for(FrameMSE)
-def mse(frames, predicted):
-    """Mean squared error of the next frame, shape `(batch,)`: Table 1 has it in 1e-5.
+def mse(frames: Tensor, predicted: Tensor) -> Tensor:
+    """Return the mean squared error of the next frame, shape `(batch,)`.
 
-    The prediction made after frame t is compared with frame t + 1; the last one has
-    nothing to be compared with. A sequence of one frame has no transition and no error.
+    Table 1 prints it in units of 1e-5. The prediction after frame t is compared with
+    frame t + 1; the last prediction has no target. A sequence of one frame has no
+    transition and an error of 0.
     """
     transitions = ops.cast(ops.maximum(ops.shape(frames)[1] - 1, 1), predicted.dtype)
     return ops.sum(squared_errors(frames, predicted), axis=1) / transitions

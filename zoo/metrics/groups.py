@@ -1,9 +1,12 @@
-"""Costs of groups, and how well groups agree with the true segments (Section 4)."""
+"""Costs of groups, and agreement of groups with the true segments (Section 4)."""
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from rladder_keras.typing import Config, Tensor
 from zoo.metrics.frames import ClassError
 from zoo.metrics.sample_weights import (
     StepLoss,
@@ -19,46 +22,71 @@ register = keras.saving.register_keras_serializable("zoo")
 
 @register
 class OwnCost(StepLoss):
-    """Loss of an output that is a cost already: its mean over steps with weight."""
+    """Loss for an output that already is a cost: its mean over steps with weight.
 
-    def __init__(self, reduction="mean_with_sample_weight", name="own_cost", **kwargs):
+    Args:
+        reduction: See `keras.losses.Loss`.
+        name: Name of the loss.
+        **kwargs: Arguments of `keras.losses.Loss`.
+    """
+
+    def __init__(
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "own_cost",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(reduction, name, **kwargs)
 
-    def call(self, _, cost):
+    def call(self, _: Tensor, cost: Tensor) -> Tensor:
         return cost
 
 
 @register
 @stands_for(OwnCost)
-def own_cost(_, cost):
-    """Loss of an output that is a cost already: its mean over the iterations."""
+def own_cost(_: Tensor, cost: Tensor) -> Tensor:
+    """Return the mean over the iterations of an output that already is a cost."""
     return ops.mean(cost, axis=-1)
 
 
 @register
 class CostAt(keras.metrics.Mean):
-    """Mean of the cost at one iteration, from 0; -1 is the last that has weight."""
+    """Mean of the cost at one iteration.
 
-    def __init__(self, iteration, name=None, **kwargs):
+    Args:
+        iteration: The iteration, from 0; -1 for the last one with a weight above 0.
+        name: Name of the metric. Defaults to the number of the iteration, from 1.
+        **kwargs: Arguments of `keras.metrics.Mean`.
+    """
+
+    def __init__(self, iteration: int, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or f"{iteration + 1}", **kwargs)
         self.iteration = iteration
 
-    def update_state(self, _, cost, sample_weight=None):
+    def update_state(
+        self, _: Tensor, cost: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         weight, cost = at_step(self.iteration, by_step(sample_weight, cost), cost)
         return super().update_state(cost, weight)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "iteration": self.iteration}
 
 
 @register
 class ClassErrorAt(ClassError):
-    """Share of the labelled samples whose class is wrong at one iteration, from 0.
+    """Share of the labelled samples with a wrong class at one iteration.
 
-    Where none is labelled it is 0.
+    It is 0 if no sample is labelled.
+
+    Args:
+        iteration: The iteration, from 0; -1 for the last one with a weight above 0.
+        name: Name of the metric. Defaults to `error_` and the number of the iteration,
+            from 1.
+        **kwargs: Arguments of `keras.metrics.Mean`.
     """
 
-    def __init__(self, iteration, name=None, **kwargs):
+    def __init__(self, iteration: int, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(iteration, name or f"error_{iteration + 1}", **kwargs)
 
 
@@ -66,14 +94,18 @@ class ClassErrorAt(ClassError):
 class AMI(StepMean):
     """Adjusted mutual information of groups and true segments: a mean over images.
 
-    Of the pixels whose segment is not -1; images without such pixels are left out.
-    Normalised by the larger of the two entropies, as papers of the time did.
+    Pixels with a segment of -1 are ignored, and images with such pixels only are left
+    out. The mutual information is normalised by the larger of the two entropies, as in
+    papers of the time.
 
     Args:
         segments: Number of true segments.
-        iteration: The one that counts, from 0, -1 is the last that has weight; `None`:
-            all of them.
-        ahead: Whether the groups of an iteration are of the next frame.
+        iteration: The iteration to score, from 0; -1 for the last one with a weight
+            above 0. By default all iterations are scored.
+        ahead: Whether the groups of an iteration are for the next frame.
+        name: Name of the metric. Defaults to `ami` and the number of the iteration,
+            from 1.
+        **kwargs: Arguments of `keras.metrics.Mean`.
 
     References:
         - Vinh et al., Information Theoretic Measures for Clusterings Comparison, 2010.
@@ -86,19 +118,28 @@ class AMI(StepMean):
         1.0
     """
 
-    def __init__(self, segments, iteration=None, ahead=False, name=None, **kwargs):
+    def __init__(
+        self,
+        segments: int,
+        iteration: int | None = None,
+        ahead: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         place = "" if iteration is None else f"_{iteration + 1}"
         super().__init__(name=name or f"ami{place}", **kwargs)
         self.segments = segments
         self.iteration = iteration
         self.ahead = ahead
 
-    def update_state(self, truth, groups, sample_weight=None):
+    def update_state(  # type: ignore[override]
+        self, truth: Tensor, groups: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         if tuple(truth.shape[-2:]) != tuple(groups.shape[-2:]):
             raise ValueError(
-                f"the true segments have shape {tuple(truth.shape)}, and must have "
-                f"(batch, H, W), for films (batch, T, H, W), with H and W those of the "
-                f"groups, {tuple(groups.shape[-2:])}."
+                "The true segments must have shape (batch, H, W), or (batch, T, H, W) "
+                f"for videos, with H and W of the groups, {tuple(groups.shape[-2:])}; "
+                f"got shape {tuple(truth.shape)}. Resize the segments."
             )
         weight = by_step(sample_weight, groups)
         if self.ahead:
@@ -122,7 +163,7 @@ class AMI(StepMean):
             counts = counts * ops.reshape(ops.cast(weight, counts.dtype), (-1,))
         return super().update_state(values, counts)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "segments": self.segments,
@@ -131,15 +172,15 @@ class AMI(StepMean):
         }
 
 
-def ami_of(table, pixels):
-    """Adjusted mutual information from a table, shape `(n, I, J)`.
+def ami_of(table: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+    """Return the adjusted mutual information of contingency tables.
 
     Args:
-        table: How many pixels of segment i are in group j.
-        pixels: The most that an image can have.
+        table: Number of pixels of segment i in group j, shape `(n, I, J)`.
+        pixels: Maximum number of pixels of an image.
 
     Returns:
-        The values, shape `(n,)`, and 1 where there are pixels at all, else 0.
+        The values, shape `(n,)`, and 1 for each image with pixels, otherwise 0.
     """
     a, b = ops.sum(table, axis=2), ops.sum(table, axis=1)
     n = ops.sum(a, axis=1)
@@ -155,19 +196,20 @@ def ami_of(table, pixels):
     information = ops.sum(information, axis=(1, 2))
     chance = expected_information(a, b, m, pixels)
     largest = ops.maximum(entropy(a[:, :, 0]), entropy(b[:, 0, :]))
-    # One segment and one group agree, and so do segments and groups of a pixel each.
+    # If there is no room, the value is 1: for one segment and one group, and for
+    # segments and groups of one pixel each.
     room = largest - chance
     values = (information - chance) / ops.maximum(room, 1e-5)
     return ops.where(room > 1e-5, values, 1.0) * some, some
 
 
-def expected_information(a, b, m, pixels):
-    """Expected mutual information of partitions with blocks of sizes `a` and `b`."""
+def expected_information(a: Tensor, b: Tensor, m: Tensor, pixels: int) -> Tensor:
+    """Return the expected mutual information of blocks of sizes `a` and `b`."""
     factorial = np.concatenate([[0], np.cumsum(np.log(np.arange(1, pixels + 1)))])
     factorial = ops.convert_to_tensor(factorial.astype("float32"))
 
     def log_factorial(x):
-        x = ops.cast(ops.clip(x, 0, pixels), "int32")  # the others are impossible
+        x = ops.cast(ops.clip(x, 0, pixels), "int32")  # other arguments are impossible
         return ops.take(factorial, x, axis=0)
 
     a, b, m = a[..., None], b[..., None], m[..., None]

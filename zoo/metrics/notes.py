@@ -1,8 +1,11 @@
 """Losses and metrics of predicted notes (Table 3)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from rladder_keras.typing import Tensor
 from zoo.metrics.sample_weights import StepLoss, by_step
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -10,27 +13,38 @@ register = keras.saving.register_keras_serializable("zoo")
 
 @register
 class NegativeLogLikelihood(StepLoss):
-    """`nll`, its mean over the steps of a batch that have weight.
+    """Loss `nll`: mean over the time steps of a batch with a weight above 0.
 
-    Keras gives the mean of the batches; over all steps the mean is the metric `nll`.
+    Keras reports the mean over batches; the metric `nll` is the mean over all time
+    steps.
+
+    Args:
+        reduction: See `keras.losses.Loss`.
+        name: Name of the loss.
+        **k: Arguments of `keras.losses.Loss`.
     """
 
     def __init__(
-        self, reduction="mean_with_sample_weight", name="negative_log_likelihood", **k
-    ):
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "negative_log_likelihood",
+        **k: Any,
+    ) -> None:
         super().__init__(reduction, name, **k)
 
-    def call(self, notes, probabilities):
+    def call(self, notes: Tensor, probabilities: Tensor) -> Tensor:
         return nll(notes, probabilities)
 
 
 @register
-def nll(notes, probabilities):
-    """Negative log-likelihood of a step in nats: a sum over the keys (Table 3).
+def nll(notes: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the negative log-likelihood of each step, summed over the keys (Table 3).
+
+    The unit is nats.
 
     Args:
         notes: 0 or 1, shape `(batch, T, 88)`.
-        probabilities: Of the same shape.
+        probabilities: Probabilities of the keys, of the same shape.
 
     Returns:
         Tensor of shape `(batch, T)`.
@@ -42,14 +56,21 @@ def nll(notes, probabilities):
 
 @register
 class FrameAccuracy(keras.metrics.Metric):
-    """Accuracy of Bay et al. (2009): TP / (TP + FP + FN) of all steps together."""
+    """Accuracy of Bay et al. (2009): TP / (TP + FP + FN), over all time steps.
 
-    def __init__(self, name="frame_accuracy", **kwargs):
+    Args:
+        name: Name of the metric.
+        **kwargs: Arguments of `keras.metrics.Metric`.
+    """
+
+    def __init__(self, name: str = "frame_accuracy", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.hits = self.add_weight(name="hits", initializer="zeros")
         self.all = self.add_weight(name="all", initializer="zeros")
 
-    def update_state(self, notes, probabilities, sample_weight=None):
+    def update_state(
+        self, notes: Tensor, probabilities: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         notes = ops.cast(notes, probabilities.dtype)
         notes, sounding = notes > 0.5, probabilities > 0.5
         both = ops.cast(ops.logical_and(notes, sounding), "float32")
@@ -61,5 +82,5 @@ class FrameAccuracy(keras.metrics.Metric):
         self.hits.assign_add(ops.sum(both))
         self.all.assign_add(ops.sum(either))
 
-    def result(self):
+    def result(self) -> Tensor:
         return self.hits / ops.maximum(self.all, 1)

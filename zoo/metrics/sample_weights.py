@@ -1,27 +1,33 @@
-"""Sample weights of sequences or of their steps, for losses and metrics.
+"""Sample weights of sequences or of time steps, for losses and metrics.
 
 Outputs have shape `(batch, T, ...)`. Their losses and metrics take weights of shape
-`(batch,)`, one for each sequence, or `(batch, T)`, one for each step. The number of
-axes decides which, also where there are as many sequences as steps.
+`(batch,)`, one for each sequence, or `(batch, T)`, one for each time step. The number
+of axes decides which, even if there are as many sequences as time steps.
 """
+
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import keras
 from keras import ops, tree
 
+from rladder_keras.typing import Config, Tensor
 from rladder_keras.validation import fits
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 register = keras.saving.register_keras_serializable("zoo")
 
 
-def by_step(weight, outputs):
-    """Weights of steps, 0 where Keras has a mask of the outputs (not on JAX).
+def by_step(weight: Tensor | None, outputs: Tensor) -> Tensor | None:
+    """Return weights of time steps, 0 where Keras' mask of the outputs is `False`.
 
     Args:
         weight: Tensor of shape `(batch,)`, `(batch, 1)` or `(batch, T)`, or `None`.
-        outputs: Tensor of shape `(batch, T, ...)`.
+        outputs: Tensor of shape `(batch, T, ...)`. On JAX Keras attaches no mask.
 
     Returns:
-        Tensor of shape `(batch, T)`; `None` where there are neither weights nor a mask.
+        Tensor of shape `(batch, T)`; `None` without weights and mask.
 
     Raises:
         ValueError: If the weights have another shape.
@@ -44,45 +50,45 @@ def by_step(weight, outputs):
     return mask if weight is None else weight * mask
 
 
-def mask_of(outputs):
-    """The mask that Keras' layers handed on with an output, or `None`."""
+def mask_of(outputs: Tensor) -> Tensor | None:
+    """Return the mask that Keras' layers attached to an output, or `None`."""
     return getattr(outputs, "_keras_mask", None)
 
 
-def check_weight(weight, outputs):
-    """Refuse weights that are neither of sequences nor of their steps."""
-    if getattr(weight.shape, "rank", 0) is None:  # TensorFlow may not know
+def check_weight(weight: Tensor, outputs: Tensor) -> None:
+    """Raise `ValueError` for weights of neither sequences nor time steps."""
+    if getattr(weight.shape, "rank", 0) is None:  # TensorFlow may not know the rank
         return
     found, (rows, steps, *_) = tuple(weight.shape), outputs.shape
     allowed = [(rows,), (rows, 1), (rows, steps)]
     if not any(fits(found, shape) for shape in allowed):
         raise ValueError(
-            "sample_weight must have shape (batch,) or (batch, T), a number for each "
-            f"sequence or for each of its steps; got {found} for outputs of shape "
-            f"{tuple(outputs.shape)}. Give weights of one of these shapes."
+            "sample_weight must have shape (batch,) or (batch, T), one number for "
+            f"each sequence or each time step; got {found} for outputs of shape "
+            f"{tuple(outputs.shape)}. Pass weights of one of these shapes."
         )
 
 
-def of_transitions(weight):
-    """Weights of the transitions from a step to the next, shape `(batch, T - 1)`.
+def of_transitions(weight: Tensor | None) -> Tensor | None:
+    """Return weights of the transitions between time steps, shape `(batch, T - 1)`.
 
-    The smaller one of the two steps: a transition counts if both of them do.
+    A transition has the smaller weight of its two steps.
     """
     return None if weight is None else ops.minimum(weight[:, :-1], weight[:, 1:])
 
 
-def at_step(step, weight, *values):
-    """One step of each sequence.
+def at_step(step: int, weight: Tensor | None, *values: Tensor) -> tuple[Tensor, ...]:
+    """Select one time step of each sequence.
 
     Args:
-        step: Its index from 0. With -1 it is the last step that has weight, so that
-            padding at the end of a sequence is left out.
-        weight: Of the steps, shape `(batch, T)`, or `None`.
+        step: Index of the step, from 0. With -1, the last step with a weight above 0,
+            so that padding at the end of a sequence is skipped.
+        weight: Weights of the steps, shape `(batch, T)`, or `None`.
         *values: Tensors of shape `(batch, T, ...)`.
 
     Returns:
-        The weight of that step, shape `(batch,)`, or `None`, and the values, each of
-        shape `(batch, ...)`.
+        The weight of the step, shape `(batch,)`, or `None`, and the values of the step,
+        each of shape `(batch, ...)`.
     """
     if weight is None:
         return None, *(x[:, step] for x in values)
@@ -101,102 +107,129 @@ def at_step(step, weight, *values):
 
 
 class StepLoss(keras.losses.Loss):
-    """A loss with a value for each step, and its mean over the steps with weight."""
+    """A loss with a value for each time step, and its mean over steps with weight.
 
-    def __init__(self, reduction="mean_with_sample_weight", name=None, **kwargs):
+    Args:
+        reduction: See `keras.losses.Loss`.
+        name: Name of the loss.
+        **kwargs: Arguments of `keras.losses.Loss`.
+    """
+
+    def __init__(
+        self,
+        reduction: str = "mean_with_sample_weight",
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, **kwargs)
 
-    def weights(self, weight, outputs):
-        """Weights of the values that `call` returns."""
+    def weights(self, weight: Tensor | None, outputs: Tensor) -> Tensor | None:
+        """Return the weights of the values that `call` returns."""
         return by_step(weight, outputs)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         weight = self.weights(sample_weight, y_pred)
         if mask_of(y_pred) is not None:
-            y_pred = ops.copy(y_pred)  # without the mask, which the weights have
+            y_pred = ops.copy(y_pred)  # drops the mask, which the weights include
         return super().__call__(y_true, y_pred, weight)
 
 
 class StepMean(keras.metrics.Mean):
-    """A mean over steps with weight."""
+    """A mean over time steps with a weight above 0."""
 
-    def update_state(self, values, sample_weight=None):
-        """Values and weights of one shape; there may be none of them."""
+    def update_state(self, values: Tensor, sample_weight: Tensor | None = None) -> None:
+        """Update the mean with values and weights of the same shape, possibly empty."""
         if sample_weight is not None:
             sample_weight = ops.reshape(sample_weight, (-1,))
         return super().update_state(ops.reshape(values, (-1,)), sample_weight)
 
 
-# Keras' own losses and metrics, for an output of classes, `(batch, T, classes)`, whose
-# target is one label for each sequence
+# Losses and metrics of Keras, for an output of classes, `(batch, T, classes)`, with one
+# label for each sequence as target.
 
 
 @register
 class LastStepLoss(keras.losses.Loss):
-    """A loss of Keras for classes, of the last step.
+    """A loss of Keras for classes, applied to the last time step.
 
     Args:
         loss: Function or `keras.losses.Loss`.
-        reduction: Default: that of the loss.
+        reduction: Defaults to the reduction of the loss.
+        name: Name of the loss.
+        **kwargs: Arguments of `keras.losses.Loss`.
     """
 
-    def __init__(self, loss, reduction=None, name=None, **kwargs):
+    def __init__(
+        self,
+        loss: Any,
+        reduction: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.loss = loss
         reduction = reduction or getattr(loss, "reduction", "sum_over_batch_size")
         super().__init__(name=name, reduction=reduction, **kwargs)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         weight, y_pred = at_step(-1, by_step(sample_weight, y_pred), y_pred)
         return super().__call__(ops.reshape(y_true, (-1,)), y_pred, weight)
 
-    def call(self, labels, probabilities):
+    def call(self, labels: Tensor, probabilities: Tensor) -> Tensor:
         function = getattr(self.loss, "call", self.loss)
         return function(labels, probabilities)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         loss = keras.saving.serialize_keras_object(self.loss)
         return {**super().get_config(), "loss": loss}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
 
 
 @register
 class LastStepMetric(keras.metrics.Metric):
-    """A metric of Keras for classes, of the last step.
+    """A metric of Keras for classes, applied to the last time step.
 
     Args:
         metric: A `keras.metrics.Metric`.
+        name: Name of the metric. Defaults to the name of `metric`.
+        **kwargs: Arguments of `keras.metrics.Metric`.
     """
 
-    def __init__(self, metric, name=None, **kwargs):
+    def __init__(self, metric: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or metric.name, **kwargs)
         self.metric = metric
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         weight, y_pred = at_step(-1, by_step(sample_weight, y_pred), y_pred)
         return self.metric.update_state(ops.reshape(y_true, (-1,)), y_pred, weight)
 
-    def result(self):
+    def result(self) -> Tensor:
         return self.metric.result()
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         self.metric.reset_state()
 
-    def get_config(self):
+    def get_config(self) -> Config:
         metric = keras.saving.serialize_keras_object(self.metric)
         return {**super().get_config(), "metric": metric}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         metric = keras.saving.deserialize_keras_object(config["metric"])
         return cls(**{**config, "metric": metric})
 
 
-def last_step_loss(loss):
-    """The loss for classes that is meant, if it is Keras' own."""
+def last_step_loss(loss: Any) -> Any:
+    """Return the loss of Keras applied to the last step; others are unchanged."""
     if not is_of_keras(loss):
         return loss
     if loss in ("crossentropy", "ce"):
@@ -204,8 +237,8 @@ def last_step_loss(loss):
     return LastStepLoss(keras.losses.get(loss))
 
 
-def last_step_metric(metric):
-    """The metric for classes that is meant, if it is Keras' own."""
+def last_step_metric(metric: Any) -> Any:
+    """Return the metric of Keras applied to the last step; others are unchanged."""
     if not is_of_keras(metric) or type(metric) is keras.metrics.MeanMetricWrapper:
         return metric
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", None)
@@ -219,8 +252,8 @@ def last_step_metric(metric):
     return LastStepMetric(metric)
 
 
-def is_of_keras(x):
-    """Whether a loss or metric, given as `compile` takes it, comes with Keras."""
+def is_of_keras(x: Any) -> bool:
+    """Return whether a loss or metric, as given to `compile`, is part of Keras."""
     if isinstance(x, str):
         return True
     module = getattr(x, "__module__", None) or type(x).__module__
@@ -230,21 +263,21 @@ def is_of_keras(x):
 # Functions
 
 
-def stands_for(cls):
-    """Mark a function that means this class where a model is compiled with it.
+def stands_for(cls: type) -> Callable[[Function], Function]:
+    """Mark a function that is replaced by this class when a model is compiled with it.
 
-    Keras hands weights to a class, and to a function only values and predictions.
+    Keras passes weights to a class, but only values and predictions to a function.
     """
 
-    def mark(function):
-        function.stands_for = cls
+    def mark(function: Function) -> Function:
+        function.stands_for = cls  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
-def weighable(losses):
-    """Losses or metrics as of `compile`, with classes instead of functions."""
+def weighable(losses: Any) -> Any:
+    """Return losses or metrics with classes in place of marked functions."""
     return tree.map_structure(
         lambda x: x.stands_for() if hasattr(x, "stands_for") else x, losses
     )

@@ -1,56 +1,58 @@
-"""How well a segmentation agrees with the true one: AMI and ARI, in NumPy.
+"""Agreement of a segmentation with the true one: AMI and ARI, in NumPy.
 
-Both compare the pixels' groups and not their names: a model is free to call the digit 2
-and the background 0. Both are 1 for perfect agreement and on average 0 for groups
-drawn at random. The paper reports AMI (Sections 4.2 and 4.3).
+Both compare the partition into groups, not the labels: a model may call the digit 2 and
+the background 0. Both are 1 for perfect agreement, and 0 on average for random groups.
+The paper reports AMI (Sections 4.2 and 4.3).
 
-Pixels whose true label is negative do not count: where digits overlap, and the
-background, unless it is a group of its own. An image without any pixel that counts has
-the score nan. Leave it out of a mean: `np.nanmean(scores)`.
+Pixels with a negative true label are ignored. Use it where digits overlap, and for the
+background, unless it is a separate group. The score of an image without any labelled
+pixel is nan. Exclude it from a mean: `np.nanmean(scores)`.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-AVERAGES = {
+AVERAGES: dict[str, Callable[..., np.ndarray]] = {
     "max": np.maximum,
     "arithmetic": lambda a, b: (a + b) / 2,
     "geometric": lambda a, b: np.sqrt(a * b),
     "min": np.minimum,
 }
 
-# The terms left out of an expectation are together less probable than this.
+# Bound on the total probability of the terms that an expectation leaves out.
 TAIL = 1e-20
-# Terms of such sums, or pixels, that are in memory at a time.
+# Maximum number of terms of such sums, or of pixels, in memory at a time.
 CHUNK = 1 << 20
-# Labels less far apart than this are counted without being sorted first.
+# Labels in a range below this are counted without sorting them first.
 NEAR = 64
 
 
 def adjusted_mutual_information(
     truth: np.ndarray, prediction: np.ndarray, average_method: str = "max"
 ) -> np.ndarray:
-    """Adjusted mutual information of each image (Vinh et al. 2010, JMLR 11).
+    """Return the adjusted mutual information of each image (Vinh et al. 2010, JMLR 11).
 
     `(MI - E) / (normaliser - E)`, where E is the exact expectation of the mutual
-    information of two segmentations drawn at random, with segments of these sizes. The
-    normaliser is an average of the two entropies. scikit-learn divided by their maximum
-    when the paper was written, and now by their arithmetic mean, which gives higher
+    information of two random segmentations with segments of these sizes. The normaliser
+    is an average of the two entropies. scikit-learn divided by their maximum when the
+    paper was written; now it divides by their arithmetic mean, which gives higher
     values.
 
-    A segmentation into a single segment has the score 0, or 1 if both are such.
+    A segmentation into a single segment has the score 0, or 1 if both segmentations
+    have a single segment.
 
     Args:
-        truth: Integers of shape `(n, ...)`. Pixels with a negative label do not count.
+        truth: Integers of shape `(n, ...)`. Pixels with a negative label are ignored.
         prediction: Integers of the same shape, any labels.
         average_method: `"max"`, `"arithmetic"`, `"geometric"` or `"min"`.
 
     Returns:
-        `float64` of shape `(n,)`; nan for an image in which no pixel counts.
+        `float64` of shape `(n,)`; nan for an image without labelled pixels.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Examples:
         >>> from zoo.metrics.segmentation import adjusted_mutual_information
@@ -60,8 +62,8 @@ def adjusted_mutual_information(
     """
     if average_method not in AVERAGES:
         raise ValueError(
-            f"`average_method` must be one of {', '.join(map(repr, AVERAGES))}, and it "
-            f"is {average_method!r}."
+            f"`average_method` must be one of {', '.join(map(repr, AVERAGES))}; got "
+            f"{average_method!r}. Choose one of these."
         )
     counts = contingency(truth, prediction)
     n = counts.sum(axis=(1, 2))
@@ -72,8 +74,9 @@ def adjusted_mutual_information(
     top = entropy_a + entropy_b - joint - expected
     bottom = AVERAGES[average_method](entropy_a, entropy_b) - expected
 
-    # Mutual information is never above the normaliser. If its expectation is as high,
-    # then so is each value: there is just one way to draw segments of these sizes.
+    # Mutual information is at most the normaliser. If the expectation equals the
+    # normaliser, so does each value: there is only one pair of segmentations of these
+    # sizes.
     certain = bottom < 1e-9
     scores = np.where(certain, 1.0, top / np.where(certain, 1.0, bottom))
     single = ((a > 0).sum(axis=1) == 1) | ((b > 0).sum(axis=1) == 1)
@@ -83,19 +86,19 @@ def adjusted_mutual_information(
 
 
 def adjusted_rand_index(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Adjusted Rand index of each image (Hubert and Arabie 1985).
+    """Return the adjusted Rand index of each image (Hubert and Arabie 1985).
 
-    With the background marked -1 it is the ARI-FG of the literature on objects.
+    With the background labelled -1 it is the ARI-FG of the literature on objects.
 
     Args:
-        truth: Integers of shape `(n, ...)`. Pixels with a negative label do not count.
+        truth: Integers of shape `(n, ...)`. Pixels with a negative label are ignored.
         prediction: Integers of the same shape, any labels.
 
     Returns:
-        `float64` of shape `(n,)`; nan for an image in which no pixel counts.
+        `float64` of shape `(n,)`; nan for an image without labelled pixels.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Examples:
         >>> from zoo.metrics.segmentation import adjusted_rand_index
@@ -105,42 +108,45 @@ def adjusted_rand_index(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray
     """
     counts = contingency(truth, prediction)
     n = counts.sum(axis=(1, 2))
-    both = _pairs(counts).sum(axis=(1, 2))  # pairs of pixels that are together in both
+    both = _pairs(counts).sum(
+        axis=(1, 2)
+    )  # pairs of pixels in the same segment in both
     a = _pairs(counts.sum(axis=2)).sum(axis=1)
     b = _pairs(counts.sum(axis=1)).sum(axis=1)
     expected = a * b / np.maximum(_pairs(n), 1)
     perfect = _perfect(counts)
-    # Only if all pixels, or no two, are together in both is the divisor 0.
+    # The divisor is 0 only if all pixels share a segment in both, or no two do.
     bottom = np.where(perfect | (n == 0), 1.0, (a + b) / 2 - expected)
     scores = np.where(perfect, 1.0, (both - expected) / bottom)
     return np.where(n > 0, scores, np.nan)
 
 
 def contingency(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Counts the pixels of each image that are in a true and a predicted segment.
+    """Count the pixels of each image by true and predicted segment.
 
     Args:
-        truth: Integers of shape `(n, ...)`. Pixels with a negative label do not count.
+        truth: Integers of shape `(n, ...)`. Pixels with a negative label are ignored.
         prediction: Integers of the same shape, any labels.
 
     Returns:
         `int64` of shape `(n, true segments, predicted segments)`. The segments are
-        those of all images together; what an image lacks is counted as 0.
+        those of all images together; a segment that an image lacks has a count of 0.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     for name, labels in (("truth", truth), ("prediction", prediction)):
         if labels.dtype.kind not in "iu":
             raise ValueError(
-                f"`{name}` must hold integers, and it is {labels.dtype}: take the "
-                "argmax of masks over their segments first."
+                f"`{name}` must hold integers; got {labels.dtype}. Take the argmax of "
+                "masks over their segments first."
             )
     if truth.shape != prediction.shape or truth.ndim < 2:
         raise ValueError(
             "`truth` and `prediction` must both have the shape (n, ...), with pixels "
-            f"after the images, and they have {truth.shape} and {prediction.shape}."
+            f"after the images; got {truth.shape} and {prediction.shape}. Add an axis "
+            "for the images."
         )
     n, pixels = len(truth), math.prod(truth.shape[1:])
     if truth.size == 0:
@@ -161,7 +167,7 @@ def contingency(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def _from_zero(labels):
-    """The same segments with labels from 0, and what these were called before."""
+    """Return the same segments with labels from 0, and their labels before."""
     low, high = int(labels.min()), int(labels.max())
     if high - low < NEAR:
         return labels - labels.dtype.type(low), np.arange(low, high + 1)
@@ -170,20 +176,20 @@ def _from_zero(labels):
 
 
 def _entropy(counts, n):
-    """Entropy in nats of the counts along axis 1, which add up to `n`."""
+    """Return the entropy in nats of counts along axis 1, which sum to `n`."""
     n = np.maximum(n, 1)
     logs = np.log(np.maximum(counts, 1))
-    # 0 instead of rounding errors for a single segment.
+    # The maximum avoids rounding errors below 0 for a single segment.
     return np.maximum(np.log(n) - (counts * logs).sum(axis=1) / n, 0)
 
 
 def _expected_mutual_information(a, b, n):
-    """Expectation of the mutual information in nats (Vinh et al. 2010, eq. 24a).
+    """Return the expected mutual information in nats (Vinh et al. 2010, Eq. 24a).
 
     Args:
         a: Sizes of the true segments, integers of shape `(n, rows)`.
         b: Sizes of the predicted segments, integers of shape `(n, columns)`.
-        n: Their sum, shape `(n,)`.
+        n: Number of pixels, shape `(n,)`.
 
     Returns:
         `float64` of shape `(n,)`.
@@ -191,9 +197,9 @@ def _expected_mutual_information(a, b, n):
     rows, columns = np.broadcast_arrays(a[:, :, None], b[:, None, :])
     image, i, j = np.nonzero((rows > 0) & (columns > 0))
     a, b, total = rows[image, i, j], columns[image, i, j], n[image]
-    # Segments of these sizes share a number of pixels that is hypergeometric. It is
-    # further than `reach` from its mean with a probability below TAIL (Hoeffding 1963,
-    # Sections 2 and 6); the mutual information weighs it with log(n) at most.
+    # The number of pixels that segments of these sizes share is hypergeometric. Its
+    # distance from the mean exceeds `reach` with a probability below TAIL (Hoeffding
+    # 1963, Sections 2 and 6). The mutual information weighs it by log(n) at most.
     mean = a * b / total
     reach = np.sqrt(np.minimum(a, b) * math.log(2 / TAIL) / 2)
     low = np.maximum(np.maximum(1, a + b - total), np.floor(mean - reach))
@@ -207,7 +213,7 @@ def _expected_mutual_information(a, b, n):
     constant += factorial[total - a] + factorial[total - b]
     independent = np.log(mean)
 
-    # All sums one after the other, in chunks of many sums.
+    # All sums in sequence, in chunks of many sums.
     lengths = high - low + 1
     ends = np.cumsum(lengths)
     sums = np.empty(len(a))
@@ -230,11 +236,14 @@ def _expected_mutual_information(a, b, n):
 
 
 def _pairs(counts):
-    """Number of pairs, in `float64`: products of such numbers overflow `int64`."""
+    """Return the number of pairs, in `float64`.
+
+    Products of such numbers overflow `int64`.
+    """
     return counts * (counts - 1.0) / 2
 
 
 def _perfect(counts):
-    """Whether each true segment is one predicted segment, and the other way round."""
+    """Return whether true and predicted segments correspond one to one."""
     found = counts > 0
     return (found.sum(axis=1) <= 1).all(axis=1) & (found.sum(axis=2) <= 1).all(axis=1)

@@ -1,4 +1,4 @@
-"""The paper's models, a file for each section, and what they share."""
+"""Models of the paper, one module per section, and the modules that they share."""
 
 from zoo.models import (
     gaussian_chain,

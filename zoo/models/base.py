@@ -1,6 +1,8 @@
 """The model class of the zoo."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ from keras import ops, tree
 
 from rladder_keras import RecurrentLadder
 from rladder_keras.recurrence import last_unread
+from rladder_keras.typing import Config, Tensor
 from zoo.data.epochs import EpochDataset
 from zoo.metrics.sample_weights import (
     by_step,
@@ -45,28 +48,29 @@ from zoo.weights import check_origin
 
 @keras.saving.register_keras_serializable("zoo")
 class ZooModel(Streaming, keras.Model):
-    """A functional model with named outputs that takes the targets it has outputs for.
+    """A functional model with named outputs that picks the targets of its outputs.
 
-    One data set can so serve all rows of a table: of the dictionary `y` a model uses
-    the entries that are named like its outputs.
+    One dataset can therefore serve all rows of a table: from the dictionary `y`, a
+    model uses the entries with the names of its outputs.
     """
 
-    trained_on = None  # data of the trained weights that it began with, until `fit`
-    scored = None  # names of the outputs with a loss or metrics, `None` for all
-    last_is_unread = False  # whether nothing scores the prediction after the last step
+    trained_on = None  # dataset of the loaded weights, until `fit`
+    scored = None  # names of outputs with a loss or metrics; `None` for all
+    last_is_unread = False  # whether no loss or metric uses the last prediction
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        **kwargs,
-    ):
-        """As of Keras; outputs that get neither loss nor metrics need no targets.
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Compile the model, see `keras.Model.compile`.
 
-        Keras' own losses and metrics of the output `"class"` score the last step.
+        Outputs without a loss and metrics need no targets. Losses and metrics of Keras
+        for the output `"class"` score the last time step.
         """
         check_learning_rate(optimizer)
         kinds = loss, metrics, weighted_metrics
@@ -79,34 +83,46 @@ class ZooModel(Streaming, keras.Model):
             optimizer,
             loss,
             loss_weights,
-            {} if metrics is None else metrics,  # None would keep those from before
+            {} if metrics is None else metrics,  # None would keep the previous ones
             weighted_metrics,
             **kwargs,
         )
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Config) -> None:
+        """Compile the model as when it was saved, and build its optimiser."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:  # a teacher has none
+        if self.optimizer is not None:  # a teacher has no optimiser
             self.optimizer.build(self.trainable_variables)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
         self.check_batch(inputs)
         return super().call(inputs, training=training, mask=mask)
 
-    def train_step(self, *args):
-        """As of Keras, without the last prediction where nothing compares it."""
+    def train_step(self, *args: Any) -> Any:
+        """Train on one batch, see `keras.Model.train_step`.
+
+        Skips the last prediction if no loss or metric compares it with a target.
+        """
         with last_unread() if self.last_is_unread else contextlib.nullcontext():
             return super().train_step(*args)
 
-    def prepared(self, loss, metrics, weighted_metrics):
-        """Losses and metrics that take weights, of classes those of the last step."""
+    def prepared(
+        self, loss: Any, metrics: Any, weighted_metrics: Any
+    ) -> tuple[Any, Any, Any]:
+        """Return losses and metrics that accept sample weights.
+
+        For classes they score the last time step.
+        """
         return (
             self.of_classes(loss, last_step_loss),
             self.of_classes(metrics, last_step_metric),
             self.of_classes(weighted_metrics, last_step_metric),
         )
 
-    def of_classes(self, losses, of_last_step):
+    def of_classes(self, losses: Any, of_last_step: Callable[[Any], Any]) -> Any:
+        """Return losses, of which those of the output `"class"` score the last step."""
         losses, names = weighable(losses), getattr(self, "output_names", [])
         if "class" not in names or len(self.output["class"].shape) != 3:
             return losses
@@ -119,18 +135,31 @@ class ZooModel(Streaming, keras.Model):
         of_class = tree.map_structure(of_last_step, losses["class"])
         return {**losses, "class": of_class}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Return the loss of a batch, see `keras.Model.compute_loss`."""
         y, weights = self.arranged(y, sample_weight, y_pred, x)
         return super().compute_loss(x, y, y_pred, weights, **kwargs)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update and return the metrics, see `keras.Model.compute_metrics`."""
         y, weights = self.arranged(y, sample_weight, y_pred, x)
         return super().compute_metrics(x, y, y_pred, weights)
 
-    def arranged(self, y, sample_weight, y_pred, x=None):
-        """Targets and sample weights of the outputs that there are.
+    def arranged(
+        self, y: Any, sample_weight: Any, y_pred: dict[str, Tensor], x: Any = None
+    ) -> tuple[dict[str, Tensor], Any]:
+        """Return targets and sample weights for the outputs of this model.
 
-        Steps of padding have no weight.
+        Time steps of padding have a weight of 0.
         """
         check_names(sample_weight, y, y_pred)
         weights = self._weights(sample_weight, y_pred)
@@ -144,45 +173,50 @@ class ZooModel(Streaming, keras.Model):
             }
         return self._targets(y, y_pred), weights
 
-    def valid(self, x):
-        """Which frames of a batch are no padding, `(batch, T)`; `None`: all are."""
+    def valid(self, x: Any) -> Tensor | None:
+        """Return which frames are valid, shape `(batch, T)`; `None` without padding."""
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the metrics by name, see `keras.Model.get_metrics_result`."""
         return self.by_output(super().get_metrics_result())
 
-    def by_output(self, logs):
-        """Metrics by the names `"class_error"`, ... also where there is one output."""
+    def by_output(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Return metrics named `"class_error"`, ..., also if there is one output."""
         if len(self.output_names) > 1:
             return logs
         (name,) = self.output_names
         return {k if k == "loss" else f"{name}_{k}": v for k, v in logs.items()}
 
-    def _targets(self, y, y_pred):
-        """Those of the outputs; where nothing looks at them the outputs themselves."""
+    def _targets(self, y: Any, y_pred: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the targets of the outputs.
+
+        Outputs without a loss and metrics are their own targets.
+        """
         given = y if isinstance(y, dict) else {}
         self.check_keys(given, y_pred)
         self.check_batch([given[k] for k in ("frame", "probe") if k in given])
         return {name: given.get(name, output) for name, output in y_pred.items()}
 
-    def check_keys(self, y, names=None):
-        """Refuse targets that lack what an output is scored on."""
+    def check_keys(self, y: Any, names: Any = None) -> None:
+        """Raise `ValueError` if the targets lack an output with a loss or metrics."""
         names = set(self.output_names if names is None else names)
         needed = names if self.scored is None else names & self.scored
         missing = needed - set(y)
         if missing:
             labels = "class" in missing and (
-                " `zoo.data.from_arrays` and `from_folder` take classes by `labels=`."
+                " `zoo.data.from_arrays` and `from_folder` take labels by `labels=`."
             )
             raise ValueError(
-                f"the targets have nothing for the output(s) {sorted(missing)}: give "
-                f"y as a dictionary with the keys {sorted(needed)}.{labels or ''}"
+                f"`y` must have targets for the output(s) {sorted(missing)}; got none "
+                "for them. Give y as a dictionary with the keys "
+                f"{sorted(needed)}.{labels or ''}"
             )
 
     @staticmethod
-    def _weights(sample_weight, y_pred):
-        """Of a dictionary the weights of the outputs; those it lacks weigh 1.
+    def _weights(sample_weight: Any, y_pred: dict[str, Tensor]) -> Any:
+        """Return the sample weights by output; weights missing in a dictionary are 1.
 
-        Losses and metrics of the zoo take weights of sequences, `(batch,)`, or of their
+        Losses and metrics of the zoo take weights of sequences, `(batch,)`, or of time
         steps, `(batch, T)`.
         """
         if not isinstance(sample_weight, dict):
@@ -190,30 +224,36 @@ class ZooModel(Streaming, keras.Model):
         ones = {name: ops.ones(ops.shape(x)[:1]) for name, x in y_pred.items()}
         return {name: sample_weight.get(name, one) for name, one in ones.items()}
 
-    def make_variables(self, **targets):
-        """Make the variables of optimiser, losses and metrics now, after `compile`.
+    def make_variables(self, **targets: Tensor) -> Self:
+        """Create the variables of optimiser, losses and metrics, after `compile`.
 
-        TensorFlow else traces the whole training step a second time, when they appear
-        in the first.
+        Creating these variables up front saves a second trace of the training step on
+        TensorFlow.
 
         Args:
-            **targets: An example of the targets that are not shaped like their output.
+            **targets: Example targets whose shape differs from the shape of their
+                output.
 
         Returns:
             The model.
         """
         outputs = {k: ops.zeros((1, 2, *x.shape[2:])) for k, x in self.output.items()}
-        # A function, because Keras would turn dictionaries into others.
+        # Stored as a function, because Keras wraps dictionaries that are attributes.
         self.example = lambda: ({**outputs, **targets}, outputs)
         return make_variables(self, *self.example())
 
-    def check(self, x, y=None):
-        """Refuse data that `fit` and `evaluate` cannot use.
+    def check(self, x: Any, y: Any = None) -> Any:
+        """Raise `ValueError` for data that `fit` and `evaluate` cannot use.
 
-        Arrays are looked at as a whole, and of what loads batches the first one.
+        Arrays are checked as a whole. For a source of batches, the first batch is
+        checked.
+
+        Args:
+            x: Inputs, as in `keras.Model.fit`.
+            y: Targets, as in `keras.Model.fit`.
 
         Returns:
-            What to use in the place of `x`, see `zoo.models.checks.first_batch`.
+            The source to use instead of `x`, see `zoo.models.checks.first_batch`.
         """
         frames, targets = as_arrays(x), as_arrays(y)
         self.check_inputs(frames)
@@ -231,30 +271,33 @@ class ZooModel(Streaming, keras.Model):
         self.check_labels(frames, given)
         return x
 
-    def check_source(self, x):
-        """As `check`, for `predict`, which needs no targets."""
+    def check_source(self, x: Any) -> Any:
+        """Check inputs like `check`, for `predict`, which needs no targets."""
         self.check_inputs(as_arrays(x))
         batch, x = first_batch(x)
         if batch is not None:
             self.check_inputs(in_batch(batch)[0])
         return x
 
-    def check_carry(self, rows):
-        """Refuse training batches of other sizes than the state that is carried."""
+    def check_carry(self, rows: int | None) -> None:
+        """Raise `ValueError` if a batch size is not that of the carried state."""
         for layer in self.layers:
             if isinstance(layer, RecurrentLadder):
                 layer.check_carry(rows)
 
-    def check_inputs(self, x):
-        """Refuse arrays that the model was not made for; other inputs pass."""
+    def check_inputs(self, x: Any) -> None:
+        """Raise `ValueError` for arrays that are not inputs of this model.
+
+        Other objects are accepted.
+        """
         check_frames(x, self.input_shape)
 
-    def check_batch(self, x):
-        """Refuse tensors that are no frames, whatever loads them."""
+    def check_batch(self, x: Any) -> None:
+        """Raise `ValueError` for tensors that are not frames, from any source."""
         check_no_integers(x)
 
-    def check_frame_targets(self, x, y):
-        """Refuse what is not the frames that the model sees, or those without bars."""
+    def check_frame_targets(self, x: Any, y: Any) -> None:
+        """Raise `ValueError` for target frames that do not match the input frames."""
         for name in sorted({"frame", "probe"} & set(self.output_names) & set(y)):
             if not isinstance(y[name], np.ndarray):
                 continue
@@ -263,25 +306,35 @@ class ZooModel(Streaming, keras.Model):
                 check_shape(y[name].shape, x.shape, f"frames of y[{name!r}]")
                 if is_shifted(x, y[name]):
                     raise ValueError(
-                        f"the frames of y[{name!r}] are those of one step later: give "
-                        "the same frames as x, of which the model takes the next ones."
+                        f"y[{name!r}] must be the same frames as x; got frames that "
+                        "are one step later. Pass the same frames as x: the model "
+                        "compares its predictions with the next frames itself."
                     )
 
-    def check_labels(self, x, y):
-        """Refuse arrays of labels that are none of the classes: JAX would go on."""
+    def check_labels(self, x: Any, y: Any) -> None:
+        """Raise `ValueError` for labels that are not class indices.
+
+        JAX would otherwise continue with wrong values.
+        """
         labels = y.get("class")
         if "class" not in self.output_names or labels is None:
             return
         if isinstance(labels, (list, tuple)):
-            raise ValueError("`class` is a list: give an array of integer labels.")
+            raise ValueError(
+                "y['class'] must be an array of integer labels; got a "
+                f"{type(labels).__name__}. Convert it by np.asarray."
+            )
         if isinstance(labels, np.ndarray):
             check_classes(labels, self.output["class"].shape[-1])
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As of Keras, but data sets of the zoo keep the order of their batches.
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Train the model, see `keras.Model.fit`.
 
-        They are drawn at random already, and a state that is carried from batch to
-        batch must find the piece that it left.
+        Datasets of the zoo keep the order of their batches: their samples are already
+        shuffled, and a carried state must continue with the next piece of the same
+        sequence.
         """
         self.trained_on = None
         arguments = in_order(by_name("fit", (x, y, *args), kwargs))
@@ -289,33 +342,41 @@ class ZooModel(Streaming, keras.Model):
         arguments = checked(self, arguments)
         for rows in rows_of(arguments):
             self.check_carry(rows)
+        # Interrupts (Ctrl+C) are held until the end of a step, because on JAX Keras
+        # keeps the weights outside of the variables during `fit`: an interrupt
+        # elsewhere would lose them.
         with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss and metrics, see `keras.Model.evaluate`."""
         check_origin(self, x)
         arguments = checked(self, by_name("evaluate", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs for a dataset or arrays, see `keras.Model.predict`."""
         check_origin(self, x)
         arguments = by_name("predict", (self.check_source(x), *args), kwargs)
         with variables_kept(self, arguments) as arguments:
             return super().predict(**arguments)
 
-    def train_on_batch(self, x, y=None, *args, **kwargs):
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train on one batch, see `keras.Model.train_on_batch`."""
         check_class_weight(by_name("train_on_batch", (x, y, *args), kwargs))
         self.check(x, y)
         with step_kept():
             return super().train_on_batch(x, y, *args, **kwargs)
 
-    def test_on_batch(self, x, y=None, *args, **kwargs):
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate one batch, see `keras.Model.test_on_batch`."""
         self.check(x, y)
         with step_kept():
             return super().test_on_batch(x, y, *args, **kwargs)
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch, see `keras.Model.predict_on_batch`."""
         self.check_inputs(as_arrays(x))
         with step_kept():
             return super().predict_on_batch(x)

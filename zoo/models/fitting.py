@@ -1,4 +1,4 @@
-"""Arguments of `fit`, `evaluate` and `compile`: by name, checked, and in order."""
+"""Arguments of `fit`, `evaluate` and `compile`: named, checked and completed."""
 
 import inspect
 
@@ -13,7 +13,7 @@ from zoo.metrics.sample_weights import (
 
 
 def scored(*kinds):
-    """Names of the outputs with one of these losses or metrics, `None` for all."""
+    """Return the names of outputs with a loss or metrics; `None` for all outputs."""
     kinds = [x for x in kinds if x is not None]
     if kinds and all(isinstance(by_output, dict) for by_output in kinds):
         return frozenset(
@@ -23,10 +23,11 @@ def scored(*kinds):
 
 
 def ignores_last_step(losses):
-    """Whether losses or metrics leave out the last step of what decoders give.
+    """Return whether losses or metrics ignore the last step of the decoders' outputs.
 
     Args:
-        losses: By output, as `compile` takes them. The class is no output of decoders.
+        losses: Losses or metrics by output, as `compile` takes them. The class is not
+            an output of the decoders.
     """
     if not isinstance(losses, dict):
         return losses is None
@@ -35,8 +36,17 @@ def ignores_last_step(losses):
 
 
 def make_variables(model, targets, outputs):
-    """See `ZooModel.make_variables`; `outputs` are what the model may give."""
-    if not model.optimizer.built:  # that of mixed_float16 would begin anew
+    """Create the variables of optimiser, losses and metrics.
+
+    Args:
+        model: A compiled model.
+        targets: Example targets.
+        outputs: Example outputs.
+
+    Returns:
+        The model.
+    """
+    if not model.optimizer.built:  # mixed_float16 would reset it
         model.optimizer.build(model.trainable_variables)
     model.compute_loss(None, targets, outputs)
     model.compute_metrics(None, targets, outputs)
@@ -45,9 +55,9 @@ def make_variables(model, targets, outputs):
 
 
 def by_name(method, args, kwargs):
-    """Arguments of a method of Keras, such as `fit`, each by its name.
+    """Return the arguments of a method of `keras.Model`, such as `fit`, by name.
 
-    Dictionaries of sample weights have 1 for what they lack.
+    In dictionaries of sample weights, missing entries become 1.
     """
     signature = inspect.signature(getattr(keras.Model, method))
     _, *given = signature.bind(None, *args, **kwargs).arguments.items()
@@ -64,14 +74,17 @@ def by_name(method, args, kwargs):
 
 
 def checked(model, arguments):
-    """Those of `fit` or `evaluate`, if they are data that the model can use.
+    """Check the data of `fit` or `evaluate`, and return the arguments.
 
     Args:
         model: A `ZooModel`.
-        arguments: By name.
+        arguments: The arguments by name.
+
+    Raises:
+        ValueError: If the model cannot use the data.
     """
     if isinstance(arguments.get("callbacks"), keras.callbacks.CallbackList):
-        return arguments  # `fit` evaluates, and looked at these data in the beginning
+        return arguments  # validation by `fit`, which has checked these data
     arguments = {**arguments, "x": model.check(arguments["x"], arguments.get("y"))}
     validation = arguments.get("validation_data")
     if isinstance(validation, (tuple, list)):
@@ -83,7 +96,7 @@ def checked(model, arguments):
 
 
 def rows_of(arguments):
-    """Sizes of the batches that `fit` cuts out of arrays."""
+    """Return the sizes of the batches into which `fit` splits arrays."""
     arrays = [x for x in tree.flatten(arguments["x"]) if hasattr(x, "shape")]
     n = len(arrays[0]) if arrays else 0
     n = int(n * (1 - (arguments.get("validation_split") or 0)))
@@ -92,13 +105,13 @@ def rows_of(arguments):
 
 
 def in_order(arguments):
-    """Those of `fit`, which are not to shuffle the batches of an `EpochDataset`."""
+    """Return the arguments of `fit`; batches of an `EpochDataset` keep their order."""
     ordered = isinstance(arguments["x"], EpochDataset)
     return {"shuffle": False, **arguments} if ordered else arguments
 
 
 def all_weights(y, weights):
-    """Sample weights for each entry of the targets, if they are dictionaries."""
+    """Return sample weights for each entry of the targets, if given by name."""
     if not isinstance(y, dict):
         return weights
     if hasattr(weights, "shape"):
@@ -106,31 +119,34 @@ def all_weights(y, weights):
     if not isinstance(weights, dict):
         return weights
     check_names(weights, y)
-    for name, weight in weights.items():  # TensorFlow traces lengths as unknown
+    for (
+        name,
+        weight,
+    ) in weights.items():  # early: TensorFlow traces with unknown lengths
         if np.ndim(y[name]) == 5 and hasattr(weight, "shape"):
             check_weight(weight, y[name])
     return {name: weights.get(name, np.ones(len(y[name]))) for name in y}
 
 
 def check_names(weights, y, outputs=()):
-    """Refuse weights of what is neither among the targets nor an output."""
+    """Raise `ValueError` for sample weights of neither a target nor an output."""
     if not isinstance(weights, dict):
         return
     known = {*outputs, *(y if isinstance(y, dict) else ())}
     if set(weights) - known:
         raise ValueError(
-            f"sample_weight has {sorted(set(weights) - known)}, and y has "
-            f"{sorted(known)}: give weights for entries of y."
+            f"The keys of `sample_weight` must be keys of y, {sorted(known)}; got "
+            f"{sorted(set(weights) - known)}. Give weights for entries of y."
         )
 
 
 def named(weights, name):
-    """Weights of an output; an array is for all of them."""
+    """Return the weights of an output; an array is for all outputs."""
     return weights[name] if isinstance(weights, dict) else weights
 
 
 def check_class_weight(arguments):
-    """Refuse weights of classes, and say how to give them."""
+    """Raise `ValueError` for `class_weight`, and name the alternative."""
     if arguments.get("class_weight") is not None:
         raise ValueError(
             "`class_weight` must be None for a model with named outputs; got "
@@ -141,9 +157,9 @@ def check_class_weight(arguments):
 
 
 def check_sequences(model):
-    """Refuse a model of still images."""
+    """Raise `ValueError` for a model of still images."""
     if any(x.shape[1] is not None for x in tree.flatten(model.input)):
         raise ValueError(
-            "this model takes whole images, and not one frame after the other: use "
-            "predict."
+            "The model must take sequences, frame by frame; got a model that takes "
+            "whole images. Use predict."
         )

@@ -1,39 +1,43 @@
 """Message passing in Gaussian chains as a ladder (Appendices B and C).
 
-The models, with their exact answers, are in `zoo/data/chains.py`. Here the
-messages of the variational Bayesian procedure run in the cells of a ladder. A level's
-mean, given its neighbours, is a `gate` between what they say:
+The chains and their exact solutions are in `zoo/data/chains.py`. In this module, cells
+of a ladder pass the messages of variational Bayesian inference. The mean of a level,
+given its neighbours, is a `gate` between their messages:
 
     m_l = s_l below + (1 - s_l) above                                   (17-19, 24)
     below = (m_{l-1} - w_{l-1} m_{l-1,t-1}) / w_{l-1,l}
     above = w_l m_{l,t-1} + w_{l,l+1} m_{l+1}
 
-The encoder goes up with it and gives `m~_l`, the decoder comes down with it and gives
-`m_l`, and `m'_l`, the prediction for the next time step. Written as corrections, as in
-Appendix C, this is
+The encoder computes `m~_l` from bottom to top. The decoder computes `m_l`, and the
+prediction for the next time step `m'_l`, from top to bottom. As corrections (Appendix
+C) these are
 
     m~_l = m'_l + s_l / w_{l-1,l} (m~_{l-1} - m'_{l-1})                 (28)
     m_l  = m~_l + (1 - s_l) w_{l,l+1} (m_{l+1} - m'_{l+1})              (30)
 
 where the paper prints `1 - s_l` in (28) and `s_l` in (30). The first sweep of a time
-step starts from the predictions; with several `sweeps` the later ones start from the
-means of the last one, while those of the last time step stay as they were.
+step starts from the predictions. With several `sweeps`, later sweeps start from the
+means of the sweep before, and the means of the last time step stay fixed.
 
-The messages stand beside the exact answers and beside small ladders that learn from
-data of the same chain. All builders return a compiled `keras.Model` from what is seen,
-`(batch, T, sites, 1)`, to a dictionary with one output of that shape:
+The module has three kinds of models: the messages, the exact solutions, and small
+ladders that are trained on data of the same chain. All builders return a compiled
+`keras.Model` from observations, `(batch, T, sites, 1)`, to a dictionary with one output
+of the same shape:
 
 - `"x"`, the clean `x` of the time step (Appendix B), or
 - `"next"`, the `x` of the next time step (Appendix C).
 """
 
+from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from rladder_keras import G1, ConvG1, ConvGRUCell, GRUCell, Level, RecurrentLadder
+from rladder_keras.typing import Feedback, Tensor, Unroll
 from zoo.data.chains import Chain, check_chain, kalman
 from zoo.data.epochs import check_integer
 from zoo.metrics.sample_weights import by_step
@@ -43,30 +47,31 @@ from zoo.models.message_cells import HighestMean, MeanDown, MeanUp
 from zoo.models.occluded_mnist import FIG_9C
 from zoo.models.tables import channels
 
-# Strong noise and strong coupling along 24 sites: the best denoiser looks far to both
-# sides, further than an iteration of the ladder reaches.
+# Strong noise and strong coupling along 24 sites: the optimal denoiser depends on sites
+# at both sides beyond the receptive field of one iteration of the ladder.
 CHAIN_B = Chain((0.1, 0.1, 0.1), (1.0, 1.0), noise=10.0, sites=24, coupling=0.4999)
-# Each level lasts, and drives the one below almost without noise: a slow swing in what
-# is seen, buried in noise.
+# Each level changes slowly and drives the level below almost without noise: the
+# observations are a slow oscillation with strong noise.
 CHAIN_C = Chain((4.0, 0.01, 0.01, 0.02), (1.0, 0.4, 0.4), past=(0.0, 0.95, 0.95, 0.95))
-STEPS = 30  # of the sequences of Appendix C
+STEPS = 30  # length of the sequences of Appendix C
 OUTPUTS = ("x", "next")
-ITERATIONS = 4  # "several", in Appendix B
+ITERATIONS = 4  # "several" in Appendix B
 
 register = keras.saving.register_keras_serializable("zoo")
 
 
-def messages(chain, sweeps=1):
-    """Levels of a ladder that passes the messages of a chain.
+def messages(chain: Chain, sweeps: int = 1) -> list[Level]:
+    """Build the levels of a ladder that passes the messages of a chain.
 
     Args:
         chain: A `zoo.data.gaussian_chain.Chain`.
-        sweeps: Iterations in a time step. In Appendix B all iterations are of one.
+        sweeps: Number of iterations per time step. In Appendix B the sequence is a
+            single time step.
 
     Returns:
         List of `Level`, for inputs `(batch, sites, 1)`. Row `l` has the outputs `e_l`,
-        `(m~_l, below, w_l m_{l,t-1})`, and `d_l`, `(m_l, m'_l, w_{l,l+1} m_{l+1})`,
-        which lacks what comes from the past.
+        `(m~_l, below, w_l m_{l,t-1})`, and `d_l`, `(m_l, m'_l, w_{l,l+1} m_{l+1})`. In
+        `d_l`, the term of the last time step is missing from `above`.
     """
     weights_below, weights_above = (None, *chain.weights), (*chain.weights, None)
     rows = zip(chain.gains, chain.memory, weights_below, weights_above, strict=True)
@@ -78,15 +83,19 @@ def messages(chain, sweeps=1):
     return [*levels, Level(top.encoder, highest)]
 
 
-def rows_of_sites(units, levels, decoder=True):
-    """Levels for `x` at several sites; an iteration reaches one further in each cell.
+def rows_of_sites(units: int, levels: int, decoder: bool = True) -> list[Level]:
+    """Build levels for `x` at several sites; each cell reaches one more site per
+    iteration.
 
-    Nothing is normalised: the amplitude is what is to be estimated.
+    There is no normalisation, because the amplitude is to be estimated.
 
     Args:
-        units: Channels.
+        units: Number of channels.
         levels: Number of rows.
-        decoder: Whether there are decoders.
+        decoder: Whether the rows have decoders.
+
+    Returns:
+        List of `Level`.
     """
     return [
         Level(
@@ -97,8 +106,19 @@ def rows_of_sites(units, levels, decoder=True):
     ]
 
 
-def rows_of_vectors(units, levels, decoder=True):
-    """Levels for `x` at a single site, see `rows_of_sites`."""
+def rows_of_vectors(units: int, levels: int, decoder: bool = True) -> list[Level]:
+    """Build levels for `x` at a single site.
+
+    There is no normalisation, because the amplitude is to be estimated.
+
+    Args:
+        units: Number of units.
+        levels: Number of rows.
+        decoder: Whether the rows have decoders.
+
+    Returns:
+        List of `Level`.
+    """
     return [
         Level(
             GRUCell(units, normalization=None, forget_bias=1.0),
@@ -109,34 +129,35 @@ def rows_of_vectors(units, levels, decoder=True):
 
 
 def gaussian_chain_rladder(
-    width=1.0,
+    width: float = 1.0,
     *,
-    chain,
-    output,
-    units=2,
-    iterations=1,
-    feedback="recurrent",
-    decoder=True,
-    skip=(),
-    learning_rate=0.01,
-    unroll="auto",
-):
-    """A small RLadder with as many rows as the chain has levels, to be trained.
+    chain: Chain,
+    output: str,
+    units: int = 2,
+    iterations: int = 1,
+    feedback: Feedback = "recurrent",
+    decoder: bool = True,
+    skip: Iterable[str] = (),
+    learning_rate: float = 0.01,
+    unroll: Unroll = "auto",
+) -> "ChainModel":
+    """Build a small RLadder with as many rows as the chain has levels, to be trained.
 
     Args:
         width: Factor on the units.
         chain: A `zoo.data.gaussian_chain.Chain`.
         output: `"x"` or `"next"`.
-        units: Of each row.
-        iterations: In a time step.
+        units: Number of units of each row.
+        iterations: Number of iterations per time step.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
-        decoder: Whether there are decoders; without them the output is read from the
-            highest row.
-        skip: Skip connections that the paper leaves out, see
+        decoder: Whether there are decoders. Without decoders the output is read from
+            the highest row.
+        skip: Skip connections that the paper's models do not have, see
             `rladder_keras.LadderCell`.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model.
@@ -153,16 +174,23 @@ def gaussian_chain_rladder(
 
 
 def gaussian_chain_messages(
-    *, chain, output, iterations=1, learning_rate=0.01, unroll="auto"
-):
-    """The messages derived by hand: nothing to be trained.
+    *,
+    chain: Chain,
+    output: str,
+    iterations: int = 1,
+    learning_rate: float = 0.01,
+    unroll: Unroll = "auto",
+) -> "ChainModel":
+    """Build the hand-derived message passing, without trainable weights.
 
     Args:
         chain: A `zoo.data.gaussian_chain.Chain`.
         output: `"x"` or `"next"`.
-        iterations: In a time step.
-        learning_rate: Not used.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        iterations: Number of iterations per time step.
+        learning_rate: Ignored, because the model has no weights; accepted for the same
+            signature as the other rows of the table.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model.
@@ -176,15 +204,23 @@ def gaussian_chain_messages(
     return compiled(seen, {output: named}, learning_rate)
 
 
-def gaussian_chain_exact(*, chain, output, steps=1, learning_rate=0.01, unroll="auto"):
-    """The optimum: the Kalman filter of a chain, or its posterior, as a linear map.
+def gaussian_chain_exact(
+    *,
+    chain: Chain,
+    output: str,
+    steps: int = 1,
+    learning_rate: float = 0.01,
+    unroll: Unroll = "auto",
+) -> "ChainModel":
+    """Build the optimal estimator as a linear map: the Kalman filter or the posterior.
 
     Args:
         chain: A `zoo.data.gaussian_chain.Chain`.
         output: `"x"` or `"next"`.
         steps: Length of the sequences.
-        learning_rate: Not used.
-        unroll: Not used.
+        learning_rate: Ignored, because nothing is trained; accepted for the same
+            signature as the other rows of the table.
+        unroll: Ignored, because there is no loop over time.
 
     Returns:
         Compiled model.
@@ -203,16 +239,18 @@ def gaussian_chain_exact(*, chain, output, steps=1, learning_rate=0.01, unroll="
     return compiled(seen, {output: y}, learning_rate)
 
 
-def check_arguments(chain, output, iterations=1):
-    """Refuse arguments of the builders, before something else is blamed."""
+def check_arguments(chain: Any, output: Any, iterations: Any = 1) -> None:
+    """Raise `ValueError` for invalid arguments of the builders."""
     check_chain(chain)
     if output not in OUTPUTS:
-        raise ValueError(f"`output` must be one of {OUTPUTS}; got {output!r}.")
+        raise ValueError(
+            f"`output` must be one of {OUTPUTS}; got {output!r}. Choose one of these."
+        )
     check_integer("iterations", iterations, 1)
 
 
 def iterated(chain, levels, iterations, feedback, unroll, skip=()):
-    """The input, and what a ladder gives after the last iteration of each time step."""
+    """Return the input, and the ladder's outputs at the end of each time step."""
     seen = keras.Input((None, chain.sites, 1), name="seen")
     x = ops.repeat(seen, iterations, axis=1) if iterations > 1 else seen
     ladder = RecurrentLadder(levels, feedback, 1, unroll, skip=skip, name="ladder")
@@ -220,8 +258,10 @@ def iterated(chain, levels, iterations, feedback, unroll, skip=()):
     return seen, outputs
 
 
-def compiled(seen, outputs, learning_rate):
-    """The model with the loss of Appendix C, `C_pred`, or that of denoising."""
+def compiled(
+    seen: Tensor, outputs: dict[str, Tensor], learning_rate: float
+) -> "ChainModel":
+    """Return the model with the loss of Appendix C, `C_pred`, or of denoising."""
     model = ChainModel(seen, outputs)
     model.compile(
         keras.optimizers.Adam(learning_rate),
@@ -233,46 +273,51 @@ def compiled(seen, outputs, learning_rate):
 
 @register
 class ChainModel(ZooModel):
-    """A `ZooModel` of numbers that may be of any size."""
+    """A `ZooModel` of real numbers, without bounds."""
 
     @staticmethod
-    def _weights(sample_weight, y_pred):
-        """Those of steps with an axis for the sites, as Keras' losses need them."""
+    def _weights(sample_weight: Any, y_pred: dict[str, Tensor]) -> Any:
+        """Return weights of time steps with an axis for the sites.
+
+        Keras' losses need this axis.
+        """
         weights = ZooModel._weights(sample_weight, y_pred)
         if weights is None:
             return None
         return {
-            name: by_step(named(weights, name), y)[..., None]
+            name: by_step(named(weights, name), y)[..., None]  # type: ignore[index]
             for name, y in y_pred.items()
         }
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: Any) -> None:
+        """Raise `ValueError` for arrays that are not sequences of this chain."""
         shape = tuple(self.input_shape[2:])
         if isinstance(x, np.ndarray) and (x.ndim != 4 or x.shape[2:] != shape):
             raise ValueError(
-                f"the sequences have shape {x.shape}, and must have (batch, T, "
-                f"{shape[0]}, 1)."
+                f"the sequences must have shape (batch, T, {shape[0]}, 1); got shape "
+                f"{x.shape}. Reshape the array."
             )
         if isinstance(x, np.ndarray) and not np.isfinite(x).all():
             raise ValueError(
-                "the sequences have NaN or infinite numbers: clean them first."
+                "the sequences must have finite numbers; got NaN or infinite numbers. "
+                "Clean the data first."
             )
 
 
 def estimate(posterior, output):
-    """The best estimate of an output, shape `(n, T, sites)`."""
+    """Return the optimal estimate of an output, shape `(n, T, sites)`."""
     return {"x": posterior.means[:, :, 0], "next": posterior.predictions}[output]
 
 
-def excess(model, data):
-    """How far a model is from the optimum.
+def excess(model: keras.Model, data: Any) -> float:
+    """Return the excess error of a model over the optimum.
 
-    The error of any estimate is that of the optimal one plus the squared difference of
-    the two, in the mean over all data. So the difference is compared with the exact
-    error, which needs fewer data than to subtract two measured errors.
+    The error of an estimate is the error of the optimal estimate plus the mean squared
+    difference of both. The difference is therefore compared with the exact error, which
+    needs less data than subtracting two measured errors.
 
     Args:
-        model: One of those above.
+        model: A model of this module.
         data: A `zoo.data.gaussian_chain.GaussianChain`.
 
     Returns:
@@ -294,13 +339,31 @@ def excess(model, data):
     return 100 * difference / optimum
 
 
-def by_hand(iterations, width=1.0, **kwargs):
-    """`gaussian_chain_messages` as the row of a table whose other rows have a width."""
+def by_hand(iterations: int, width: float = 1.0, **kwargs: Any) -> "ChainModel":
+    """Build `gaussian_chain_messages`, for tables whose other rows have a width.
+
+    Args:
+        iterations: Number of iterations per time step.
+        width: Ignored, because there are no channels.
+        **kwargs: Other arguments of `gaussian_chain_messages`.
+
+    Returns:
+        Compiled model.
+    """
     return gaussian_chain_messages(iterations=iterations, **kwargs)
 
 
-def exact(steps, width=1.0, **kwargs):
-    """`gaussian_chain_exact` likewise."""
+def exact(steps: int, width: float = 1.0, **kwargs: Any) -> "ChainModel":
+    """Build `gaussian_chain_exact`, for tables whose other rows have a width.
+
+    Args:
+        steps: Length of the sequences.
+        width: Ignored, because there are no channels.
+        **kwargs: Other arguments of `gaussian_chain_exact`.
+
+    Returns:
+        Compiled model.
+    """
     return gaussian_chain_exact(steps=steps, **kwargs)
 
 

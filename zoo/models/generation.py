@@ -1,7 +1,10 @@
-"""Likelihood of pieces of music, and the generation of new ones."""
+"""Likelihood of pieces of music, and generation of new pieces."""
 
+import os
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -19,18 +22,18 @@ from zoo.models.music_model import MusicModel, is_joint
 from zoo.weights import check_origin
 
 
-def negative_log_likelihood(model, pieces):
-    """Figure of Table 3: nats per step, all steps of all pieces weighted equally.
+def negative_log_likelihood(model: keras.Model, pieces: Any) -> float:
+    """Return the measure of Table 3, in nats per time step; all steps weigh the same.
 
-    Computed in NumPy in double precision. Probabilities are clipped to
-    [1e-7, 1 - 1e-7]: a key that a model is sure of, and wrong, costs 16.1 nats.
+    Computed in NumPy in double precision. Probabilities are clipped to [1e-7, 1 -
+    1e-7], so that a key with a probability of 1 that does not sound costs 16.1 nats.
 
     Args:
-        model: A model of this module.
-        pieces: Piano rolls of shape `(n, 88)`, or `PianoRolls`.
+        model: A model of `zoo.music`.
+        pieces: List of piano rolls of shape `(n, 88)`, or `PianoRolls`.
 
     Returns:
-        A number.
+        Mean negative log likelihood, in nats per time step.
 
     Examples:
         >>> model = zoo.polyphonic_music_frequency(frequencies=np.full(88, 0.5))
@@ -49,25 +52,35 @@ def negative_log_likelihood(model, pieces):
     return total / data.num_steps
 
 
-def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
-    """Let a model go on with a piece of music, a step at a time.
+def generate(
+    model: keras.Model,
+    prompt: Any,
+    steps: int = 64,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    step: float = 0.5,
+    seed: int | None = None,
+) -> np.ndarray:
+    """Continue a piece of music, one time step at a time.
 
-    Each key is drawn by its probability, from the lowest to the highest.
+    Each key is drawn with its predicted probability, from the lowest key to the
+    highest.
 
     Args:
-        model: A model of this module.
-        prompt: Piano roll to begin with, shape `(n, 88)`, n at least 1.
-        steps: How many steps to add, at least 0.
-        path: MIDI file to write the whole to, if given: `.mid` or `.midi`. A picture
-            of it as a piano roll goes beside it, with the suffix `.png`.
+        model: A model of `zoo.music`.
+        prompt: Piano roll to continue, shape `(n, 88)`, with `n` of at least 1.
+        steps: Number of time steps to add, at least 0.
+        path: MIDI file to write, `.mid` or `.midi`. A picture of the piano roll is
+            written beside it, with the suffix `.png`. By default no file is written.
         step: Length of a time step in the file, in quarter notes.
-        seed: Integer for music that can be repeated.
+        seed: Integer seed. By default the music differs from call to call.
 
     Returns:
-        Piano roll of the prompt and what follows, `uint8` of shape `(n + steps, 88)`.
+        Piano roll of the prompt and its continuation, `uint8` of shape `(n + steps,
+        88)`.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Examples:
         >>> model = zoo.polyphonic_music_lstm(units=4)
@@ -76,8 +89,8 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     """
     if not isinstance(model, MusicModel):
         raise ValueError(
-            f"a {type(model).__name__} does not compose: give a model of `zoo.music`, "
-            "such as `zoo.polyphonic_music_rladder()`."
+            f"`model` must be a model of `zoo.music`; got a {type(model).__name__}. "
+            "Build one, such as `zoo.polyphonic_music_rladder()`."
         )
     check_integer("steps", steps, 0)
     check_time_step(step)
@@ -88,10 +101,16 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
         check_midi_path(path)
     prompt = np.asarray(prompt)
     if prompt.ndim != 2:
-        raise ValueError(f"the prompt must have shape (n, {KEYS}), not {prompt.shape}.")
+        raise ValueError(
+            f"`prompt` must have shape (n, {KEYS}); got shape {prompt.shape}. Pass a "
+            "piano roll."
+        )
     model.check_roll(prompt[None].astype(np.float32))
     if len(prompt) < 1 or (prompt < 0).any():
-        raise ValueError("the prompt must have at least one step, and no padding.")
+        raise ValueError(
+            "`prompt` must have at least one step, and no padding; got a piano roll "
+            f"of {len(prompt)} steps. Remove the steps of -1."
+        )
     rng = np.random.default_rng(seed)
     readout, state = model.get_layer("readout"), model.init_state(1)
     roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
@@ -107,18 +126,27 @@ def generate(model, prompt, steps=64, path=None, *, step=0.5, seed=None):
     return roll
 
 
-def check_midi_path(path):
-    """Make its folder; refused, before any work, is where no MIDI file can be."""
+def check_midi_path(path: Path) -> None:
+    """Create the folder of a MIDI file; raise `ValueError` for an invalid path.
+
+    The check runs before any work is done.
+    """
     if path.suffix.lower() not in MIDI_SUFFIXES:
-        raise ValueError(f"{str(path)!r} must end in {' or '.join(MIDI_SUFFIXES)}.")
+        raise ValueError(
+            f"`path` must end in {' or '.join(MIDI_SUFFIXES)}; got {str(path)!r}. "
+            "Change the suffix."
+        )
     if path.is_dir():
-        raise ValueError(f"{str(path)!r} is a folder: give the name of a file.")
+        raise ValueError(
+            f"`path` must be a file; got {str(path)!r}, which is a folder. Give the "
+            "name of a file."
+        )
     import_mido()
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def draw(readout, d, rng, joint):
-    """One step of music, shape `(88,)`, from what the ladder says of it."""
+def draw(readout: Any, d: Any, rng: np.random.Generator, joint: bool) -> np.ndarray:
+    """Draw one time step of music, shape `(88,)`, from the output of the ladder."""
     step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
     d = ops.convert_to_tensor(d)
 
@@ -131,8 +159,8 @@ def draw(readout, d, rng, joint):
     if not joint:
         step[struck] = 1
     while joint and len(struck):
-        # A key depends on those below: the lowest one struck stays, and those above it
-        # are asked once more.
+        # A key depends on the keys below it. The lowest key that was drawn is kept, and
+        # the keys above it are drawn again.
         step[struck[0]] = 1
         later = np.flatnonzero(chance < probabilities())
         struck = later[later > struck[0]]

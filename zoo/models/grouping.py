@@ -1,24 +1,26 @@
 """Perceptual grouping (Section 4): models of groups, their classes and metrics.
 
-What `zoo.textured_mnist` and `zoo.moving_mnist` have in common. All builders return a
-compiled `keras.Model` whose outputs are
+This module is shared by `zoo.textured_mnist` and `zoo.moving_mnist`. All builders
+return a compiled `keras.Model` whose outputs are
 
-- `"groups"`: `pi`, which pixel belongs to which group, `(batch, T, K, H, W)`;
-- `"reconstructions"`: `mu`, each group's picture of the whole,
-  `(batch, T, K, H, W, C)`;
-- `"cost"`: what is minimised of it, nats per pixel, `(batch, T)`;
-- `"posterior"`: in films, which pixel belongs to which group once the frame is seen,
+- `"groups"`: `pi`, the probability that a pixel belongs to a group, `(batch, T, K, H,
+  W)`;
+- `"reconstructions"`: `mu`, the reconstruction of each group, `(batch, T, K, H, W, C)`;
+- `"cost"`: the training loss, in nats per pixel, `(batch, T)`;
+- `"posterior"`, for videos: the probability of each group once the frame is seen,
   `(batch, T - 1, K, H, W)`, from the second frame on;
-- `"class"`: probabilities of the classes, `(batch, T, 10)`, where there are any.
+- `"class"`: class probabilities, `(batch, T, 10)`, if the model has classes.
 
-T counts the iterations: for a still image those of the inference, for a film the
-frames. The groups begin at random, so that they change places from call to call; a
-model that is built after `keras.utils.set_random_seed` gives the same answers to the
-same calls. Images of which no segments are known have segments of -1, those without a
-class a `sample_weight` of 0 for it: `fit(..., sample_weight={"class": weights})`.
+T is the number of iterations: of the inference for a still image, of the frames for a
+video. The initial groups are random, so that the order of the groups differs from call
+to call. Call `keras.utils.set_random_seed` before the model is built for reproducible
+outputs. Images without known segments have segments of -1. Images without a class have
+a `sample_weight` of 0 for it: `fit(..., sample_weight={"class": weights})`.
 """
 
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +31,9 @@ from rladder_keras import (
     MixtureCost,
     MixturePosterior,
     RecurrentLadder,
+    TaggerCell,
 )
+from rladder_keras.typing import Shape, Tensor
 from zoo.metrics.groups import AMI as AMI
 from zoo.metrics.sample_weights import (
     by_step,
@@ -46,9 +50,9 @@ BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
 
 @register
 class GroupClasses(layers.Layer):
-    """Classes of an image from those of its groups.
+    """Class probabilities of an image, from those of its groups.
 
-    The last unit of a group's softmax says "none" and is left out; the other units are
+    The last unit of a group's softmax means "none" and is left out. The other units are
     summed over the groups and divided by their sum.
 
     Call arguments:
@@ -62,25 +66,29 @@ class GroupClasses(layers.Layer):
         (2, 5, 10)
     """
 
-    def call(self, top):
+    def call(self, top: Tensor) -> Tensor:
         votes = ops.sum(ops.cast(top, "float32")[..., :-1], axis=2)
         return votes / (ops.sum(votes, axis=-1, keepdims=True) + 1e-7)
 
-    def compute_output_shape(self, top_shape):
+    def compute_output_shape(self, top_shape: Shape) -> Shape:
         batch, steps, _, units = top_shape
         return (batch, steps, units - 1)
 
 
 @register
 class GroupingModel(ZooModel):
-    """A `ZooModel` that explains its input: `"groups"` and `"class"` have targets."""
+    """A `ZooModel` that explains its input.
 
-    def check_keys(self, y, names=None):
-        """The other outputs need no targets, or have those of the groups."""
+    Only the outputs `"groups"` and `"class"` need targets.
+    """
+
+    def check_keys(self, y: Any, names: Any = None) -> None:
+        """Check the targets of `"groups"` and `"class"`; other outputs need none."""
         names = self.output_names if names is None else names
         super().check_keys(y, {"groups", "class"} & set(names))
 
-    def _targets(self, y, y_pred):
+    def _targets(self, y: Any, y_pred: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the targets; those of `"posterior"` are the segments."""
         needed = {k: x for k, x in y_pred.items() if k in ("groups", "class")}
         targets = {**y_pred, **super()._targets(y, needed)}
         if "posterior" in y_pred:
@@ -88,10 +96,11 @@ class GroupingModel(ZooModel):
         return targets
 
     @staticmethod
-    def _weights(sample_weight, y_pred):
-        """Those of steps, `(batch, T)`; in films, for some outputs, of transitions.
+    def _weights(sample_weight: Any, y_pred: dict[str, Tensor]) -> Any:
+        """Return weights of time steps, or of transitions for some outputs of videos.
 
-        `"cost"` and `"posterior"` have the weight of `"groups"`, unless it is given.
+        `"cost"` and `"posterior"` have the weights of `"groups"`, unless they are
+        given.
         """
         if sample_weight is None:
             return None
@@ -106,8 +115,8 @@ class GroupingModel(ZooModel):
                 weights[name] = of_transitions(weights[name])
         return weights
 
-    def check_labels(self, x, y):
-        """Refuse segments of other images, or more than the metrics count."""
+    def check_labels(self, x: Any, y: Any) -> None:
+        """Raise `ValueError` for segments that do not fit the images or the metrics."""
         super().check_labels(x, y)
         self.check_segments(x, y)
         truth = y.get("groups") if isinstance(y, dict) else None
@@ -119,49 +128,56 @@ class GroupingModel(ZooModel):
             own = metric.get("config") if isinstance(metric, dict) else None
             if isinstance(own, dict) and segments > own.get("segments", segments):
                 raise ValueError(
-                    f"the images have {segments} segments, and the metric AMI of this "
-                    f"model counts fewer: compile it with zoo.grouping.AMI({segments})"
+                    "The metric AMI must count as many segments as the images have; "
+                    f"got images that have {segments} segments, more than it counts. "
+                    "To score them, compile it with "
+                    f"zoo.grouping.AMI({segments})"
                     f"{f', or build it with digits={segments}' if films else ''}."
                 )
 
-    def metrics_of_groups(self):
-        """Configurations of the metrics that compare groups with segments."""
+    def metrics_of_groups(self) -> Iterator[Any]:
+        """Yield the configurations of the metrics that compare groups with segments."""
         config = self.get_compile_config()
         for kind in (config["metrics"], config["weighted_metrics"]):
             if isinstance(kind, dict):
                 yield from kind.get("groups") or ()
 
     @staticmethod
-    def check_segments(x, y):
-        """Refuse segments that have not one number for each pixel."""
+    def check_segments(x: Any, y: Any) -> None:
+        """Raise `ValueError` unless there is one segment for each pixel."""
         truth = y.get("groups") if isinstance(y, dict) else None
         if not isinstance(x, np.ndarray) or not isinstance(truth, np.ndarray):
             return
         check_shape(truth.shape, x.shape[:-1], "segments of y['groups']")
         if len(x.shape) == 5 and x.shape[1] == 1:
-            raise ValueError("films of one frame have nothing to be scored on.")
+            raise ValueError(
+                "Videos must have at least two frames to be scored; got videos of one "
+                "frame. Use predict, or pass longer videos."
+            )
 
-    def of_steps(self):
-        """Without what needs the frame that comes."""
+    def of_steps(self) -> keras.Model:
+        """Return this model without the outputs that need the next frame."""
         later = ("cost", "posterior")
         outputs = {k: x for k, x in self.output.items() if k not in later}
         return keras.Model(self.input, outputs)
 
-    def next_frame(self, outputs):
-        """The mean of the mixture, in [0, 1] as all frames are."""
+    def next_frame(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the mean of the mixture, clipped to [0, 1] like all frames."""
         pi, mu = outputs["groups"][..., None], outputs["reconstructions"]
         return np.clip(np.sum(pi * mu, axis=1), 0, 1)
 
 
-def explained(cell, seen, target, ahead=False, **loop):
-    """The outputs that all these models have, and `e_L` of each group.
+def explained(
+    cell: TaggerCell, seen: Tensor, target: Tensor, ahead: bool = False, **loop: Any
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the outputs that all grouping models share, and `e_L` of each group.
 
     Args:
         cell: A `TaggerCell`.
-        seen: Frames that the ladder gets, `(batch, T, H, W, C)`.
-        target: Frames to explain, of the same shape or with a single one.
-        ahead: Whether an explanation is of the next frame: then the target begins with
-            the second, and there is the output `"posterior"`.
+        seen: Input frames of the ladder, `(batch, T, H, W, C)`.
+        target: Frames to explain, of the same shape or with a time axis of length 1.
+        ahead: Whether an explanation is for the next frame. The target then begins with
+            the second frame, and there is the output `"posterior"`.
         **loop: `unroll` and `remat`, see `rladder_keras.RecurrentLadder`.
     """
     ladder = RecurrentLadder(cell, **loop, name="ladder")(seen)
@@ -177,6 +193,9 @@ def explained(cell, seen, target, ahead=False, **loop):
     return outputs, ladder["top"]
 
 
-def full_precision(name):
-    """A layer that names an output; Keras would round it under mixed precision."""
+def full_precision(name: str) -> layers.Layer:
+    """Return a layer that names an output and keeps it in float32.
+
+    Keras would otherwise round the output under mixed precision.
+    """
     return layers.Identity(dtype="float32", name=name)

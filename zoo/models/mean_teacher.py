@@ -1,15 +1,17 @@
 """Few labels: the Mean Teacher (Section 3.1, Table 2).
 
-A classifier, the student, is trained to name what is labelled, and to agree on all
-samples with a teacher, whose weights are the average of its own over the last steps. A
-student that predicts frames goes on doing so.
+A classifier, the student, is trained on the labelled samples, and to agree on all
+samples with a teacher, whose weights are a moving average of the student's weights. A
+student that predicts frames continues to be trained for that task too.
 """
 
 from functools import partial
+from typing import Any, Self
 
 import keras
 from keras import layers, ops, tree
 
+from rladder_keras.typing import Config, Tensor
 from zoo.data.epochs import check_integer
 from zoo.models.base import ZooModel
 from zoo.models.fitting import (
@@ -31,54 +33,58 @@ RAMP = 5000
 
 @keras.saving.register_keras_serializable("zoo")
 class MeanTeacher(keras.Model):
-    """Trains a student with the help of the average of its weights.
+    """Model that trains a student with the moving average of its weights.
 
-    The loss is the student's own and the squared difference between the class
-    probabilities of student and teacher, mean over the classes and over all samples,
-    labelled or not, times `consistency exp(-5 (1 - updates / ramp)^2)`, and
-    `consistency` after the ramp. No gradient goes into the teacher.
+    The loss is the student's loss plus the consistency: the squared difference between
+    the class probabilities of student and teacher, mean over the classes and over all
+    samples, labelled or not. Its weight is `consistency exp(-5 (1 - updates / ramp)^2)`
+    during the ramp, and `consistency` afterwards. No gradient flows into the teacher.
 
-    The teacher's trainable weights are those of the student in the beginning, and
-    `a teacher + (1 - a) student` after each update, with a = 0.99 during the ramp and
-    0.999 after it. Updates are those of the optimizer: with
-    `gradient_accumulation_steps=4` there is one in four training steps. Statistics of
-    batch normalisation are not averaged: the teacher takes those of its own
-    activations, in training from the batch like the student.
+    The teacher starts with the student's trainable weights. After each update they
+    become `a teacher + (1 - a) student`, with a = 0.99 during the ramp and 0.999
+    afterwards. Updates are those of the optimizer: with
+    `gradient_accumulation_steps=4`, every fourth training step makes one. Statistics of
+    batch normalisation are not averaged: the teacher uses its own activations, in
+    training those of the batch, like the student.
 
-    `averaged` counts the updates in the average, and `steps` is the optimizer's
-    `iterations` after the last one. Custom training loops call `catch_up` after each
-    step.
+    The variable `averaged` counts the updates in the average, and `steps` is the
+    optimizer's `iterations` after the last update. In custom training loops, call
+    `catch_up` after each step.
 
-    A student that is compiled hands its optimiser, losses and metrics over. Else
-    `compile` this model as one would the student. Labels that are not to be used have a
-    sample weight of 0; the loss should be a mean over the others (Keras'
-    `reduction="mean_with_sample_weight"`), as in the models of the zoo.
+    If the student is compiled, its optimiser, losses and metrics are used. Otherwise
+    compile this model as you would compile the student. Give samples whose labels are
+    not to be used a sample weight of 0. The loss should be a mean over the other
+    samples (Keras' `reduction="mean_with_sample_weight"`), as in the models of the zoo.
 
-    `fit` and `evaluate` report metrics of both, `"student_..."` and `"teacher_..."`,
-    and `"consistency"`, the squared difference. `predict` gives what the teacher
-    predicts. Both are plain models. Loaded from a file, a model goes on with other
-    noise than one that was never saved; `zoo.reproduce` resumes with the same.
+    `fit` and `evaluate` report metrics of both models, `"student_..."` and
+    `"teacher_..."`, and `"consistency"`, the squared difference. `predict` returns the
+    teacher's outputs. Student and teacher are plain models. A model that is loaded from
+    a file continues with other noise than a model that was never saved; `zoo.reproduce`
+    resumes with the same noise.
 
     Args:
         student: Model of class probabilities, `(batch, classes)`, or `(batch, T,
-            classes)`, of which the last step counts. It must be built, and have its
-            initial weights already.
-        output: Name of that output, where there are several.
+            classes)`, whose last step is used. It must be built and have its initial
+            weights.
+        output: Name of the output with the class probabilities, if there are several
+            outputs.
         consistency: Weight of the consistency after the ramp.
         ramp: Number of updates of the ramp.
         noise: Standard deviation of Gaussian noise on the input in training, drawn
-            separately for student and teacher. Inputs that are no floats have none.
-        seed: Integer, of the noise.
+            separately for student and teacher. Inputs that are not floats get no noise.
+        seed: Integer seed of the noise.
+        name: Name of the model.
+        **kwargs: Arguments of `keras.Model`.
 
     Call arguments:
-        inputs: As of the student.
+        inputs: Input of the student.
 
     Returns:
         A dictionary of the outputs of the `"student"` and the `"teacher"`.
 
     Raises:
-        ValueError: If the student is not built, has no such output or cannot be copied,
-            or a number is not as above.
+        ValueError: If the student is not built, lacks the output or cannot be copied,
+            or if a number is invalid.
 
     Example:
 
@@ -90,30 +96,33 @@ class MeanTeacher(keras.Model):
 
     References:
         - Tarvainen and Valpola, Mean teachers are better role models, NIPS 2017. Its
-          code has the numbers that the paper does not give.
+          code has the values that the paper does not print.
     """
 
     def __init__(
         self,
-        student,
-        output="class",
+        student: keras.Model,
+        output: str = "class",
         *,
-        consistency=CONSISTENCY,
-        ramp=RAMP,
-        noise=NOISE,
-        seed=None,
-        name="mean_teacher",
-        **kwargs,
-    ):
+        consistency: float = CONSISTENCY,
+        ramp: int = RAMP,
+        noise: float = NOISE,
+        seed: int | None = None,
+        name: str = "mean_teacher",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         check_integer("ramp", ramp, 0)
         for what, value in (("consistency", consistency), ("noise", noise)):
             if not 0 <= value < float("inf"):
-                raise ValueError(f"`{what}` must be a number of at least 0: {value!r}.")
+                raise ValueError(
+                    f"`{what}` must be a number of at least 0; got {value!r}. Choose a "
+                    "finite value."
+                )
         check_student(student, output)
         self.student = student
         self.teacher = copy_of(student, f"{student.name}_teacher")
-        # Not `teacher.trainable = False`: batch normalisation would be frozen with it.
+        # Not `teacher.trainable = False`, which would also freeze batch normalisation.
         for variable in self.teacher.trainable_variables:
             variable.trainable = False
         self.output_key = output
@@ -128,19 +137,21 @@ class MeanTeacher(keras.Model):
         self.built = True
         if student.compiled:
             self.compile_from_config(student.get_compile_config())
-        if hasattr(student, "example"):  # of a builder of the zoo
+        if hasattr(student, "example"):  # a model of the zoo
             targets, outputs = student.example()
             make_variables(self, targets, {"student": outputs, "teacher": outputs})
 
     @property
-    def output_names(self):
+    def output_names(self) -> Any:
+        """Names of the outputs of the student; `None` if they have no names."""
         return getattr(self.student, "output_names", None)
 
     # The two models
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Any]:
         noise = partial(noisy, self.noise, training=training, valid=self.valid(inputs))
-        # `training` by hand: JAX's `fit` calls this method without Keras' call context.
+        # `training` is explicit, because on JAX `fit` calls this method without Keras'
+        # call context.
         student, teacher = (
             model(tree.map_structure(noise, inputs), training=training)
             for model in (self.student, self.teacher)
@@ -150,8 +161,12 @@ class MeanTeacher(keras.Model):
             "teacher": tree.map_structure(ops.stop_gradient, teacher),
         }
 
-    def train_step(self, *args):
-        """As of Keras, `(data)`, on JAX `(state, data)`; then the average is taken."""
+    def train_step(self, *args: Any) -> Any:
+        """Train on one batch and update the average, see `keras.Model.train_step`.
+
+        The arguments are `(data)`, or `(state, data)` on JAX, where the state is taken
+        out of the variables and put back.
+        """
         if keras.backend.backend() != "jax":
             logs = super().train_step(*args)
             self.catch_up()
@@ -168,8 +183,8 @@ class MeanTeacher(keras.Model):
         others = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return logs, (trainable, others, of_optimizer, of_metrics)
 
-    def catch_up(self):
-        """Take the student's weights after an update into the average, once."""
+    def catch_up(self) -> None:
+        """Update the moving average with the student's weights, once per update."""
         if not self.optimizer:
             return
         updates = ops.cast(self.optimizer.iterations, "int32")
@@ -181,20 +196,27 @@ class MeanTeacher(keras.Model):
                 change = ops.stop_gradient(new.value) - mean
                 mean.assign_add(ops.cast(share, mean.dtype) * change)
         self.averaged.assign_add(ops.cast(updated, "int32"))
-        self.steps.assign_add(updates - self.steps)  # JAX needs a buffer of its own
+        self.steps.assign_add(
+            updates - self.steps
+        )  # not `assign`: JAX needs a separate buffer
 
     # Losses and metrics
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
         *,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        **kwargs,
-    ):
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Compile the model, see `keras.Model.compile`.
+
+        The losses and metrics are those of the student; the teacher gets the same
+        metrics.
+        """
         if isinstance(self.student, ZooModel):
             kinds = loss, metrics, weighted_metrics
             loss, metrics, weighted_metrics = self.student.prepared(*kinds)
@@ -202,7 +224,7 @@ class MeanTeacher(keras.Model):
             optimizer,
             loss,
             loss_weights=loss_weights,
-            metrics={} if metrics is None else metrics,  # None would keep the old
+            metrics={} if metrics is None else metrics,  # None would keep the old ones
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
@@ -214,13 +236,20 @@ class MeanTeacher(keras.Model):
         own = {k: v for k, v in self.get_compile_config().items() if k in names}
         self.teacher.compile(None, **restored(own))
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Config) -> None:
+        """Compile the model as when it was saved, and build its optimiser."""
         self.compile(**restored(config))
         self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the student's loss plus the weighted consistency."""
         outputs = y_pred["student"]
         targets, weights = self.arranged(y, sample_weight, outputs, x)
         loss = super().compute_loss(x, targets, outputs, weights, training)
@@ -229,14 +258,18 @@ class MeanTeacher(keras.Model):
         self.difference.update_state(differences)
         return loss + self.weight() * ops.mean(differences)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update the metrics of student and teacher."""
         self.teacher.compute_metrics(x, y, y_pred["teacher"], sample_weight)
         outputs = y_pred["student"]
         targets, weights = self.arranged(y, sample_weight, outputs, x)
         return super().compute_metrics(x, targets, outputs, weights)
 
-    def get_metrics_result(self):
-        own = {}
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the metrics, named `"student_..."` and `"teacher_..."`."""
+        own: dict[str, Any] = {}
         for metric in super().metrics:
             result = metric.result()
             own |= result if isinstance(result, dict) else {metric.name: result}
@@ -250,27 +283,31 @@ class MeanTeacher(keras.Model):
         return logs
 
     @property
-    def metrics(self):
-        # Keras leaves out the metrics of a model within a model.
+    def metrics(self) -> list[Any]:
+        """Metrics of student and teacher."""
+        # Keras omits the metrics of a model inside a model.
         return [*super().metrics, *(self.teacher.metrics if self.compiled else [])]
 
-    def arranged(self, y, sample_weight, outputs, x):
+    def arranged(
+        self, y: Any, sample_weight: Any, outputs: Any, x: Any
+    ) -> tuple[Any, Any]:
+        """Return targets and sample weights for the outputs of the student."""
         if isinstance(self.student, ZooModel):
             return self.student.arranged(y, sample_weight, outputs, x)
         return y, sample_weight
 
-    def valid(self, x):
-        """Which frames are no padding, if the student knows that."""
+    def valid(self, x: Any) -> Tensor | None:
+        """Return which frames are valid, if the student knows padding."""
         return self.student.valid(x) if isinstance(self.student, ZooModel) else None
 
-    def probabilities(self, outputs):
-        """Class probabilities after the last step, `(batch, classes)`."""
+    def probabilities(self, outputs: Any) -> Tensor:
+        """Return class probabilities after the last step, `(batch, classes)`."""
         p = outputs[self.output_key] if isinstance(outputs, dict) else outputs
         p = p if len(p.shape) == 2 else p[:, -1]
         return ops.cast(p, keras.config.floatx())
 
-    def weight(self):
-        """Weight of the consistency in the present step."""
+    def weight(self) -> Tensor:
+        """Return the weight of the consistency in the current step."""
         if not self.ramp:
             return self.consistency
         updates = ops.cast(self.averaged, keras.config.floatx())
@@ -279,31 +316,36 @@ class MeanTeacher(keras.Model):
 
     # Training and use
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Train the student and average its weights, see `keras.Model.fit`."""
         arguments = self.checked(in_order(by_name("fit", (x, y, *args), kwargs)))
         if isinstance(self.student, ZooModel):
             check_class_weight(arguments)
         with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return loss and metrics of both models, see `keras.Model.evaluate`."""
         arguments = self.checked(by_name("evaluate", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
 
-    def predict(self, x, *args, **kwargs):
-        """What the teacher predicts."""
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the teacher's outputs, see `keras.Model.predict`."""
         return self.teacher.predict(x, *args, **kwargs)
 
-    def predict_on_batch(self, x):
-        """What the teacher predicts."""
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the teacher's outputs for one batch."""
         return self.teacher.predict_on_batch(x)
 
-    def checked(self, arguments):
+    def checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Check the data if the student is a `ZooModel`, and return the arguments."""
         of_zoo = isinstance(self.student, ZooModel)
         return checked(self.student, arguments) if of_zoo else arguments
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "student": config_of(self.student),
@@ -315,13 +357,18 @@ class MeanTeacher(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         student = keras.saving.deserialize_keras_object(config["student"])
         return cls(**{**config, "student": student})
 
 
-def noisy(noise, x, training, valid=None):
-    """The input with noise on it, if it is of floats, except for padding."""
+def noisy(
+    noise: layers.Layer, x: Tensor, training: bool | None, valid: Tensor | None = None
+) -> Tensor:
+    """Return the input with noise.
+
+    Padding and inputs that are not floats get no noise.
+    """
     dtype = keras.backend.standardize_dtype(x.dtype)
     if not keras.backend.is_float_dtype(dtype):
         return x

@@ -1,34 +1,43 @@
-"""Grouping by movement (Section 4.3).
+"""Grouping by motion (Section 4.3).
 
-Two digits move about, and the network predicts the next frame: what moves together is
+Two digits move, and the network predicts the next frame: pixels that move together form
 one group. Models take frames `(batch, T, size, size, 1)` in [0, 1]; for their outputs
-see `zoo.grouping`. What they say at frame t is of frame t + 1. Data are those of
+see `zoo.grouping`. The outputs after frame t are for frame t + 1. The dataset is
 `zoo.data.moving_mnist`.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from rladder_keras import Conv, ConvG1, Level, TaggerCell, TopDown
+from rladder_keras.typing import Feedback, Unroll
 from zoo.data.epochs import check_integer
 from zoo.metrics.groups import AMI, CostAt, OwnCost
 from zoo.models.grouping import BatchLSTMCell, GroupingModel, explained
-from zoo.models.tables import channels, rows
+from zoo.models.tables import Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, unlearned
 from zoo.weights import takes_weights
 
 FRAMES = 20
-DARK = -2.0  # logit of a pixel of which nothing is known: about one in ten is ink
+DARK = -2.0  # logit of an unknown pixel: about one in ten is part of a digit
 
 
-def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
-    """Levels for Moving MNIST; the paper gives none: a shorter Table 9.
+def table_of_motion(
+    width: float = 1.0, recurrent: Callable[..., Any] = BatchLSTMCell
+) -> list[Level]:
+    """Return levels for Moving MNIST: a shorter Table 9. The paper prints no table.
 
     Args:
         width: Factor on the channels.
-        recurrent: What stands for "ConvLSTM"; `Conv` in the original Tagger.
+        recurrent: Class or function for the recurrent rows; `Conv` in the original
+            Tagger.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c = partial(channels, width)
     # fmt: off
@@ -42,17 +51,23 @@ def table_of_motion(width=1.0, recurrent=BatchLSTMCell):
     ]  # fmt: on
 
 
-def connected_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
-    """Fully connected levels with few units, to be trained on a CPU.
+def connected_table_of_motion(
+    width: float = 1.0, recurrent: Callable[..., Any] = BatchLSTMCell, *, size: int = 20
+) -> list[Level]:
+    """Return fully connected levels with few units, for training on a CPU.
 
-    The filter of the lowest row covers the whole frame. All that a group knows passes
-    the second row, whose units have room for one digit and hardly for two: the rows
-    below have no decoder that would lead past it.
+    The filter of the lowest row covers the whole frame. All information about a group
+    passes through the second row, whose units can describe one digit but hardly two:
+    the rows below have no decoder that would bypass it.
 
     Args:
         width: Factor on the channels.
-        recurrent: See `table_of_motion`.
-        size: Side of the frames.
+        recurrent: Class or function for the recurrent rows; `Conv` in the original
+            Tagger.
+        size: Side of the frames, in pixels.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c = partial(channels, width)
     # fmt: off
@@ -64,16 +79,23 @@ def connected_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
     ]  # fmt: on
 
 
-def bottleneck_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
-    """Convolutions around a vector of few units, to be trained on a CPU.
+def bottleneck_table_of_motion(
+    width: float = 1.0, recurrent: Callable[..., Any] = BatchLSTMCell, *, size: int = 20
+) -> list[Level]:
+    """Return convolutions around a vector with few units, for training on a CPU.
 
-    As in `connected_table_of_motion`, all that a group knows passes those units; here
-    digits are seen and drawn by filters that are the same in all places.
+    As in `connected_table_of_motion`, all information about a group passes through
+    these units. Here, convolutions encode and draw the digits, with the same filters at
+    all positions.
 
     Args:
         width: Factor on the channels.
-        recurrent: See `table_of_motion`.
-        size: Side of the frames.
+        recurrent: Class or function for the recurrent rows; `Conv` in the original
+            Tagger.
+        size: Side of the frames, in pixels.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c, side = partial(channels, width), -(-size // 4)
     # fmt: off
@@ -88,44 +110,46 @@ def bottleneck_table_of_motion(width=1.0, recurrent=BatchLSTMCell, *, size=20):
 
 @takes_weights
 def moving_mnist_rtagger(
-    width=1.0,
+    width: float = 1.0,
     *,
-    table=table_of_motion,
-    size=64,
-    frames=FRAMES,
-    groups=3,
-    digits=2,
-    pixels="binary",
-    noise=0.1,
-    mu_gain=0.5,
-    pi_gain=1.0,
-    learned_pi_gain=False,
-    learning_rate=1e-3,
-    feedback="recurrent",
-    unroll="auto",
-    remat=False,
-):
-    """The RTagger that predicts frames.
+    table: Table = table_of_motion,
+    size: int = 64,
+    frames: int = FRAMES,
+    groups: int = 3,
+    digits: int = 2,
+    pixels: str = "binary",
+    noise: float = 0.1,
+    mu_gain: float = 0.5,
+    pi_gain: float = 1.0,
+    learned_pi_gain: bool = False,
+    learning_rate: float = 1e-3,
+    feedback: Feedback = "recurrent",
+    unroll: Unroll = "auto",
+    remat: bool = False,
+) -> GroupingModel:
+    """Build the RTagger that predicts frames.
 
     Args:
         width: Factor on the channels.
         table: Function from `width` to the list of levels.
-        size: Side of the frames.
-        frames: How many there are in a sequence.
-        groups: Number of groups, K. They share their weights, so that trained weights
-            can be used with any number of groups.
-        digits: Number of digits in a film, for the metric.
+        size: Side of the frames, in pixels.
+        frames: Number of frames of a sequence.
+        groups: Number of groups, K. All groups share their weights, so that trained
+            weights can be used with any number of groups.
+        digits: Number of digits in a video, for the metric.
         pixels: `"binary"` or `"gaussian"`.
-        noise: What the likelihood takes into account, see `rladder_keras.TaggerCell`.
-            The frames get none.
-        mu_gain: See `rladder_keras.TaggerCell`.
-        pi_gain: See there.
-        learned_pi_gain: See there.
-        learning_rate: Of Adam.
+        noise: Noise that the likelihood accounts for, see `rladder_keras.TaggerCell`.
+            No noise is added to the frames.
+        mu_gain: Standard deviation of `mu` in an untrained cell.
+        pi_gain: Standard deviation of the logits of `pi` in an untrained cell.
+        learned_pi_gain: Whether `pi_gain` is learned.
+        learning_rate: Learning rate of Adam.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
-        unroll: See `rladder_keras.RecurrentLadder`.
-        remat: See there: less memory for more time.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
+        remat: Whether to recompute iterations in the backward pass: less memory, more
+            time.
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"`, `"posterior"`
@@ -169,7 +193,8 @@ def moving_mnist_rtagger(
     return model
 
 
-def metrics_of_films(digits):
+def metrics_of_films(digits: int) -> dict[str, list[Any]]:
+    """Return the metrics of videos with this number of digits."""
     return {
         "groups": [AMI(digits, ahead=True)],
         "posterior": [AMI(digits), AMI(digits, -1, name="ami_last")],
@@ -178,34 +203,40 @@ def metrics_of_films(digits):
 
 
 @takes_weights
-def moving_mnist_tagger(width=1.0, *, table=table_of_motion, **kwargs):
-    """The Tagger for comparison: no recurrent rows, no feedback.
+def moving_mnist_tagger(
+    width: float = 1.0, *, table: Table = table_of_motion, **kwargs: Any
+) -> GroupingModel:
+    """Build the Tagger for comparison: without recurrent rows and feedback.
 
     Args:
         width: Factor on the channels.
-        table: Function from `width` and what stands for "ConvLSTM" to the levels.
-        **kwargs: As in `moving_mnist_rtagger`.
+        table: Function from `width` and `recurrent` to the list of levels.
+        **kwargs: Other arguments of `moving_mnist_rtagger`.
 
     Returns:
-        Compiled model as `moving_mnist_rtagger`.
+        Compiled model with the outputs of `moving_mnist_rtagger`.
     """
     table = partial(rows, table, recurrent=Conv)
     return moving_mnist_rtagger(width, table=table, feedback="none", **kwargs)
 
 
-def moving_mnist_halves(width=1.0, *, size=64, digits=2, **kwargs):
-    """Left and right half of the frame: how much of a score is due to places alone.
+def moving_mnist_halves(
+    width: float = 1.0, *, size: int = 64, digits: int = 2, **kwargs: Any
+) -> GroupingModel:
+    """Build a baseline that splits the frame into a left and a right half.
 
-    Two digits are rarely in the same place, so that halves tell them apart quite well.
+    It measures how much of a score is due to position alone. Two digits are rarely at
+    the same position, so that halves separate them quite well.
 
     Args:
-        width: Not used: there are no channels.
-        size: Side of the frames.
-        digits: Number of digits in a film, for the metric.
-        **kwargs: Not used: those of models that learn.
+        width: Ignored, because there are no channels.
+        size: Side of the frames, in pixels.
+        digits: Number of digits in a video, for the metric.
+        **kwargs: Ignored; accepted for the same signature as models that are trained.
 
     Returns:
-        Compiled model as `moving_mnist_rtagger`; its cost is that of the frame it sees.
+        Compiled model with the outputs of `moving_mnist_rtagger`. Its cost is for the
+        current frame, not for the next one.
 
     Examples:
         >>> model = zoo.moving_mnist.moving_mnist_halves(size=8)
@@ -215,10 +246,10 @@ def moving_mnist_halves(width=1.0, *, size=64, digits=2, **kwargs):
     film = keras.Input((None, size, size, 1), name="film")
     mask = np.tile(np.arange(size) >= size / 2, (size, 1))
     outputs = FixedGroups(mask, name="fixed")(film)
-    outputs["posterior"] = outputs["groups"][:, 1:]  # to see a frame changes nothing
+    outputs["posterior"] = outputs["groups"][:, 1:]  # the posterior equals the prior
     return unlearned(film, outputs, metrics_of_films(digits))
 
 
 SECTION_4_3 = {"RTagger": moving_mnist_rtagger, "Tagger": moving_mnist_tagger}
-# What grouping must be better than; not in the paper.
+# Baselines that grouping must surpass; not in the paper.
 BASELINES = {"left and right half": moving_mnist_halves}

@@ -1,24 +1,25 @@
 """Polyphonic music (Section 3.2 and Appendix D.2): Tables 3 and 8.
 
-After each time step the network gives, for each of the 88 keys of a piano, the
-probability that it sounds in the next one. All builders return a compiled
-`keras.Model` from piano rolls `(batch, T, 88)`, 1 where a key sounds, 0 where it does
-not, and -1 at steps of padding, to a dictionary:
+After each time step the network predicts, for each of the 88 keys of a piano, the
+probability that the key sounds in the next step. All builders return a compiled
+`keras.Model` from piano rolls `(batch, T, 88)`, which are 1 where a key sounds, 0 where
+it does not, and -1 at steps of padding, to a dictionary:
 
 - `"notes"`: probabilities of the keys in the next step, `(batch, T, 88)`.
 
-A step of padding between two pieces makes the network forget the first one. Data are
-those of `zoo.data.piano_rolls`.
+A step of padding between two pieces resets the state of the network. The dataset is
+`zoo.data.piano_rolls`.
 
 "RLadder does not do that" (Section 3.2): its probabilities are marginals, as if the
-keys of a step were struck independently of each other. With `joint=True` a read-out
-goes up the keys instead, and gives for each one the probability given the keys below
-it. The product is the probability of the whole step, and may be compared with the upper
-half of Table 3. Such a model takes a dictionary, `"roll"` as above, and `"next"`, the
-step to be predicted, `(batch, T, 88)`.
+keys of a step were struck independently of each other. With `joint=True`, the read-out
+processes the keys from low to high, and gives the probability of each key given the
+keys below it. The product is the probability of the whole step, which can be compared
+with the upper half of Table 3. The input of such a model is a dictionary: `"roll"` as
+above, and `"next"`, the step to predict, `(batch, T, 88)`.
 """
 
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,30 +37,32 @@ from rladder_keras import (
     Softmax,
     StockCell,
 )
+from rladder_keras.typing import Feedback, Unroll
 from zoo.data.epochs import check_integer
-from zoo.data.music.midi import (
-    KEYS,
-)
+from zoo.data.music.midi import KEYS
 from zoo.metrics.notes import FrameAccuracy, NegativeLogLikelihood, nll
 from zoo.models.generation import generate as generate
 from zoo.models.generation import negative_log_likelihood as negative_log_likelihood
 from zoo.models.key_readout import KeyReadout
 from zoo.models.music_model import MusicModel
-from zoo.models.tables import SAME, channels, rows
+from zoo.models.tables import SAME, Table, channels, rows
 from zoo.weights import takes_weights
 
-SILENCE = -3.0  # initial bias of the read-outs, the logit of an average key
+SILENCE = -3.0  # initial bias of the read-outs: logit of an average key
 
 register = keras.saving.register_keras_serializable("zoo")
 
 
-def table_8(width=1.0):
-    """Structure of RLadder for polyphonic music, without its row "Input".
+def table_8(width: float = 1.0) -> list[Level]:
+    """Return the levels of Table 8, the RLadder for music, without the row "Input".
 
-    The image of 1 x 88 is a series of 88 here, and filters (1, 3) have size 3.
+    The image of 1 x 88 is a sequence of 88 here, and filters (1, 3) have size 3.
 
     Args:
         width: Factor on the channels of all convolutions.
+
+    Returns:
+        List of `Level`, bottom row first.
 
     Examples:
         >>> len(zoo.music.table_8())
@@ -82,17 +85,17 @@ def table_8(width=1.0):
 
 @takes_weights
 def polyphonic_music_rladder(
-    width=1.0,
+    width: float = 1.0,
     *,
-    table=table_8,
-    feedback="recurrent",
-    joint=False,
-    frequencies=None,
-    carry=None,
-    learning_rate=0.01,
-    unroll="auto",
-):
-    """The RLadder of Table 8.
+    table: Table = table_8,
+    feedback: Feedback = "recurrent",
+    joint: bool = False,
+    frequencies: Any = None,
+    carry: int | None = None,
+    learning_rate: float = 0.01,
+    unroll: Unroll = "auto",
+) -> MusicModel:
+    """Build the RLadder of Table 8.
 
     The read-out is a 1x1 convolution of `d_1`, the output of the lowest decoder, with a
     bias for each key.
@@ -103,12 +106,15 @@ def polyphonic_music_rladder(
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         joint: Whether the read-out gives the joint distribution of the keys.
-        frequencies: How often each key sounds, shape `(88,)`, to begin with:
-            `train.frequencies`. A bias has a long way to go else.
-        carry: `train.batch_size`, for a state that goes on from one training batch to
-            the next, as the pieces of `zoo.data.piano_rolls` do.
-        learning_rate: Of Adam (Appendix D.2).
-        unroll: See `rladder_keras.RecurrentLadder`.
+        frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
+            It sets the initial bias of the read-out. Without it, the bias needs many
+            updates.
+        carry: Batch size, to carry the state from one training batch to the next:
+            `train.batch_size`. By default no state is carried. The pieces of
+            `zoo.data.piano_rolls` continue in the next batch.
+        learning_rate: Learning rate of Adam (Appendix D.2).
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"notes"`.
@@ -134,16 +140,24 @@ def polyphonic_music_rladder(
 
 @takes_weights
 def polyphonic_music_lstm(
-    units=850, *, frequencies=None, carry=None, learning_rate=1e-3, unroll="auto"
-):
-    """A stock LSTM, of about the size of the RLadder: a baseline.
+    units: int = 850,
+    *,
+    frequencies: Any = None,
+    carry: int | None = None,
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+) -> MusicModel:
+    """Build a baseline: a stock LSTM of about the size of the RLadder.
 
     Args:
-        units: Of `keras.layers.LSTMCell`.
-        frequencies: How often each key sounds, see `polyphonic_music_rladder`.
-        carry: See there.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        units: Number of units of `keras.layers.LSTMCell`.
+        frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
+            It sets the initial bias of the read-out.
+        carry: Batch size, to carry the state from one training batch to the next:
+            `train.batch_size`. By default no state is carried.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"notes"`.
@@ -162,16 +176,24 @@ def polyphonic_music_lstm(
 
 @takes_weights
 def polyphonic_music_gru(
-    units=990, *, frequencies=None, carry=None, learning_rate=1e-3, unroll="auto"
-):
-    """A stock GRU, of about the size of the RLadder: a baseline.
+    units: int = 990,
+    *,
+    frequencies: Any = None,
+    carry: int | None = None,
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+) -> MusicModel:
+    """Build a baseline: a stock GRU of about the size of the RLadder.
 
     Args:
-        units: Of `keras.layers.GRUCell`.
-        frequencies: How often each key sounds, see `polyphonic_music_rladder`.
-        carry: See there.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        units: Number of units of `keras.layers.GRUCell`.
+        frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
+            It sets the initial bias of the read-out.
+        carry: Batch size, to carry the state from one training batch to the next:
+            `train.batch_size`. By default no state is carried.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"notes"`.
@@ -189,17 +211,22 @@ def polyphonic_music_gru(
 
 
 def polyphonic_music_repeat(
-    *, frequencies=None, carry=None, learning_rate=0.1, unroll="auto"
-):
-    """Whether a key sounds, from whether it sounded in the last step: a baseline.
-
-    A logistic regression for each key by itself.
+    *,
+    frequencies: Any = None,
+    carry: int | None = None,
+    learning_rate: float = 0.1,
+    unroll: Unroll = "auto",
+) -> MusicModel:
+    """Build a baseline: a logistic regression for each key on its last step.
 
     Args:
-        frequencies: How often each key sounds, see `polyphonic_music_rladder`.
-        carry: See there.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
+            It sets the initial bias of the read-out.
+        carry: Batch size, to carry the state from one training batch to the next:
+            `train.batch_size`. By default no state is carried.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"notes"`.
@@ -212,15 +239,22 @@ def polyphonic_music_repeat(
 
 
 def polyphonic_music_frequency(
-    *, frequencies=None, carry=None, learning_rate=0.1, unroll="auto"
-):
-    """How often each key sounds, whatever is played: a baseline.
+    *,
+    frequencies: Any = None,
+    carry: int | None = None,
+    learning_rate: float = 0.1,
+    unroll: Unroll = "auto",
+) -> MusicModel:
+    """Build a baseline: the frequency of each key, independent of the input.
 
     Args:
-        frequencies: To begin with, see `polyphonic_music_rladder`.
-        carry: See there.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
+            It sets the initial bias of the read-out.
+        carry: Batch size, to carry the state from one training batch to the next:
+            `train.batch_size`. By default no state is carried.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"notes"`.
@@ -228,15 +262,16 @@ def polyphonic_music_frequency(
     return key_by_key(0.0, frequencies, carry, learning_rate, unroll)
 
 
-def key_by_key(scale, *args):
-    """Logits linear in `scale` times what the same key did."""
+def key_by_key(scale: float, *args: Any) -> MusicModel:
+    """Build a model whose logits are linear in `scale` times the last step."""
     readout = layers.EinsumDense(
         "btkc,kc->btk", (None, KEYS), bias_axes="k", name="readout"
     )
     return music_model([Level(layers.Rescaling(scale))], readout, "none", *args)
 
 
-# Rows by the factor on the channels, with which the units of a stock layer are scaled.
+# Row -> function from the factor on the channels, which also scales the units of a
+# stock layer, to a builder.
 TABLE_3 = {
     "RLadder": lambda width: partial(polyphonic_music_rladder, width),
     "RLadder (joint)": lambda width: partial(
@@ -249,21 +284,32 @@ TABLE_3 = {
 }
 
 
-def music_model(levels, readout, feedback, frequencies, carry, learning_rate, unroll):
-    """The compiled model of a ladder; one without decoders is read out at its top."""
+def music_model(
+    levels: list[Level],
+    readout: layers.Layer,
+    feedback: Feedback,
+    frequencies: Any,
+    carry: int | None,
+    learning_rate: float,
+    unroll: Unroll,
+) -> MusicModel:
+    """Build the compiled model of a ladder.
+
+    The read-out uses the lowest decoder, or the top row without decoders.
+    """
     roll = keras.Input((None, KEYS), name="roll")
-    mask = ops.any(roll >= 0.0, axis=-1)  # 0 would be an integer in ONNX
+    mask = ops.any(roll >= 0.0, axis=-1)  # 0 would become an integer in ONNX
     x = layers.Reshape((-1, KEYS, 1))(roll)
     ladder = RecurrentLadder(levels, feedback, 1, unroll, carry, name="ladder")
     outputs = ladder(x, mask=mask)
-    # The mask ends with the ladder: the data have weights for the loss. Keras would
-    # warn that the read-out loses it, but does not follow it into a copy.
+    # Only the ladder uses the mask, because the data have weights for the loss. `copy`
+    # drops the mask: Keras would warn that the read-out does not support it.
     d = ops.copy(outputs.get("bottom", outputs["top"]))
     if isinstance(readout, KeyReadout) and tuple(d.shape[2:-1]) != (KEYS,):
         raise ValueError(
-            "the lowest decoder of this table gives no map of the "
-            f"{KEYS} keys to read notes from: give the lowest level a decoder, on the "
-            "grid of its input."
+            f"The lowest decoder must return a map of the {KEYS} keys, from which to "
+            f"read notes; got no map of the {KEYS} keys. Give the lowest level a "
+            "decoder on the grid of its input."
         )
     if getattr(readout, "filters", None) is None:
         inputs, logits = roll, readout(d)
@@ -275,9 +321,10 @@ def music_model(levels, readout, feedback, frequencies, carry, learning_rate, un
         f = np.asarray(frequencies)
         if f.shape != (KEYS,) or not ((f > 0) & (f < 1)).all():
             raise ValueError(
-                f"`frequencies` must be {KEYS} numbers above 0 and below 1, such as "
-                "`train.frequencies` of `zoo.data.piano_rolls`, which lifts those of "
-                "keys that never sound."
+                f"`frequencies` must be {KEYS} numbers above 0 and below 1; got an "
+                f"array of shape {f.shape} with {np.sum(~((f > 0) & (f < 1)))} other "
+                "numbers. Use `train.frequencies` of `zoo.data.piano_rolls`, where "
+                "also keys that never sound are above 0."
             )
         odds = np.log(f) - np.log1p(-f)
     readout.bias.assign(odds)

@@ -1,15 +1,14 @@
-"""The model class of music: what `fit` and `step` do with chords."""
+"""The model class of music: how `fit` and `step` handle chords."""
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
-from rladder_keras import (
-    step_model,
-)
-from zoo.data.music.midi import (
-    KEYS,
-)
+from rladder_keras import step_model
+from rladder_keras.typing import Tensor
+from zoo.data.music.midi import KEYS
 from zoo.data.music.rolls import PianoRolls
 from zoo.metrics.sample_weights import by_step
 from zoo.models.base import ZooModel
@@ -23,44 +22,49 @@ register = keras.saving.register_keras_serializable("zoo")
 class MusicModel(ZooModel):
     """A `ZooModel` of piano rolls."""
 
-    def check_inputs(self, x):
-        """Refuse arrays that are no piano rolls; other inputs pass."""
+    def check_inputs(self, x: Any) -> None:
+        """Raise `ValueError` for arrays that are not piano rolls.
+
+        Other objects are accepted.
+        """
         if isinstance(x, PianoRolls) and x.joint != is_joint(self):
             raise ValueError(
-                f"these data are made with joint={x.joint}, and this model needs "
-                f"`zoo.data.piano_rolls(..., joint={is_joint(self)})`."
+                f"The data must be made with joint={is_joint(self)} for this model; "
+                f"got joint={x.joint}. Use `zoo.data.piano_rolls(..., "
+                f"joint={is_joint(self)})`."
             )
         alone = isinstance(x, np.ndarray) or (isinstance(x, dict) and "next" not in x)
         if alone and is_joint(self):
             raise ValueError(
-                "this model gives the joint distribution of the notes of a step, and "
-                "takes a dictionary with 'roll' and, the notes to be predicted, "
-                "'next', see `joint=True` of `zoo.data.piano_rolls`; to compose step "
-                "by step use `zoo.music.generate`."
+                "`x` must be a dictionary with 'roll' and 'next', the notes to "
+                "predict, because this model has joint=True; got piano rolls alone. "
+                "Use `zoo.data.piano_rolls(..., joint=True)`; to generate music step "
+                "by step, use `zoo.music.generate`."
             )
         for roll in x.values() if isinstance(x, dict) else [x]:
             self.check_roll(roll)
 
     @staticmethod
-    def check_roll(x):
+    def check_roll(x: Any) -> None:
+        """Raise `ValueError` for an array that is not a batch of piano rolls."""
         if not isinstance(x, np.ndarray) or x.size == 0:
             return
         if x.ndim != 3 or x.shape[-1] != KEYS:
             raise ValueError(
-                f"the piano rolls have shape {x.shape}, and must have (batch, T, "
-                f"{KEYS}), the keys of a piano from A0 to C8."
+                f"the piano rolls must have shape (batch, T, {KEYS}), with the keys of "
+                f"a piano from A0 to C8; got shape {x.shape}. Reshape the array."
             )
         if not np.isin(x, (-1, 0, 1)).all():
             raise ValueError(
-                "the piano rolls have other values than 1 (sounds), 0 (does not) and "
-                "-1 (padding)."
+                "the piano rolls must have the values 1 (the key sounds), 0 (it does "
+                "not) and -1 (padding); got other values. Convert them."
             )
 
-    def check_batch(self, x):
-        """Notes may be of any type."""
+    def check_batch(self, x: Any) -> None:
+        """Accept notes of any dtype."""
 
-    def check_labels(self, x, y):
-        """Refuse notes that are none, or not those of the rolls."""
+    def check_labels(self, x: Any, y: Any) -> None:
+        """Raise `ValueError` for target notes that do not match the piano rolls."""
         notes = y.get("notes") if isinstance(y, dict) else None
         if not isinstance(notes, np.ndarray):
             return
@@ -69,14 +73,19 @@ class MusicModel(ZooModel):
             check_shape(notes.shape, roll.shape, "notes of y['notes']")
         if not np.isin(notes, (0, 1)).all():
             raise ValueError(
-                "y['notes'] has other values than 0 and 1: what is padding, -1 in the "
-                "piano rolls, is 0 there, and its steps have a sample_weight of 0."
+                "y['notes'] must have no other values than 0 and 1; got other values. "
+                "At padding, which is -1 in the piano rolls, a target is 0 there: "
+                "give these steps a sample_weight of 0."
             )
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As of `ZooModel`; an epoch that was stopped leaves no state to the next.
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Train the model, see `ZooModel.fit`.
 
-        Rows that the ladder cannot carry on are refused.
+        The carried state is reset first, so that an interrupted epoch leaves no state
+        to the next one. Raises `ValueError` for a batch size other than that of the
+        carried state.
         """
         if isinstance(x, PianoRolls):
             ladder = self.get_layer("ladder")
@@ -85,37 +94,41 @@ class MusicModel(ZooModel):
         return super().fit(x, y, *args, **kwargs)
 
     @staticmethod
-    def _weights(sample_weight, y_pred):
-        """Those of whole sequences as weights of their steps."""
+    def _weights(sample_weight: Any, y_pred: dict[str, Tensor]) -> Any:
+        """Return weights of whole sequences as weights of their time steps."""
 
         weights = ZooModel._weights(sample_weight, y_pred)
         notes = y_pred["notes"]
         return tree.map_structure(lambda weight: by_step(weight, notes), weights)
 
-    def step_below(self, notes, state):
-        """As `step`, but up to the read-out, which then draws the notes key by key.
+    def step_below(self, notes: Any, state: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Process one step up to the read-out, which then draws key by key.
 
         Args:
             notes: Shape `(batch, 88)`.
-            state: See `step`.
+            state: The state that the last call returned; `init_state(batch_size)` at
+                first.
 
         Returns:
-            What the read-out takes, `(batch, 88, channels)`, and the next state.
+            The input of the read-out, `(batch, 88, channels)`, and the next state.
         """
         if not hasattr(self, "_step_below"):
             inputs = self.input["roll"] if is_joint(self) else self.input
             d = tree.flatten(self.get_layer("readout").input)[0]
-            # A method, because Keras would take a model for a part of this one.
+            # Stored as a method, because Keras would track a model as a sublayer of
+            # this one.
             self._step_below = step_model(keras.Model(inputs, d)).predict_on_batch
         with step_kept():
             return self._step_below([notes, state])
 
-    def next_frame(self, outputs):
+    def next_frame(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Raise `ValueError`: notes are drawn, and not predicted as a frame."""
         raise ValueError(
-            "the keys of a step are drawn by their probabilities: use "
-            "`zoo.music.generate`."
+            "The model must predict frames for a rollout; got a model of music, whose "
+            "keys are drawn from their probabilities. Use `zoo.music.generate`."
         )
 
 
-def is_joint(model):
+def is_joint(model: keras.Model) -> bool:
+    """Return whether a model gives the joint distribution of the keys of a step."""
     return isinstance(model.input, dict)

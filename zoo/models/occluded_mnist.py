@@ -1,17 +1,20 @@
 """Occluded Moving MNIST (Section 3.1, Appendix D.1): Tables 1, 2, 5, 6 and 7, Fig. 4.
 
-A digit flies behind bars. After five frames the network names it (`"class"`), and after
-each frame it predicts the next one (`"frame"`), bars included. All builders return a
-compiled `keras.Model` from frames `(batch, T, 32, 32, 1)` in [0, 1] to a dictionary:
+A digit moves behind bars. The network classifies it (`"class"`), which is scored after
+five frames, and after each frame it predicts the next frame (`"frame"`), including the
+bars. All builders return a compiled `keras.Model` from frames `(batch, T, 32, 32, 1)`
+in [0, 1] to a dictionary:
 
 - `"class"`: probabilities of the ten digits after each frame, `(batch, T, 10)`;
-- `"frame"`: the predicted next frame after each frame, shape of the input;
-- `"probe"`: the read-out of Fig. 4, the next frame without bars, shape of the input.
+- `"frame"`: the predicted next frame after each frame, with the shape of the input;
+- `"probe"`: the read-out of Fig. 4, the next frame without bars, with the shape of the
+  input.
 
-Training data gives `y` with the same keys: the label, the observed frames and the
-frames without bars; a model takes of it what it has outputs for.
+The dataset gives `y` with the same keys: the label, the observed frames, and the frames
+without bars. A model uses the entries for which it has outputs.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import keras
@@ -27,26 +30,31 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
 )
+from rladder_keras.typing import Feedback, Tensor, Unroll
 from zoo.metrics.frames import FrameLoss, frame_loss
 from zoo.metrics.sample_weights import stands_for
-from zoo.models.tables import AveragePool, MaxPool, channels, rows
-from zoo.models.videos import bottom, compiled, pixels
+from zoo.models.tables import AveragePool, MaxPool, Table, channels, rows
+from zoo.models.videos import VideoModel, bottom, compiled, pixels
 from zoo.weights import takes_weights
 
 FRAMES = 5
 FRAME_SHAPE = (32, 32, 1)
-FRAME_WEIGHT = 1.0  # the weight of the prediction task, see PAPER.md
+FRAME_WEIGHT = 1.0  # weight of the prediction task, see PAPER.md
 
 register = keras.saving.register_keras_serializable("zoo")
 
 
-def table_5(width=1.0, literal=False):
-    """Structure of RLadder for Occluded Moving MNIST, without its row "Input".
+def table_5(width: float = 1.0, literal: bool = False) -> list[Level]:
+    """Return the levels of Table 5, the RLadder for Occluded Moving MNIST, without
+    "Input".
 
     Args:
         width: Factor on the channels of all convolutions.
-        literal: Whether the inner convolutions of `ConvG3` have the printed filter size
-            too, instead of 1x1: 3.99 million parameters at full width.
+        literal: Whether the inner convolutions of `ConvG3` also have the printed filter
+            size, instead of 1x1: 3.99 million parameters at full width.
+
+    Returns:
+        List of `Level`, bottom row first.
 
     Examples:
         >>> len(zoo.occluded_mnist.table_5())
@@ -79,30 +87,43 @@ def table_5(width=1.0, literal=False):
     ]  # fmt: on
 
 
-def table_6(width=1.0, table=table_5):
-    """Temporal baseline network: Table 5's encoder without the convolutional LSTMs.
+def table_6(width: float = 1.0, table: Table = table_5) -> list[Level]:
+    """Return the temporal baseline: Table 5's encoder without the convolutional LSTMs.
 
     Args:
         width: Factor on the channels of all convolutions.
-        table: Another table whose encoder to take.
+        table: Function from `width` to the list of levels whose encoder is used.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     return [Level(e) for e, _ in rows(table, width) if type(e) is not ConvLSTMCell]
 
 
-def table_7(width=1.0, table=table_5):
-    """Feed-forward network for optimal reconstructions: Table 6 without the LSTM."""
-    return [Level(row) for row, _ in table_6(width, table) if type(row) is not LSTMCell]
-
-
-def small_table(width=1.0):
-    """A ladder for CPUs, which is not in the paper: half the rows of Table 5.
-
-    Like Table 5 it has two convolutional LSTMs, an LSTM on top, and convolutions
-    between. Its first row has no decoder: from there up everything lies on half the
-    grid.
+def table_7(width: float = 1.0, table: Table = table_5) -> list[Level]:
+    """Return the network for optimal reconstructions: Table 6 without the LSTM.
 
     Args:
         width: Factor on the channels of all convolutions.
+        table: Function from `width` to the list of levels whose encoder is used.
+
+    Returns:
+        List of `Level`, bottom row first.
+    """
+    return [Level(row) for row, _ in table_6(width, table) if type(row) is not LSTMCell]
+
+
+def small_table(width: float = 1.0) -> list[Level]:
+    """Return a ladder for CPUs, with half the rows of Table 5. Not in the paper.
+
+    Like Table 5, it has two convolutional LSTMs, an LSTM on top, and convolutions
+    between them. Its first row has no decoder and halves the resolution.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c = partial(channels, width)
     # fmt: off
@@ -120,16 +141,19 @@ def small_table(width=1.0):
     ]  # fmt: on
 
 
-def reduced_table(width=1.0):
-    """A ladder for runs of Table 1 on CPUs, which is not in the paper.
+def reduced_table(width: float = 1.0) -> list[Level]:
+    """Return a ladder for reduced runs of Table 1 on CPUs. Not in the paper.
 
-    Few channels where the grid is large, many where it is small, so that the static
-    classifier, which is this table without its recurrent rows, errs less often than
-    that of `small_table`. As in Table 5 a convolutional LSTM stands below
-    each block of convolutions, and an LSTM on top.
+    It has few channels where the grid is large, and many channels where it is small.
+    Its static classifier, which is this table without the recurrent rows, therefore has
+    a lower error than the static classifier of `small_table`. As in Table 5, there is a
+    convolutional LSTM below each block of convolutions, and an LSTM on top.
 
     Args:
         width: Factor on the channels of all convolutions.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c = partial(channels, width)
     # fmt: off
@@ -153,38 +177,39 @@ def reduced_table(width=1.0):
 
 @takes_weights
 def occluded_mnist_rladder(
-    width=1.0,
+    width: float = 1.0,
     *,
-    table=table_5,
-    feedback="recurrent",
-    classification=True,
-    prediction=True,
-    frame_weight=FRAME_WEIGHT,
-    skip=(),
-    learning_rate=1e-3,
-    unroll="auto",
-):
-    """The RLadder of Table 5, and its ablations in Table 1.
+    table: Table = table_5,
+    feedback: Feedback = "recurrent",
+    classification: bool = True,
+    prediction: bool = True,
+    frame_weight: float = FRAME_WEIGHT,
+    skip: Iterable[str] = (),
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+) -> VideoModel:
+    """Build the RLadder of Table 5, or one of its ablations in Table 1.
 
     The read-outs of the predicted frame and of the probe are 1x1 convolutions of `d_1`,
-    the output of the lowest decoder. No gradient of the probe reaches the ladder.
+    the output of the lowest decoder. No gradient of the probe flows into the ladder.
 
     Args:
         width: Factor on the channels of all convolutions.
         table: Function from `width` to the list of levels.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
-        classification: Whether the class is among the tasks.
-        prediction: Whether the next frame is among the tasks.
+        classification: Whether the model has the classification task.
+        prediction: Whether the model has the task to predict the next frame.
         frame_weight: Weight of the squared error, summed over the pixels of a frame,
-            against the cross-entropy of the class.
-        skip: Skip connections that the paper leaves out, see
+            relative to the cross-entropy of the class.
+        skip: Skip connections that the paper's models do not have, see
             `rladder_keras.LadderCell`.
-        learning_rate: Of Adam (Appendix D.1).
-        unroll: See `rladder_keras.RecurrentLadder`.
+        learning_rate: Learning rate of Adam (Appendix D.1).
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
-        Compiled model with the outputs `"class"` and `"frame"`, according to its tasks,
+        Compiled model with the outputs `"class"` and `"frame"`, depending on its tasks,
         and `"probe"`.
 
     Examples:
@@ -204,22 +229,27 @@ def occluded_mnist_rladder(
     if prediction:
         outputs["frame"] = pixels(d, FRAME_SHAPE, name="frame")
     outputs["probe"] = pixels(ops.stop_gradient(d), FRAME_SHAPE, name="probe")
-    # The probe is trained whether or not there is a prediction task.
+    # The probe is trained with and without the prediction task.
     weights = {"frame": frame_weight, "probe": frame_weight or 1.0}
     return compiled(frames, outputs, learning_rate, weights, probe=ProbeLoss())
 
 
 @takes_weights
 def occluded_mnist_hierarchical_rnn(
-    width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
-):
-    """The hierarchical RNN of Table 1: the RLadder amputated of its decoder.
+    width: float = 1.0,
+    *,
+    table: Table = table_5,
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+) -> VideoModel:
+    """Build the hierarchical RNN of Table 1: the RLadder without its decoder.
 
     Args:
         width: Factor on the channels of all convolutions.
         table: Function from `width` to the list of levels.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"class"`.
@@ -235,15 +265,20 @@ def occluded_mnist_hierarchical_rnn(
 
 @takes_weights
 def occluded_mnist_temporal_baseline(
-    width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
-):
-    """The temporal baseline of Table 1: convolutions under an LSTM (Table 6).
+    width: float = 1.0,
+    *,
+    table: Table = table_5,
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+) -> VideoModel:
+    """Build the temporal baseline of Table 1: convolutions below an LSTM (Table 6).
 
     Args:
         width: Factor on the channels of all convolutions.
         table: Function from `width` to the list of levels, see `table_6`.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"class"`.
@@ -258,18 +293,24 @@ def occluded_mnist_temporal_baseline(
 
 @takes_weights
 def occluded_mnist_static_classifier(
-    width=1.0, *, table=table_5, learning_rate=1e-3, unroll="auto"
-):
-    """The gold standard of Table 1: a static network (Table 7) for ideal inputs.
+    width: float = 1.0,
+    *,
+    table: Table = table_5,
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+) -> VideoModel:
+    """Build the gold standard of Table 1: a static network (Table 7) for ideal inputs.
 
     Train it with `zoo.data.occluded_mnist(inputs="reconstruction")`, sequences of a
-    single frame: what an ideal observer has seen of the digit by the last one.
+    single frame that contains all pixels of the digit that were visible up to the last
+    frame.
 
     Args:
         width: Factor on the channels of all convolutions.
         table: Function from `width` to the list of levels, see `table_7`.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
 
     Returns:
         Compiled model with the output `"class"`.
@@ -296,8 +337,8 @@ TABLE_1 = {
     "RLadder": occluded_mnist_rladder,
 }
 
-# The connections that the paper leaves out: "it would be interesting to see if adding
-# those skip connections help" (Appendix C).
+# The skip connections of Fig. 9c, which the paper's models do not have: "it would be
+# interesting to see if adding those skip connections help" (Appendix C).
 FIG_9C = {
     "RLadder with diagonal skips": ("diagonal",),
     "RLadder with a recurrent decoder": ("recurrent",),
@@ -317,8 +358,10 @@ TABLE_2 = {
 }
 
 
-def classifier(levels, iterations, learning_rate, unroll):
-    """A compiled model of a ladder without decoders."""
+def classifier(
+    levels: list[Level], iterations: int, learning_rate: float, unroll: Unroll
+) -> VideoModel:
+    """Build the compiled model of a ladder without decoders."""
     frames = keras.Input((None, *FRAME_SHAPE), name="frames")
     ladder = RecurrentLadder(levels, "none", iterations, unroll=unroll, name="ladder")
     top = layers.Identity(dtype="float32", name="class")(ladder(frames)["top"])
@@ -327,11 +370,11 @@ def classifier(levels, iterations, learning_rate, unroll):
 
 @register
 class ProbeLoss(FrameLoss):
-    """`FrameLoss`, against frames without bars."""
+    """Loss `FrameLoss` with frames without bars as targets."""
 
 
 @register
 @stands_for(ProbeLoss)
-def probe_loss(unoccluded, predicted):
-    """`frame_loss`, against frames without bars."""
+def probe_loss(unoccluded: Tensor, predicted: Tensor) -> Tensor:
+    """Return `frame_loss` for frames without bars."""
     return frame_loss(unoccluded, predicted)

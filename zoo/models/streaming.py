@@ -1,4 +1,8 @@
-"""Models that take one frame after the other."""
+"""Models that process one frame at a time."""
+
+import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import ops, tree
@@ -17,22 +21,40 @@ from zoo.training.interrupts import step_kept
 
 
 class Streaming:
-    """Methods of a model that take frame after frame, and go on without frames."""
+    """Methods of a model for frame-by-frame processing and for rollouts.
 
-    def init_state(self, batch_size=1):
-        """State before the first frame: see `step`."""
+    A mixin: `ZooModel` has the attributes that it uses.
+    """
+
+    # Of `ZooModel` and `keras.Model`:
+    input: Any
+    check_inputs: Callable[[Any], None]
+    valid: Callable[[Any], Any]
+
+    def init_state(self, batch_size: int = 1) -> list[np.ndarray]:
+        """Return the state before the first frame, see `step`.
+
+        Args:
+            batch_size: Number of sequences.
+
+        Returns:
+            List of NumPy arrays.
+        """
         check_sequences(self)
         return initial_state(self, batch_size)
 
-    def step(self, frame, state):
-        """Take one frame of each sequence, for what comes frame by frame.
+    def step(
+        self, frame: Any, state: Any
+    ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """Process one frame of each sequence.
 
         Args:
-            frame: What the model takes, without the axis of time.
-            state: What the last call gave, in the beginning `init_state(batch_size)`.
+            frame: Input of the model without the time axis.
+            state: The state that the last call returned; `init_state(batch_size)` at
+                first.
 
         Returns:
-            What `predict` gives for this frame, without the axis of time, and the next
+            The outputs of `predict` for this frame, without the time axis, and the next
             state.
 
         Examples:
@@ -48,41 +70,53 @@ class Streaming:
         self.check_inputs(tree.map_structure(lambda x: x[:, None], frame))
         if not hasattr(self, "_step"):
             check_sequences(self)
-            # A method, because Keras would take a model for a part of this one.
+            # Stored as a method, because Keras would track a model as a sublayer of
+            # this one.
             self._step = step_model(self.of_steps()).predict_on_batch
             first = [x.shape for x in self.init_state(1)]
-            # A function, because Keras would turn lists into others.
+            # Stored as a function, because Keras wraps lists that are attributes.
             self._check_state = lambda *given: check_state(given[0], first, given[1])
         self._check_state(state, len(tree.flatten(frame)[0]))
         with step_kept():
             return self._step([frame, state])
 
-    def export_step(self, path, format="onnx", batch_size=1):
-        """Write one iteration as a file for runtimes that have no Keras.
+    def export_step(
+        self, path: str | os.PathLike[str], format: str = "onnx", batch_size: int = 1
+    ) -> tuple[list[str], list[str]]:
+        """Write one iteration as a file for a runtime without Keras.
 
-        See `rladder_keras.export_step`.
+        Args:
+            path: File to write; for `"tf_saved_model"`, a folder that does not exist
+                yet.
+            format: `"onnx"`, `"tf_saved_model"`, `"litert"` or `"torch"` (`.pt2`).
+            batch_size: Number of sequences in a batch. It is fixed in the file.
+
+        Returns:
+            The names of the inputs and of the outputs, see `rladder_keras.export_step`.
         """
         check_sequences(self)
         return export_step(self.of_steps(), path, format, batch_size)
 
-    def of_steps(self):
-        """This model, without outputs that need more than one frame."""
+    def of_steps(self) -> Any:
+        """Return this model without the outputs that need more than one frame."""
         return self
 
-    def rollout(self, context, steps):
-        """Go on with sequences in closed loop: the model sees what it predicted.
+    def rollout(
+        self, context: Any, steps: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Continue sequences in closed loop: the model receives its own predictions.
 
         Args:
-            context: Frames to begin with, shape `(batch, n, ...)`, n at least 1.
-            steps: How many frames to add, at least 0.
+            context: First frames, shape `(batch, n, ...)`, with `n` of at least 1.
+            steps: Number of frames to add, at least 0.
 
         Returns:
-            The frames, `(batch, n + steps, ...)`: those of the context and those that
-            were predicted, also where the context has padding, and what `predict` gives
-            for them.
+            The frames, `(batch, n + steps, ...)`, and the outputs of `predict` for
+            them. The frames are those of the context, followed by predicted frames.
+            Predicted frames also replace padding of the context.
 
         Raises:
-            ValueError: If an argument is not as above, or the model predicts no frame.
+            ValueError: If an argument is invalid, or the model does not predict frames.
 
         Examples:
             >>> model = zoo.rladder([Level(ConvLSTMCell(4, 3), ConvG3(3))], (8, 8, 1))
@@ -93,10 +127,14 @@ class Streaming:
         check_integer("steps", steps, 0)
         context = np.asarray(context)
         if context.size == 0:
-            raise ValueError("the context is empty: give at least one frame.")
+            raise ValueError(
+                "`context` must contain at least one frame; got an empty array of "
+                f"shape {context.shape}. Pass the first frames."
+            )
         self.check_inputs(context)
         padding = self.padding(context)
-        frames, outputs = list(np.moveaxis(context, 1, 0)), []
+        frames = list(np.moveaxis(context, 1, 0))
+        outputs: list[dict[str, np.ndarray]] = []
         state = self.init_state(len(context))
         for t in range(len(frames) + steps):
             if t == len(frames):
@@ -110,24 +148,25 @@ class Streaming:
             lambda *x: np.stack(x, 1), *outputs
         )
 
-    def padding(self, context):
-        """Where a context ends before others do, shape `(batch, n)`."""
+    def padding(self, context: np.ndarray) -> np.ndarray:
+        """Return where a context is padding, shape `(batch, n)`."""
         valid = self.valid(ops.convert_to_tensor(context))
         if valid is None:
             return np.zeros(context.shape[:2], bool)
         padding = ~ops.convert_to_numpy(valid)
         if padding[:, 0].any():
             raise ValueError(
-                "the context must begin with a frame in each sequence; got padding. "
-                "Move it to the end, or leave it out."
+                "`context` must begin with a frame in each sequence; got padding. "
+                "Move the padding to the end, or remove it."
             )
         return padding
 
-    def next_frame(self, outputs):
-        """The predicted next frame, from what `step` gives."""
+    def next_frame(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the predicted next frame from the outputs of `step`."""
         if "frame" not in outputs:
             raise ValueError(
-                "this model predicts no frames: rollout needs the output 'frame', and "
-                f"there is {' and '.join(sorted(map(repr, outputs)))}."
+                "The model must have the output 'frame' for a rollout; got the "
+                f"outputs {' and '.join(sorted(map(repr, outputs)))}. Build a model "
+                "that predicts frames."
             )
         return outputs["frame"]

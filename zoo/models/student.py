@@ -1,34 +1,38 @@
-"""The student of a Mean Teacher: what it must be, and copies of it."""
+"""The student of a Mean Teacher: its requirements, and copies of it."""
+
+from typing import Any
 
 import keras
 
+from rladder_keras.typing import Config
 
-def check_student(student, output):
-    """Refuse models that name no classes, or have no weights yet."""
+
+def check_student(student: Any, output: str) -> None:
+    """Raise `ValueError` for a model without weights or class probabilities."""
     if not isinstance(student, keras.Model) or not student.built:
         raise ValueError(
-            "the student must be a Keras model that is built: begin it with "
-            "keras.Input, or call it on a batch first."
+            f"`student` must be a Keras model that is built; got {student!r}. Start it "
+            "with keras.Input, or call it on a batch first."
         )
     outputs = getattr(student, "output", None)
     if isinstance(outputs, dict) and output not in outputs:
         raise ValueError(
-            f"the student has no output {output!r}, but "
-            f"{' and '.join(sorted(map(repr, outputs)))}: name the one with the class "
-            "probabilities by `output=`, or give the model one."
+            "`output` must be an output of the student, "
+            f"{' or '.join(sorted(map(repr, outputs)))}; got {output!r}. Name the "
+            "output with the class probabilities."
         )
     if isinstance(outputs, list | tuple):
         raise ValueError(
-            "the student has a list of outputs: make it a dictionary, with the class "
-            f"probabilities as {output!r}."
+            "The outputs of `student` must be a tensor or a dictionary; got a list. "
+            f"Make it a dictionary, with the class probabilities as {output!r}."
         )
 
 
-def copy_of(student, name):
-    """A model with the same structure and weights that shares nothing with it.
+def copy_of(student: keras.Model, name: str) -> keras.Model:
+    """Return a model with the same structure and weights that shares no weights.
 
-    The name, also in the paths of the weights, lets both models be in one, and in the
-    same charts of TensorBoard.
+    The name, also in the paths of the weights, allows both models inside one model, and
+    in the same TensorBoard charts.
     """
     with keras.name_scope(name):
         copy = restored(config_of(student))
@@ -37,19 +41,20 @@ def copy_of(student, name):
     return copy
 
 
-def restored(config):
-    """The objects of a configuration; what Keras does not know is named."""
+def restored(config: Config) -> Any:
+    """Return the objects of a configuration; name what Keras cannot deserialise."""
     try:
         return keras.saving.deserialize_keras_object(config)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"the student cannot be copied ({error}): register its own layers, losses "
-            "and other functions by keras.saving.register_keras_serializable."
+            "`student` must consist of registered objects, so that it can be copied; "
+            f"got an error: {error}. Register its custom layers, losses and functions "
+            "by keras.saving.register_keras_serializable."
         ) from error
 
 
-def config_of(student):
-    """The student as plain data, without its optimiser, losses and metrics."""
+def config_of(student: keras.Model) -> Config:
+    """Return the configuration of the student without optimiser, losses and metrics."""
     config = keras.saving.serialize_keras_object(student)
     config.pop("compile_config", None)
     return config

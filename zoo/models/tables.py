@@ -1,13 +1,20 @@
-"""What all tables of levels are written with: channels, pooling rows."""
+"""Building blocks of the tables of levels: channels and pooling rows."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from keras.layers import AveragePooling2D, MaxPooling2D
 
+from rladder_keras import Level
 from rladder_keras.validation import is_number
 
-# On odd sides, which the paper's frames do not have, what is left over is a block too:
-# decoders can undo that. Channels are last, whatever the configuration of Keras says.
+# A table of the paper: a function from `width` to a list of levels, bottom row first.
+Table = Callable[..., list[Level]]
+
+# With padding "same", a grid with odd sides, which the paper's frames do not have,
+# keeps its last cells, and decoders can undo the pooling. Channels are last, regardless
+# of Keras' configuration.
 LAST = {"data_format": "channels_last"}
 
 
@@ -20,19 +27,22 @@ MaxPool = partial(MaxPooling2D, **SAME)
 AveragePool = partial(AveragePooling2D, **SAME)
 
 
-def channels(width, n):
-    """`n` channels at that width."""
+def channels(width: float, n: int) -> int:
+    """Return `n` channels, scaled by `width` and rounded, at least 1."""
     if not is_number(width) or width <= 0:
-        raise ValueError(f"`width` must be a number above 0; got {width!r}.")
+        raise ValueError(
+            f"`width` must be a number above 0; got {width!r}. Choose a factor such as "
+            "0.5."
+        )
     return max(1, round(width * n))
 
 
-def rows(table, width, **kwargs):
-    """The levels that a table has at that width."""
+def rows(table: Table, width: float, **kwargs: Any) -> list[Level]:
+    """Return the levels of a table at a width."""
     if not callable(table):
         raise ValueError(
             "`table` must be a function from `width` to a list of Level, such as "
-            f"`zoo.occluded_mnist.small_table`; got {table!r}. Give the function "
-            "itself, or `def table(width): return [...]` with levels of your own."
+            f"`zoo.occluded_mnist.small_table`; got {table!r}. Pass the function "
+            "itself, or a custom one: `def table(width): return [...]`."
         )
     return table(width, **kwargs)

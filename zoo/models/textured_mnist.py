@@ -1,12 +1,14 @@
 """Grouping by texture (Section 4.2 and Appendix D.3): Tables 4 and 9.
 
-A thickened digit of one Brodatz texture lies on another one. The network groups the
-pixels by explaining the image without its noise, and names the digit. Models take
-images `(batch, size, size, 1)` in [0, 1]; for their outputs see `zoo.grouping`. Data
-are those of `zoo.data.textured_mnist`.
+A thickened digit with one Brodatz texture lies on a background with another texture.
+The network groups the pixels by explaining the image without its noise, and classifies
+the digit. Models take images `(batch, size, size, 1)` in [0, 1]; for their outputs see
+`zoo.grouping`. The dataset is `zoo.data.textured_mnist`.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,30 +23,37 @@ from rladder_keras import (
     Softmax,
     TaggerCell,
 )
+from rladder_keras.typing import Feedback, Unroll
 from rladder_keras.validation import check_number
 from zoo.data.epochs import check_integer
 from zoo.metrics.frames import LastClass
 from zoo.metrics.groups import AMI, ClassErrorAt, CostAt, OwnCost
 from zoo.models.base import ZooModel
 from zoo.models.grouping import BatchLSTMCell, GroupClasses, GroupingModel, explained
-from zoo.models.tables import LAST, SAME, MaxPool, channels, rows
+from zoo.models.tables import LAST, SAME, MaxPool, Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, KMeans, unlearned
 from zoo.weights import takes_weights
 
 CLASSES = 10
-CLASS_WEIGHT = 0.1  # of the class cost, as in Tagger
+CLASS_WEIGHT = 0.1  # weight of the classification loss, as in Tagger
 
 
-def table_9(width=1.0, recurrent=BatchLSTMCell):
-    """Structure of RTagger for textured MNIST, for images of side 96.
+def table_9(
+    width: float = 1.0, recurrent: Callable[..., Any] = BatchLSTMCell
+) -> list[Level]:
+    """Return the levels of Table 9: RTagger for textured MNIST, images of side 96.
 
-    The table gives the filters of the encoder. A decoder undoes the row above it: its
-    filter is that row's, and it is a transposed convolution where that row is strided.
-    The last unit of the softmax says that a group is no digit.
+    The table prints the filters of the encoder. The decoder of a row undoes the encoder
+    of the row above: it has the same filter size, and is a transposed convolution if
+    that row is strided. The last unit of the softmax means that a group is not a digit.
 
     Args:
-        width: Factor on the channels of all rows but the last three.
-        recurrent: What stands for "ConvLSTM"; `Conv` in the original Tagger.
+        width: Factor on the channels of all rows except the last three.
+        recurrent: Class or function for the recurrent rows; `Conv` in the original
+            Tagger.
+
+    Returns:
+        List of `Level`, bottom row first.
 
     Examples:
         >>> len(zoo.textured_mnist.table_9())
@@ -69,12 +78,18 @@ def table_9(width=1.0, recurrent=BatchLSTMCell):
     ]  # fmt: on
 
 
-def small_table_9(width=1.0, recurrent=BatchLSTMCell):
-    """A shorter Table 9 for images of side 32, to be trained on a CPU.
+def small_table_9(
+    width: float = 1.0, recurrent: Callable[..., Any] = BatchLSTMCell
+) -> list[Level]:
+    """Return a shorter Table 9 for images of side 32, for training on a CPU.
 
     Args:
-        width: Factor on the channels of all rows but the last three.
-        recurrent: See `table_9`.
+        width: Factor on the channels of all rows except the last three.
+        recurrent: Class or function for the recurrent rows; `Conv` in the original
+            Tagger.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c = partial(channels, width)
     # fmt: off
@@ -90,17 +105,24 @@ def small_table_9(width=1.0, recurrent=BatchLSTMCell):
     ]  # fmt: on
 
 
-def connected_table_9(width=1.0, recurrent=BatchLSTMCell, *, size=32):
-    """Fully connected levels for images of side 32, to be trained on a CPU.
+def connected_table_9(
+    width: float = 1.0, recurrent: Callable[..., Any] = BatchLSTMCell, *, size: int = 32
+) -> list[Level]:
+    """Return fully connected levels for images of side 32, for training on a CPU.
 
-    The filter of the lowest row covers the whole image. Few units have room for a
-    texture and for a shape, and not for two textures cut out along a shape. The class
-    is not told to the rows below: with G1 there were no groups after 64,000 images.
+    The filter of the lowest row covers the whole image. With few units a group can
+    describe one texture and one shape, but not two textures cut out along a shape. The
+    class is not passed down to the rows below: with G1 there were no groups after
+    64,000 images.
 
     Args:
-        width: Factor on the channels of all rows but the last.
-        recurrent: See `table_9`.
-        size: Side of the images.
+        width: Factor on the channels of all rows except the last.
+        recurrent: Class or function for the recurrent rows; `Conv` in the original
+            Tagger.
+        size: Side of the images, in pixels.
+
+    Returns:
+        List of `Level`, bottom row first.
     """
     c = partial(channels, width)
     # fmt: off
@@ -115,41 +137,44 @@ def connected_table_9(width=1.0, recurrent=BatchLSTMCell, *, size=32):
 
 @takes_weights
 def textured_mnist_rtagger(
-    width=1.0,
+    width: float = 1.0,
     *,
-    table=table_9,
-    size=96,
-    groups=3,
-    iterations=3,
-    noise=0.2,
-    variance=1 + 2**0.5,
-    mu_gain=0.2,
-    pi_gain=0.1,
-    class_weight=CLASS_WEIGHT,
-    learning_rate=4e-4,
-    feedback="recurrent",
-    unroll="auto",
-    remat=False,
-):
-    """The RTagger of Table 9: groups by iterative inference in a recurrent ladder.
+    table: Table = table_9,
+    size: int = 96,
+    groups: int = 3,
+    iterations: int = 3,
+    noise: float = 0.2,
+    variance: float = 1 + 2**0.5,
+    mu_gain: float = 0.2,
+    pi_gain: float = 0.1,
+    class_weight: float = CLASS_WEIGHT,
+    learning_rate: float = 4e-4,
+    feedback: Feedback = "recurrent",
+    unroll: Unroll = "auto",
+    remat: bool = False,
+) -> GroupingModel:
+    """Build the RTagger of Table 9, which groups pixels by iterative inference.
 
     Args:
         width: Factor on the channels.
         table: Function from `width` to the list of levels.
-        size: Side of the images.
-        groups: Number of groups, K. They share their weights, so that trained weights
-            can be used with any number of groups.
+        size: Side of the images, in pixels.
+        groups: Number of groups, K. All groups share their weights, so that trained
+            weights can be used with any number of groups.
         iterations: Number of iterations, T.
-        noise: Standard deviation of the noise that is to be removed.
+        noise: Standard deviation of the noise to be removed.
         variance: `sigma^2` before training, see `rladder_keras.TaggerCell`.
-        mu_gain: See there; the deviation of the textures.
-        pi_gain: See there.
-        class_weight: Weight of the class cost of the last iteration.
-        learning_rate: Of Adam.
+        mu_gain: Standard deviation of `mu` in an untrained cell; the default is that of
+            the textures.
+        pi_gain: Standard deviation of the logits of `pi` in an untrained cell.
+        class_weight: Weight of the classification loss of the last iteration.
+        learning_rate: Learning rate of Adam.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
-        unroll: See `rladder_keras.RecurrentLadder`.
-        remat: See there: less memory for more time.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
+        remat: Whether to recompute iterations in the backward pass: less memory, more
+            time.
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"`, `"cost"` and
@@ -195,18 +220,20 @@ def textured_mnist_rtagger(
 
 
 @takes_weights
-def textured_mnist_tagger(width=1.0, *, table=table_9, **kwargs):
-    """The Tagger that RTagger is compared with: no recurrent rows, no feedback.
+def textured_mnist_tagger(
+    width: float = 1.0, *, table: Table = table_9, **kwargs: Any
+) -> GroupingModel:
+    """Build the Tagger for comparison: without recurrent rows and feedback.
 
-    Only its explanation of the image goes from one iteration to the next.
+    Only its explanation of the image is passed from one iteration to the next.
 
     Args:
         width: Factor on the channels.
-        table: Function from `width` and what stands for "ConvLSTM" to the levels.
-        **kwargs: As in `textured_mnist_rtagger`.
+        table: Function from `width` and `recurrent` to the list of levels.
+        **kwargs: Other arguments of `textured_mnist_rtagger`.
 
     Returns:
-        Compiled model as `textured_mnist_rtagger`.
+        Compiled model with the outputs of `textured_mnist_rtagger`.
     """
     table = partial(rows, table, recurrent=Conv)
     return textured_mnist_rtagger(width, table=table, feedback="none", **kwargs)
@@ -214,16 +241,22 @@ def textured_mnist_tagger(width=1.0, *, table=table_9, **kwargs):
 
 @takes_weights
 def textured_mnist_convnet(
-    width=1.0, *, size=96, noise=0.0, learning_rate=4e-4, table=None
-):
-    """The ConvNet of Table 4: All-CNN's model C with batch normalisation.
+    width: float = 1.0,
+    *,
+    size: int = 96,
+    noise: float = 0.0,
+    learning_rate: float = 4e-4,
+    table: Any = None,
+) -> ZooModel:
+    """Build the ConvNet of Table 4: All-CNN's model C with batch normalisation.
 
     Args:
         width: Factor on the channels.
-        size: Side of the images.
+        size: Side of the images, in pixels.
         noise: Standard deviation of noise on the images in training.
-        learning_rate: Of Adam.
-        table: Not used: this network has a table of its own.
+        learning_rate: Learning rate of Adam.
+        table: Ignored, because the architecture is fixed; accepted for the same
+            signature as the other rows of Table 4.
 
     Returns:
         Compiled model with the output `"class"`, `(batch, 1, 10)`.
@@ -262,15 +295,22 @@ def textured_mnist_convnet(
     return model
 
 
-def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwargs):
-    """K-means clustering of the pixels of an image: a baseline that learns nothing.
+def textured_mnist_kmeans(
+    width: float = 1.0,
+    *,
+    size: int = 96,
+    groups: int = 3,
+    iterations: int = 3,
+    **kwargs: Any,
+) -> GroupingModel:
+    """Build a baseline without training: K-means clustering of the pixels of an image.
 
     Args:
-        width: Not used: there are no channels.
-        size: Side of the images.
+        width: Ignored, because there are no channels.
+        size: Side of the images, in pixels.
         groups: Number of clusters.
-        iterations: Of Lloyd's algorithm.
-        **kwargs: Not used: those of models that learn.
+        iterations: Number of iterations of Lloyd's algorithm.
+        **kwargs: Ignored; accepted for the same signature as models that are trained.
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
@@ -285,14 +325,18 @@ def textured_mnist_kmeans(width=1.0, *, size=96, groups=3, iterations=3, **kwarg
     return unlearned(image, outputs, metrics_at(iterations))
 
 
-def textured_mnist_fixed(width=1.0, *, mask, size=96, **kwargs):
-    """One mask for all images: how much of a score is due to where digits lie.
+def textured_mnist_fixed(
+    width: float = 1.0, *, mask: Any, size: int = 96, **kwargs: Any
+) -> GroupingModel:
+    """Build a baseline with the same mask for all images.
+
+    It measures how much of a score is due to the position of the digits.
 
     Args:
-        width: Not used: there are no channels.
-        mask: Which pixels are the digit's, shape `(size, size)`, such as `usual_mask`.
-        size: Side of the images.
-        **kwargs: Not used: those of models that learn.
+        width: Ignored, because there are no channels.
+        mask: Pixels of the digit, shape `(size, size)`, such as `usual_mask`.
+        size: Side of the images, in pixels.
+        **kwargs: Ignored; accepted for the same signature as models that are trained.
 
     Returns:
         Compiled model with the outputs `"groups"`, `"reconstructions"` and `"cost"`.
@@ -308,22 +352,25 @@ def textured_mnist_fixed(width=1.0, *, mask, size=96, **kwargs):
     return unlearned(image, outputs, metrics_at(1))
 
 
-def usual_mask(data, batches=32):
-    """Where at least two in five digits of a data set are, shape `(size, size)`.
+def usual_mask(data: Any, batches: int = 32) -> np.ndarray:
+    """Return the pixels that are part of at least 40 % of the digits of a dataset.
 
-    Of all shares this one gave the highest AMI, 0.40, with digits thickened by 2 pixels
-    at 32 x 32.
+    Of all thresholds, 40 % gave the highest AMI, 0.40, with digits thickened by 2
+    pixels at 32 x 32.
 
     Args:
         data: A `zoo.data.TexturedMNIST`.
-        batches: How many batches are looked at, at most.
+        batches: Maximum number of batches to use.
+
+    Returns:
+        Booleans of shape `(size, size)`.
     """
     some = range(min(batches, len(data)))
     return np.concatenate([data.samples(i).masks for i in some]).mean(axis=0) >= 0.4
 
 
-def metrics_at(iterations):
-    """AMI and cost after each of that many iterations."""
+def metrics_at(iterations: int) -> dict[str, list[Any]]:
+    """Return AMI and cost after each of this number of iterations."""
     steps = range(iterations)
     return {
         "groups": [AMI(2, t) for t in steps],
@@ -336,7 +383,7 @@ TABLE_4 = {
     "Tagger": textured_mnist_tagger,
     "ConvNet": textured_mnist_convnet,
 }
-# What grouping must be better than; not in the paper.
+# Baselines that grouping must surpass; not in the paper.
 BASELINES = {
     "RTagger with one iteration": partial(textured_mnist_rtagger, iterations=1),
     "K-means of pixels": textured_mnist_kmeans,

@@ -1,9 +1,12 @@
-"""Baselines of grouping without learning: K-means of the pixels, and a fixed mask."""
+"""Baselines of grouping without training: K-means of the pixels, and a fixed mask."""
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from rladder_keras.typing import Config, Tensor
 from zoo.data.epochs import check_integer
 from zoo.metrics.groups import OwnCost
 from zoo.models.grouping import GroupingModel, full_precision
@@ -13,31 +16,33 @@ register = keras.saving.register_keras_serializable("zoo")
 
 @register
 class KMeans(layers.Layer):
-    """Clusters of the pixels of each image by their colour: K-means, no learning.
+    """K-means clustering of the pixels of each image by colour.
 
-    The first means are pixels at equal distances in the order of brightness; each
-    iteration is one of Lloyd's.
+    The first means are pixels at equal distances in the order of brightness. Each
+    iteration is an iteration of Lloyd's algorithm.
 
     Args:
         groups: Number of clusters, K.
-        iterations: T.
+        iterations: Number of iterations, T.
 
     Call arguments:
         images: Shape `(batch, H, W, C)`.
 
     Returns:
-        A dictionary of `"groups"`, `"reconstructions"` and `"cost"`, half the squared
+        A dictionary of `"groups"`, `"reconstructions"` and `"cost"`: half the squared
         distance of a pixel from its mean.
     """
 
-    def __init__(self, groups, iterations, dtype="float32", **kwargs):
+    def __init__(
+        self, groups: int, iterations: int, dtype: Any = "float32", **kwargs: Any
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         check_integer("groups", groups, 1)
         check_integer("iterations", iterations, 1)
         self.groups = groups
         self.iterations = iterations
 
-    def call(self, images):
+    def call(self, images: Tensor) -> dict[str, Tensor]:
         _, height, width, channels = images.shape
         x = ops.reshape(images, (-1, 1, height * width, channels))
         order = ops.argsort(ops.sum(x[:, 0], axis=-1), axis=-1)
@@ -64,7 +69,7 @@ class KMeans(layers.Layer):
             "cost": cost,
         }
 
-    def compute_output_spec(self, images):
+    def compute_output_spec(self, images: Tensor) -> dict[str, Any]:
         batch, *grid, channels = images.shape
         shape = (batch, self.iterations, self.groups, *grid)
         shapes = {
@@ -74,35 +79,37 @@ class KMeans(layers.Layer):
         }
         return {k: keras.KerasTensor(v, "float32") for k, v in shapes.items()}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         more = {"groups": self.groups, "iterations": self.iterations}
         return {**super().get_config(), **more}
 
 
 @register
 class FixedGroups(layers.Layer):
-    """Two groups that are the same in all images: a baseline that sees nothing.
+    """Two groups that are the same for all images.
 
     Args:
-        mask: Which pixels are of the second group, shape `(H, W)`.
+        mask: Pixels of the second group, shape `(H, W)`.
 
     Call arguments:
-        images: Shape `(batch, H, W, C)`, or films, `(batch, T, H, W, C)`.
+        images: Shape `(batch, H, W, C)`, or videos, `(batch, T, H, W, C)`.
 
     Returns:
-        A dictionary of `"groups"`, `"reconstructions"`, the mean of each group, and
-        `"cost"`, half the squared distance of a pixel from it. T is 1 for images.
+        A dictionary of `"groups"`, `"reconstructions"`: the mean of each group, and
+        `"cost"`: half the squared distance of a pixel from this mean. T is 1 for
+        images.
     """
 
-    def __init__(self, mask, dtype="float32", **kwargs):
+    def __init__(self, mask: Any, dtype: Any = "float32", **kwargs: Any) -> None:
         super().__init__(dtype=dtype, **kwargs)
         self.mask = np.asarray(mask, bool)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> dict[str, Tensor]:
         if tuple(images.shape[-3:-1]) != self.mask.shape:
             raise ValueError(
-                f"the mask has shape {self.mask.shape}, and the images "
-                f"{tuple(images.shape[-3:-1])}: give a mask of the images' size."
+                "`mask` must have the shape of the images, "
+                f"{tuple(images.shape[-3:-1])}; got shape {self.mask.shape}. Pass a "
+                "mask of the images' size."
             )
         x = images[:, None] if len(images.shape) == 4 else images
         x = x[:, :, None]
@@ -117,12 +124,14 @@ class FixedGroups(layers.Layer):
             "cost": ops.mean(distance, axis=(2, 3)) / 2,
         }
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "mask": self.mask.tolist()}
 
 
-def unlearned(images, outputs, metrics):
-    """The compiled model of what layers without weights make of images."""
+def unlearned(
+    images: Tensor, outputs: dict[str, Tensor], metrics: dict[str, list[Any]]
+) -> GroupingModel:
+    """Return the compiled model of layers without weights."""
     outputs = {name: full_precision(name)(x) for name, x in outputs.items()}
     model = GroupingModel(images, outputs)
     model.compile(loss={"cost": OwnCost()}, weighted_metrics=metrics)

@@ -1,75 +1,80 @@
-"""A ladder for videos: it names what it sees and predicts the next frame.
+"""A ladder for videos: it classifies the video and predicts the next frame.
 
-`rladder` builds one of any table of levels, for data as `zoo.data.from_arrays` and
-`zoo.data.from_folder` make them. The models of `zoo.occluded_mnist` have their losses,
-metrics and read-outs from here.
+`rladder` builds one from any table of levels, for datasets of `zoo.data.from_arrays`
+and `zoo.data.from_folder`. The models of `zoo.occluded_mnist` share its losses, metrics
+and read-outs.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import initializers, layers, ops, tree
 
-from rladder_keras import RecurrentLadder, Softmax
+from rladder_keras import Level, RecurrentLadder, Softmax
+from rladder_keras.typing import Config, Feedback, Shape, Tensor, Unroll
 from rladder_keras.validation import check_number, is_integer
 from zoo.metrics.frames import ClassError, FrameLoss, FrameMSE, LastClass
 from zoo.models.base import ZooModel
 
 HEADS = ("class", "frame")
-DARK = -4.0  # initial bias of the read-outs, the logit of an average pixel
+DARK = -4.0  # initial bias of the read-outs: logit of an average pixel
 
 register = keras.saving.register_keras_serializable("zoo")
 
 
 def rladder(
-    levels,
-    input_shape,
-    heads=("frame",),
+    levels: Sequence[Level],
+    input_shape: tuple[int, int, int],
+    heads: str | Sequence[str] = ("frame",),
     *,
-    iterations=10,
-    feedback="recurrent",
-    frame_weight=1.0,
-    learning_rate=1e-3,
-    unroll="auto",
-    mask_value=None,
-):
-    """A recurrent ladder for videos of one's own.
+    iterations: int = 10,
+    feedback: Feedback = "recurrent",
+    frame_weight: float = 1.0,
+    learning_rate: float = 1e-3,
+    unroll: Unroll = "auto",
+    mask_value: float | None = None,
+) -> "VideoModel":
+    """Build a recurrent ladder for your own videos.
 
     Args:
-        levels: List of `rladder_keras.Level`, the lowest first. For the head `"class"`
-            the last one is `Level(Softmax(classes))`.
-        input_shape: Of a frame, `(height, width, channels)`.
-        heads: What the model is to give: `"frame"`, the next frame after each frame,
+        levels: List of `rladder_keras.Level`, bottom row first. For the head `"class"`
+            the last level must be `Level(Softmax(classes))`.
+        input_shape: Shape of a frame, `(height, width, channels)`.
+        heads: Outputs of the model: `"frame"`, the next frame after each frame,
             `"class"`, or both.
-        iterations: Number of frames that have batch statistics of their own, if
-            rows of the table have batch normalisation (G1, ConvG1): the length of
-            the sequences, or more. What comes later shares the last ones.
+        iterations: Number of frames with separate batch statistics, if rows of the
+            table have batch normalisation (`Conv`, `G1`, `ConvG1`): at least the length
+            of the sequences. Later frames share the last row of statistics.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         frame_weight: Weight of the squared error, summed over the pixels of a frame,
-            against the cross-entropy of the class.
-        learning_rate: Of Adam.
-        unroll: See `rladder_keras.RecurrentLadder`.
-        mask_value: Value of padding, a number outside [0, 1], for videos of unequal
-            length. Frames whose pixels all have this value count in no loss, metric or
-            batch statistics. After them `"class"` stays as it was, and `"frame"` is to
-            be ignored. Padding comes last, as `keras.utils.pad_sequences` with
-            `padding="post"` puts it. Default: frames are never padding.
+            relative to the cross-entropy of the class.
+        learning_rate: Learning rate of Adam.
+        unroll: How the loop over time runs: `True`, `False` or `"auto"`, see
+            `rladder_keras.RecurrentLadder`.
+        mask_value: Value of padding, a number outside [0, 1], for videos of different
+            lengths. Frames whose pixels all have this value are excluded from losses,
+            metrics and batch statistics. During padding `"class"` keeps its last value;
+            ignore `"frame"` there. Padding must come last, as
+            `keras.utils.pad_sequences` with `padding="post"` puts it. By default no
+            frame is padding.
 
     Returns:
         Compiled `keras.Model` from frames `(batch, T, *input_shape)` in [0, 1] to a
         dictionary of the heads: `"class"`, probabilities after each frame, `(batch, T,
-        classes)`, and `"frame"`, shape of the input. The target `y["frame"]` is the
-        input once more: the losses compare what was predicted after frame t with frame
+        classes)`, and `"frame"`, with the shape of the input. The target `y["frame"]`
+        is the input itself: the losses compare the prediction after frame t with frame
         t + 1. `y["class"]` is one integer for each video. A `sample_weight` has one
-        number for each video, `(batch,)`, or for each frame, `(batch, T)`: a transition
+        number for each video, `(batch,)`, or for each frame, `(batch, T)`. A transition
         has the smaller weight of its two frames, and the class is scored after the last
-        frame that has weight.
+        frame with a weight above 0.
 
     Raises:
-        ValueError: If the levels do not fit each other, the frames or the heads; which
-            one does not is named.
+        ValueError: If the levels do not fit each other, the frames or the heads. The
+            message names the level.
 
     Examples:
         >>> levels = [Level(ConvLSTMCell(4, 3), ConvG3(3)), Level(Conv(8, 3))]
@@ -78,27 +83,31 @@ def rladder(
     """
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     if not heads or not set(heads) <= set(HEADS):
-        raise ValueError(f"heads must be some of {HEADS}, not {heads!r}.")
+        raise ValueError(
+            f"`heads` must be some of {HEADS}; got {heads!r}. Choose at least one of "
+            "these."
+        )
     if not isinstance(levels, (list, tuple)):
         raise ValueError(
-            "levels must be a list of Level, which a table such as `small_table` gives "
-            f"when it is called: `small_table()`. It is {levels!r}."
+            f"`levels` must be a list of Level; got {levels!r}. Call the function of a "
+            "table, such as `small_table()`."
         )
     sides = input_shape if isinstance(input_shape, (list, tuple)) else ()
     if len(sides) != 3 or not all(is_integer(n, 1) for n in sides):
         raise ValueError(
-            "input_shape must be (height, width, channels), three integers of at least "
-            f"1; got {input_shape!r}."
+            "`input_shape` must be (height, width, channels), three integers of at "
+            f"least 1; got {input_shape!r}. Give the shape of one frame."
         )
     frames = keras.Input((None, *input_shape), name="frames")
     ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
     mask = None if mask_value is None else FrameMask(mask_value, name="mask")(frames)
     if "class" in heads and not isinstance(ladder.cell.encoders[-1], Softmax):
         raise ValueError(
-            "the head 'class' needs Level(Softmax(classes)) as the last level."
+            "The last level must be Level(Softmax(classes)) for the head 'class'; got "
+            f"{levels[-1]!r}. Add it, or leave the head out."
         )
     d = ladder(frames, mask=mask)
-    if mask is not None:  # copies have none: losses and metrics see it in the frames
+    if mask is not None:  # copies drop the mask: losses find padding in the frames
         d = {name: ops.copy(x) for name, x in d.items()}
     outputs = {}
     if "class" in heads:
@@ -109,34 +118,37 @@ def rladder(
     return compiled(frames, outputs, learning_rate, {"frame": frame_weight})
 
 
-def bottom(outputs):
-    """`d_1`, of which frames are read; a table without decoders is refused."""
+def bottom(outputs: dict[str, Tensor]) -> Tensor:
+    """Return `d_1`, from which frames are read.
+
+    Raises `ValueError` for a table without decoders.
+    """
     if "bottom" not in outputs:
         raise ValueError(
-            "this table has no decoder to predict frames with: give a row one, or "
-            "leave the prediction out."
+            "The table must have a decoder for the predicted frames; got no decoder. "
+            "Give a row a decoder, or remove the prediction."
         )
     if len(outputs["bottom"].shape) != 5:
         raise ValueError(
-            "the lowest decoder of this table gives no map to read frames from: give a "
-            "row below it a decoder too."
+            "The lowest decoder must return a map, from which to read frames; got "
+            f"shape {tuple(outputs['bottom'].shape)}. Give a lower row a decoder too."
         )
     return outputs["bottom"]
 
 
-def pixels(d, frame_shape, name):
-    """Read a frame from `d_1`, shape `(batch, T, height, width, channels)`.
+def pixels(d: Tensor, frame_shape: tuple[int, int, int], name: str) -> Tensor:
+    """Read frames from `d_1`, shape `(batch, T, height, width, channels)`.
 
-    A 1x1 convolution; where `d_1` lies on a coarser grid than the frame, it gives all
-    pixels that a cell of the grid stands for.
+    The read-out is a 1x1 convolution. If `d_1` has a coarser grid than the frame, each
+    grid cell gives all pixels of its block.
     """
     *sides, channels = frame_shape
     grid = d.shape[2:4]
     if any(side % n for side, n in zip(sides, grid, strict=True)):
         raise ValueError(
-            f"frames of {sides[0]} x {sides[1]} pixels cannot be read from a grid of "
-            f"{grid[0]} x {grid[1]}: choose sides that the strides below the lowest "
-            "decoder divide."
+            "The sides of a frame must be multiples of the grid of the lowest "
+            f"decoder, {grid[0]} x {grid[1]}; got {sides[0]} x {sides[1]} pixels. "
+            "Choose sides that are divisible by the strides below the lowest decoder."
         )
     blocks = [side // n for side, n in zip(sides, grid, strict=True)]
     coarse = math.prod(blocks) > 1
@@ -155,8 +167,14 @@ def pixels(d, frame_shape, name):
     )
 
 
-def compiled(frames, outputs, learning_rate, weights, **more_losses):
-    """The model with its losses, their weights, and metrics (Sections 3.1 and D.1)."""
+def compiled(
+    frames: Tensor,
+    outputs: dict[str, Tensor],
+    learning_rate: float,
+    weights: dict[str, float],
+    **more_losses: Any,
+) -> "VideoModel":
+    """Return the model with losses, weights and metrics (Sections 3.1 and D.1)."""
     check_number("`frame_weight`", weights.get("frame", 1.0), 0)
     losses = {"class": LastClass(), "frame": FrameLoss(), **more_losses}
     model = VideoModel(frames, outputs)
@@ -165,7 +183,7 @@ def compiled(frames, outputs, learning_rate, weights, **more_losses):
         keras.optimizers.Adam(learning_rate),
         loss={name: losses[name] for name in outputs},
         loss_weights={name: weights.get(name, 1.0) for name in outputs},
-        # A class without a label is not counted, nor is padding: its weight is 0.
+        # Weighted, because samples without a label and padding have a weight of 0.
         weighted_metrics={k: v for k, v in scores.items() if k in outputs},
     )
     return model.make_variables(**{"class": ops.zeros((1,))})
@@ -173,7 +191,7 @@ def compiled(frames, outputs, learning_rate, weights, **more_losses):
 
 @register
 class FrameMask(layers.Layer):
-    """Which frames are no padding.
+    """Mask of frames: `False` at padding.
 
     Args:
         mask_value: Value of all pixels of padding.
@@ -185,29 +203,33 @@ class FrameMask(layers.Layer):
         Booleans of shape `(batch, T)`.
     """
 
-    def __init__(self, mask_value, dtype="float32", **kwargs):
+    def __init__(
+        self, mask_value: float, dtype: Any = "float32", **kwargs: Any
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         number = isinstance(mask_value, (int, float)) and math.isfinite(mask_value)
         if not number or 0 <= mask_value <= 1:
             raise ValueError(
-                "`mask_value` must be a number outside [0, 1], where the pixels are; "
-                f"got {mask_value!r}. Choose one such as -1."
+                "`mask_value` must be a number outside [0, 1], the range of pixels; "
+                f"got {mask_value!r}. Choose a number such as -1."
             )
         self.mask_value = mask_value
 
-    def call(self, frames):
+    def call(self, frames: Tensor) -> Tensor:
         return ops.any(ops.not_equal(frames, self.mask_value), axis=(2, 3, 4))
 
-    def compute_output_spec(self, frames):
+    def compute_output_spec(self, frames: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(frames.shape[:2], "bool")
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "mask_value": self.mask_value}
 
 
 @register
 class Held(layers.Layer):
-    """Values of steps; padding has those of the last step before it, as in Keras' RNN.
+    """Values of time steps, held during padding, as in Keras' RNN.
+
+    Padding gets the values of the last step before it.
 
     Call arguments:
         x: Shape `(batch, T, n)`.
@@ -217,38 +239,44 @@ class Held(layers.Layer):
         `(batch, T, n)`.
     """
 
-    def call(self, x, valid):
+    def call(self, x: Tensor, valid: Tensor) -> Tensor:
         steps = ops.arange(ops.shape(x)[1], dtype="int32")
         before = ops.logical_and(valid[:, None], steps[:, None] >= steps)
         last = ops.max(ops.where(before, steps, 0), axis=-1)
         return ops.take_along_axis(x, last[..., None], axis=1)
 
-    def compute_output_shape(self, x_shape, valid_shape):
+    def compute_output_shape(self, x_shape: Shape, valid_shape: Shape) -> Shape:
         return x_shape
 
 
 @register
 class VideoModel(ZooModel):
-    """A `ZooModel` of frames, some of which may be padding."""
+    """A `ZooModel` of frames, some of which can be padding."""
 
-    def frame_mask(self):
-        """The layer that knows padding, or `None`."""
+    def frame_mask(self) -> FrameMask | None:
+        """Return the layer that detects padding, or `None`."""
         masks = [layer for layer in self.layers if isinstance(layer, FrameMask)]
         return masks[0] if masks else None
 
-    def valid(self, x):
+    def valid(self, x: Any) -> Tensor | None:
+        """Return which frames are valid, shape `(batch, T)`; `None` without padding."""
         mask = self.frame_mask()
         return None if mask is None else mask(ops.convert_to_tensor(tree.flatten(x)[0]))
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: Any) -> None:
+        """Raise `ValueError` for frames that the model cannot use.
+
+        Padding is allowed.
+        """
         super().check_inputs(self.without_padding(x))
 
-    def check_frame_targets(self, x, y):
+    def check_frame_targets(self, x: Any, y: Any) -> None:
+        """Raise `ValueError` for target frames that do not match the input frames."""
         y = {name: self.without_padding(target) for name, target in y.items()}
         super().check_frame_targets(self.without_padding(x), y)
 
-    def without_padding(self, x):
-        """Arrays of frames with pixels of 0 at padding; other inputs as they are."""
+    def without_padding(self, x: Any) -> Any:
+        """Return frames with padding set to 0; return other objects unchanged."""
         mask = self.frame_mask()
         if mask is None or not isinstance(x, np.ndarray) or x.ndim != 5:
             return x

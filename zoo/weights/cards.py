@@ -11,7 +11,9 @@ import inspect
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from zoo.files import read_json
 from zoo.weights.files import ENDING, MODEL_ENDING, file_of, loaded
@@ -31,6 +33,7 @@ OF_TRAINING = (
 )
 # Arguments that are on the card, and may differ from it: no weight depends on them.
 WITHOUT_WEIGHTS = ("groups", "digits")
+Model = TypeVar("Model")
 MODELS = {}  # builders of the zoo that take `weights=`, by name
 
 WEIGHTS_DOC = """\
@@ -41,11 +44,17 @@ WEIGHTS_DOC = """\
 """
 
 
-def takes_weights(build):
-    """Give a builder the argument `weights`."""
+def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
+    """Add the argument `weights` to a builder, its signature and its docstring.
+
+    The decorator writes the docstring of `weights`, so that all builders describe the
+    argument in the same words.
+    """
 
     @functools.wraps(build)
-    def builder(*args, weights=None, **kwargs):
+    def builder(
+        *args: Any, weights: str | os.PathLike[str] | None = None, **kwargs: Any
+    ) -> Model:
         if weights is None:
             return build(*args, **kwargs)
         if str(weights).endswith(ENDING):
@@ -63,7 +72,13 @@ def takes_weights(build):
         return model
 
     signature = inspect.signature(build)
-    own = inspect.Parameter("weights", inspect.Parameter.KEYWORD_ONLY, default=None)
+    # `functools.wraps` has replaced the annotations of `builder` by those of `build`.
+    own = inspect.Parameter(
+        "weights",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=str | os.PathLike[str] | None,
+    )
     parameters = sorted([*signature.parameters.values(), own], key=lambda p: p.kind)
     builder.__signature__ = signature.replace(parameters=parameters)
     before, returns, after = build.__doc__.partition("\n    Returns:")
