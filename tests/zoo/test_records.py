@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from zoo import report, reproduce, weights
+from zoo.experiments import records
 from zoo.training import checkpoint
 from zoo.weights import WEIGHTS_DIR
 
@@ -20,16 +21,16 @@ def at(monkeypatch):
     """Call it with a number: from then on it is another commit, device and day."""
 
     def move(n):
-        monkeypatch.setattr(
-            reproduce,
-            "present",
-            lambda: {
+        def present():
+            return {
                 "commits": f"commit {n}",
                 "versions": f"keras {n}",
                 "devices": f"device {n}",
                 "dates": f"2026-01-0{n}",
-            },
-        )
+            }
+
+        for module in (reproduce, records):
+            monkeypatch.setattr(module, "present", present)
 
     return move
 
