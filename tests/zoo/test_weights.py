@@ -19,6 +19,7 @@ from zoo.data.digits.sources import _find_mnist, load_digits
 from zoo.data.music.corpora import FILES, Corpus
 from zoo.data.music.rolls import PianoRolls, piano_rolls
 from zoo.experiments import EXPERIMENTS
+from zoo.weights.cards import ALIASES
 
 BUILD = partial(
     zoo.occluded_mnist_rladder, 0.1, table=small_table, prediction=False, unroll=True
@@ -132,7 +133,7 @@ def test_a_builder_hands_on_to_another_what_it_does_not_name(tmp_path, monkeypat
     weights.publish(build(), build, "tiny", {}, tmp_path)
     assert weights.card("moving_mnist_tagger", "tiny")["arguments"]["size"] == 16
     zoo.moving_mnist_tagger(weights="tiny", size=16)
-    with pytest.raises(ValueError, match="leave size out"):
+    with pytest.raises(ValueError, match="Leave `size` out"):
         zoo.moving_mnist_tagger(weights="tiny", size=20)
 
 
@@ -152,7 +153,7 @@ def test_baselines_of_table_3_are_published_by_their_units(tmp_path, monkeypatch
 
 
 def test_another_architecture_is_refused(published, tmp_path):
-    with pytest.raises(ValueError, match="are of width=0.1: leave width out"):
+    with pytest.raises(ValueError, match="`width` must be 0.1 .*Leave `width` out"):
         zoo.occluded_mnist_rladder(0.2, weights="tiny")
     (file,) = tmp_path.glob("*.h5")
     with pytest.raises(ValueError, match="another architecture"):
@@ -211,8 +212,18 @@ def test_music_of_another_corpus_is_noticed(tmp_path, monkeypatch):
 
 
 def test_weights_are_listed_by_their_data():
-    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == ["small"]
-    assert zoo.list_weights(data="MuseData") == {"polyphonic_music_rladder": ["muse"]}
+    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == ["small_mnist"]
+    muse = {"polyphonic_music_rladder": ["small_muse"]}
+    assert zoo.list_weights(data="MuseData") == muse
+
+
+@pytest.mark.once
+def test_former_names_of_weights_stay_valid(published, tmp_path):
+    for former, name in ALIASES.items():
+        model, *_ = (m for m, names in zoo.list_weights().items() if name in names)
+        assert weights.card(model, former) == weights.card(model, name)
+    weights.publish(published, BUILD, "small", {}, tmp_path)
+    assert weights.card("occluded_mnist_rladder", "small")["name"] == "small"
 
 
 @pytest.mark.once
@@ -226,7 +237,9 @@ def test_trained_weights_serve_any_number_of_groups():
 
 @pytest.mark.once
 def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
-    with pytest.raises(ValueError, match="of feedback='recurrent': leave feedback out"):
+    with pytest.raises(
+        ValueError, match="`feedback` must be 'recurrent' .* got 'none'"
+    ):
         zoo.occluded_mnist_rladder(weights="tiny", feedback="none")
     assert zoo.occluded_mnist_rladder(weights="tiny", feedback="recurrent", skip=())
     build = partial(BUILD, skip=("diagonal",))
@@ -310,7 +323,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_named(published, tmp_path):
         place = len(whole) * part // 20
         for hole in (b"\xff" * 512, b""):
             file.write_bytes(whole[:place] + hole + whole[place + 512 :])
-            with pytest.raises(ValueError, match="must be a whole file of weights; it"):
+            with pytest.raises(ValueError, match="must be a complete file of weights;"):
                 weights.loaded(published, file)
             refused += 1
     assert refused
@@ -332,7 +345,7 @@ def test_what_is_published_is_found_and_not_replaced(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     weights.publish(BUILD(), BUILD, "tiny", {})
     assert zoo.list_weights("occluded_mnist_rladder").count("tiny") == 1
-    with pytest.raises(ValueError, match="exists: delete it, or publish under another"):
+    with pytest.raises(ValueError, match="exists. Delete it, or publish under another"):
         weights.check_publishable(BUILD, "tiny")
 
 
