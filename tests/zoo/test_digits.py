@@ -104,7 +104,7 @@ def test_mnist_is_looked_for_in_the_data_folder_then_in_the_cache_of_keras(
         save(place)
         for source in ("mnist", "auto"):
             with pytest.raises(
-                ValueError, match="60 . 12 digits.*replace the file"
+                ValueError, match="60 . 12 digits.*Delete the file"
             ) as e:
                 load_digits(source)
             assert str(e.value).startswith(str(place))
@@ -130,13 +130,13 @@ def test_no_network(empty_machine, monkeypatch):
         raise Exception("URL fetch failure: name not known")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
-    with pytest.raises(ConnectionError, match="URL fetch failure.*go online, or put"):
+    with pytest.raises(ConnectionError, match="URL fetch failure.*put mnist.npz into"):
         load_digits("mnist")
 
 
 def test_no_scikit_learn(empty_machine, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
-    with pytest.raises(ImportError, match="install scikit-learn, or put mnist.npz"):
+    with pytest.raises(ImportError, match="install scikit-learn`, put mnist.npz"):
         load_digits("auto")
 
 
