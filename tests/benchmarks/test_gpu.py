@@ -40,7 +40,7 @@ def test_a_run_elsewhere_goes_on_and_comes_home(tmp_path, capsys):
     assert "stopped within the time budget" in elsewhere(tmp_path, 1)
     runs = tmp_path / "out" / "runs.csv"
     assert not runs.exists()
-    assert "goes on after epoch 1" in elsewhere(tmp_path, 600)
+    assert "resumes after epoch 1" in elsewhere(tmp_path, 600)
     assert len(report.read(runs)) == 2
     home = tmp_path / "home.csv"
     for new in (2, 0):

@@ -70,7 +70,7 @@ def test_a_stale_report_is_found(tmp_path):
         report.main(["--check", "--out", str(out)])
     report.main(["--out", str(out)])
     report.main(["--check", "--out", str(out)])
-    with pytest.raises(SystemExit, match="is a folder: give --out the name of a file"):
+    with pytest.raises(SystemExit, match="is a folder. Add the name of a file"):
         report.main(["--out", str(tmp_path)])
 
 
@@ -81,7 +81,7 @@ ROW = ",".join(line("0", "1.0").values()) + "\n"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "There is no file .*runs.csv: choose"),
+        (None, "must be an existing file; got .*runs.csv. Choose"),
         (b"", "runs.csv is not a file of runs"),
         (b"\x89PNG\r\n\xff", "runs.csv is not a file of runs"),
         ((HEADER + ROW + ROW[:-30] + "\n" + ROW).encode(), "damaged in line 3"),

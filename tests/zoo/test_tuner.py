@@ -74,7 +74,7 @@ def test_the_weight_of_a_task_that_is_left_out_is_not_searched():
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="no hypermodel 'lstm'.*'polyphonic_music_ls"):
+    with pytest.raises(ValueError, match="got 'lstm'.*'polyphonic_music_lstm'"):
         zoo.hypermodel("lstm")
 
 
