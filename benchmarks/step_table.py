@@ -1,4 +1,4 @@
-"""The table of `benchmarks/step_time.py` in the README."""
+"""Table of the results of `benchmarks/step_time.py` in the README."""
 
 from benchmarks import table
 from benchmarks.table import number, rounded, share
@@ -25,12 +25,12 @@ multiply-accumulates."""
 
 
 def save(path, rows):
-    """Put rows into the csv file, see `benchmarks.table.save`."""
+    """Add rows to the CSV file, and replace rows of the same setting."""
     table.save(path, rows, KEY, COLUMNS)
 
 
 def render(path, readme):
-    """Write the tables of the csv file into the README, one for each machine."""
+    """Write the tables of the CSV file into the README, one for each machine."""
     machines = {}
     for row in table.results(path):
         machine = row["device"], row["cores"], row["batch"]
@@ -40,7 +40,7 @@ def render(path, readme):
 
 
 def lines_of(rows):
-    """Caption, table and the data generator's speed of one machine."""
+    """Return caption, table and speed of the data generator for one machine."""
     device, cores, batch, date, commit, versions = table.facts(rows).values()
     head = HEAD.split(", ")
     lines = [
@@ -70,7 +70,7 @@ def lines_of(rows):
 
 
 def cells(row, best):
-    """What a line of the table says; `best` is the fastest framework's matmul rate."""
+    """Return the cells of a line; `best` is the fastest framework's matmul rate."""
     rates = (row["matmul_gflops"], best)
     own, of_best = (share(row["gflops"], rate) for rate in rates)
     return [
