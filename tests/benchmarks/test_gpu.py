@@ -1,4 +1,4 @@
-"""`benchmarks/gpu/run.sh` goes on with a run elsewhere, and `merge` brings it home."""
+"""`benchmarks/gpu/run.sh` resumes a run on another machine; `merge` adds its runs."""
 
 import os
 import shlex

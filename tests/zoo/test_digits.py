@@ -1,10 +1,10 @@
-"""Tests of the digits: where they come from, and what is said when they do not."""
+"""Digits: their sources, and the errors if a source is not available."""
 
 import keras
 import numpy as np
 import pytest
 
-from zoo.data import digits as module
+from zoo.data.digits import sources as module
 from zoo.data.digits.sources import Digits, Split, load_digits
 
 

@@ -1,4 +1,4 @@
-"""MIDI files: what is read, what is written, and what is refused."""
+"""MIDI files: reading, writing, and errors."""
 
 import mido
 import numpy as np

@@ -80,7 +80,7 @@ def test_flights_equal_their_slow_twins():
 
 
 def test_a_flight_by_hand():
-    """Down to the wall, where it stops for no more than one frame."""
+    """A digit reaches the edge and is there for one frame only."""
     flight = trajectories(np.array([0.75, 0.5]), np.array(np.pi / 2), 100, 5)
     np.testing.assert_array_equal(flight[:, 0], [85, 95, 100, 90, 80])
     assert set(flight[:, 1]) <= {49, 50}

@@ -630,7 +630,7 @@ def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
 
 @pytest.mark.parametrize("batch", [200, pytest.param(400, marks=pytest.mark.once)])
 def test_a_run_that_diverged_is_recorded_once(tmp_path, batch):
-    """Also one whose last update did it, after which there is no loss any more."""
+    """Also if the last update diverged, after which no loss is computed."""
     command = (
         f"appendix-b --rate 1e38 --sequences 400 --batch-size {batch} --seed 3 "
         f"--verbose 0 --out {tmp_path / 'run'} --runs {tmp_path / 'runs.csv'}"
@@ -659,7 +659,7 @@ def test_the_other_rows_of_all_go_on_where_one_diverges(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_in_bfloat16(tmp_path, policy):
-    """NumPy has no such numbers; the carried state of music has."""
+    """NumPy has no bfloat16, but the carried state of music models has this type."""
     policy("mixed_bfloat16")
     models = [music.polyphonic_music_lstm(3, carry=2) for _ in range(2)]
     (carried,) = (v for v in models[0].variables if v.name == "carried_1")

@@ -1,4 +1,4 @@
-"""Tests of the pictures: what is where, and what is left on the disk."""
+"""Pictures: positions of their parts, and the files that are written."""
 
 import numpy as np
 import pytest

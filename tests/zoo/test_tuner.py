@@ -128,7 +128,7 @@ def test_search(kind, tmp_path):
 
 @pytest.mark.once
 def test_search_goes_on(tmp_path):
-    """A search that was stopped goes on with the trials that are missing."""
+    """A stopped search resumes with the missing trials."""
 
     def run(trials):
         search = zoo.hypermodel("polyphonic_music_lstm", units=3)

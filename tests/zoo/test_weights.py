@@ -1,4 +1,4 @@
-"""Trained weights, their cards, and the models that begin with them."""
+"""Trained weights, their cards, and the argument `weights` of the builders."""
 
 import inspect
 import json
@@ -86,7 +86,7 @@ def test_a_name_brings_the_arguments_and_the_weights(published):
 @pytest.mark.once
 @pytest.mark.parametrize("joint", [{}, {"joint": True}])
 def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
-    """A state that goes on between batches, and the initial bias."""
+    """The state that is carried between batches, and the initial bias."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     frequencies = np.full(88, 0.05)
     build = partial(
@@ -107,7 +107,7 @@ def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
 
 @pytest.mark.once
 def test_models_of_groups_by_name(tmp_path, monkeypatch):
-    """A table that was given something, and an answer that is another one each time."""
+    """A table with an argument, and a model whose outputs are random."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     table = partial(zoo.moving_mnist.bottleneck_table_of_motion, size=22)
     build = partial(zoo.moving_mnist_rtagger, 0.1, table=table, size=22, frames=3)
@@ -182,7 +182,7 @@ def test_weights_that_a_model_has_no_place_for_are_refused(saved, other, tmp_pat
 
 
 def test_a_model_tells_when_its_weights_are_of_other_data(tmp_path, monkeypatch):
-    """In `evaluate` and `predict`, until `fit` has made the weights its own."""
+    """`evaluate` and `predict` warn until `fit` has changed the weights."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     weights.publish(BUILD(), BUILD, "tiny", {"data": "MNIST"}, tmp_path)
     model = zoo.occluded_mnist_rladder(weights="tiny")
@@ -315,7 +315,7 @@ def test_a_whole_model_is_loaded_by_keras():
 
 @pytest.mark.once
 def test_a_file_that_is_damaged_in_the_middle_is_named(published, tmp_path):
-    """Whatever the damage leads h5py to; where it reads on, the numbers are odd."""
+    """Damage may raise any error in h5py, or may read as invalid numbers."""
     file = tmp_path / "mine.weights.h5"
     published.save_weights(file)
     whole, refused = file.read_bytes(), 0
