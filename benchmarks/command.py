@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import table
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "guides" / "speed.md"
 
 
 def commit() -> str:
@@ -42,17 +43,18 @@ def options(
     add("--budget", type=float, default=budget, help=budgets)
     out = f"CSV file of the results; default: benchmarks/{results}"
     add("--out", default=str(ROOT / "benchmarks" / results), help=out)
-    add("--readme", help="file to write the table into; with --render: README.md")
+    where = "page to write the table into; with --render: docs/guides/speed.md"
+    add("--page", help=where)
     add("--render", action="store_true", help="only write the table, do not measure")
     return parser
 
 
-def readme(args: argparse.Namespace, markers: tuple[str, str]) -> str | None:
-    """Return the file that gets the table, or `None`.
+def page(args: argparse.Namespace, markers: tuple[str, str]) -> str | None:
+    """Return the page that gets the table, or `None`.
 
-    Exit with an error if this file does not contain the markers.
+    Exit with an error if this page does not contain the markers.
     """
-    path = args.readme or (args.render and str(ROOT / "README.md"))
+    path = args.page or (args.render and str(PAGE))
     if path:
         table.parts(path, markers)
     return path
@@ -72,9 +74,9 @@ def run(
         measure: Function of `args` and a backend that returns rows of results.
         key: Names of the columns that identify a row.
         lines_of: Function of all rows that returns the lines of the table.
-        markers: Lines of the README between which the table is written.
+        markers: Lines of the page between which the table is written.
     """
-    path = readme(args, markers)
+    path = page(args, markers)
     if not args.render:
         args.commit = commit()
         for backend in args.backends:

@@ -1,6 +1,6 @@
 """Time and memory of RTagger training steps by groups, iterations and pixels.
 
-    python -m benchmarks.grouping_time --readme README.md
+    python -m benchmarks.grouping_time --page docs/guides/speed.md
 
 One number is varied at a time. Each setting is measured in a separate process, and the
 processes compute in turns, see `benchmarks/step_time.py`. The cost should grow at most
@@ -29,8 +29,9 @@ NAMES = ("groups", "iterations", "size", "remat")
 HEAD = "backend, groups, iterations, side, recomputed, work, time, memory, images/s"
 HEAD += ", memory MB"
 LEGEND = """\
-Work (groups x iterations x pixels), time and memory are in units of the first line's.
-Memory is what the process takes beyond that of the framework and the model."""
+Work is groups x iterations x pixels. Work, time and memory are relative to the first
+row of the same backend. Memory is what the process uses in addition to the framework
+and the model. Recomputed: with `remat=True`."""
 
 
 def measure(args, backend):

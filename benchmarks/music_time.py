@@ -1,6 +1,6 @@
 """Speed of the RLadder of Table 8 in training and streaming, compared with an LSTM.
 
-    python -m benchmarks.music_time --readme README.md
+    python -m benchmarks.music_time --page docs/guides/speed.md
 
 Both models are measured on each backend, in separate processes that compute in turns,
 see `benchmarks/step_time.py`. The LSTM is `keras.layers.LSTM(850)` with a dense
@@ -17,9 +17,9 @@ from benchmarks.step_time import Child, described, take_turns
 WORKS = {
     "music_rladder": "RLadder, training steps/s",
     "music_lstm": "LSTM, training steps/s",
-    "music_rladder_stream": "RLadder, ms a streamed step",
-    "music_rladder_again": "RLadder, ms the last of 25 steps without a state",
-    "music_lstm_stream": "LSTM, ms a streamed step",
+    "music_rladder_stream": "RLadder, ms per streamed step",
+    "music_rladder_again": "RLadder, ms for the last of 25 steps without a state",
+    "music_lstm_stream": "LSTM, ms per streamed step",
 }
 MARKERS = "<!-- music-benchmark:begin -->", "<!-- music-benchmark:end -->"
 
@@ -51,9 +51,9 @@ def lines_of(rows):
     sizes = (rows[0][f"{work}_parameters"] for work in ("music_rladder", "music_lstm"))
     lines = [
         f"Music at full width on {device} ({cores} cores), measured {date} at commit "
-        f"{commit} with {versions}: time steps a second in training, in "
-        f"batches of {batch} rows of 25 steps, and the time of a single step of a "
-        "single piece, streamed, or with all steps before it once more. The peer is "
+        f"{commit} with {versions}: time steps per second in training, in batches of "
+        f"{batch} rows of 25 steps, and the time of one step of one piece, either "
+        "streamed or with all steps before it computed again. The peer is "
         "`keras.layers.LSTM` ("
         "{:,} parameters and {:,}).".format(*map(int, sizes)),
         "",

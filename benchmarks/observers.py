@@ -1,13 +1,13 @@
 """Prediction errors on Occluded Moving MNIST of baselines without training.
 
-    python -m benchmarks.observers --paper PAPER.md
+    python -m benchmarks.observers --paper docs/lab-notebook.md
 
 The baselines are observers. An observer knows the velocity of the digit, remembers the
 pixels of the digit that were visible in the last frames, and predicts them at the next
 position. Pixels that were not visible are left empty, or are filled in by linear
 regression on the visible ones, with mean and covariance of the training digits. Two
 more baselines predict a blank frame, and know the digit but not its first velocity. The
-table of errors is written into PAPER.md.
+table of errors is part of docs/lab-notebook.md.
 """
 
 import argparse

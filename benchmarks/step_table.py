@@ -1,4 +1,4 @@
-"""Table of the results of `benchmarks/step_time.py` in the README."""
+"""Table of the results of `benchmarks/step_time.py` in docs/guides/speed.md."""
 
 from benchmarks import table
 from benchmarks.table import number, rounded, share
@@ -11,17 +11,20 @@ COLUMNS += ("vs_convlstm", "macs", "convlstm_macs", "stopped")
 COLUMNS += ("date", "commit", "versions")
 HEAD = "width, precision, backend, loop, compile s, step ms, sequences/s"
 HEAD += ", % of matmul rate, peak memory MB"
-HEAD += ", vs hand-written PyTorch, vs ConvLSTM2D stack"
+HEAD += ", vs hand-written PyTorch, vs ConvLSTM stack"
 LEGEND = """\
-"Compile" is what the first call takes longer than a later one. The rate counts six
-times the forward multiply-accumulates, as share of what a product of 1024 x 1024
-matrices (on a GPU 8192 x 8192) reaches in the same precision, framework and process,
-and in brackets of the fastest framework's. Memory is that of the process, on the host
-or the GPU. The last columns are the peer's time by ours,
-the median over turns taken one after the other: above 1, ours is faster. The peers are
-`benchmarks/torch_ladder.py`, the same model by hand, and a stack of
-`keras.layers.ConvLSTM2D` with the same backend and loop and, within 10 %, as many
-multiply-accumulates."""
+- **compile**: how much longer the first call takes than a later call.
+- **% of matmul rate**: the operations of a step (six times its forward
+  multiply-accumulates) per second, divided by the rate of a matrix product in the same
+  precision, framework and process. In brackets: divided by the rate of the fastest
+  framework. The matrices are 1024 x 1024 on a CPU and 8192 x 8192 on a GPU.
+- **peak memory**: memory of the process on the host, or on the GPU.
+- **vs**: the time of the peer divided by the time of the RLadder. Above 1, the RLadder
+  is faster. The value is a median over turns that the two processes take one after the
+  other.
+- **hand-written PyTorch**: the same model in `benchmarks/torch_ladder.py`.
+- **ConvLSTM stack**: `keras.layers.ConvLSTM2D` on the same backend with the same loop
+  and, within 10 %, the same number of multiply-accumulates."""
 
 
 def save(path, rows):
@@ -29,14 +32,14 @@ def save(path, rows):
     table.save(path, rows, KEY, COLUMNS)
 
 
-def render(path, readme):
-    """Write the tables of the CSV file into the README, one for each machine."""
+def render(path, page):
+    """Write the tables of the CSV file into a page, one for each machine."""
     machines = {}
     for row in table.results(path):
         machine = row["device"], row["cores"], row["batch"]
         machines.setdefault(machine, []).append(row)
     tables = [lines_of(rows) for rows in machines.values()]
-    table.put(readme, MARKERS, ["\n\n".join([*tables, LEGEND])])
+    table.put(page, MARKERS, ["\n\n".join([*tables, LEGEND])])
 
 
 def lines_of(rows):
@@ -64,7 +67,7 @@ def lines_of(rows):
             lines += [
                 "",
                 f"The data generator ({row['loop']}) draws {rate:,.0f} sequences/s, "
-                f"{rate / fastest:,.0f} times what the fastest of these models takes.",
+                f"{rate / fastest:,.0f} times as many as the fastest model consumes.",
             ]
     return "\n".join(lines)
 

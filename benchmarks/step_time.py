@@ -1,6 +1,6 @@
 """Time of a training step of the RLadder of Table 5, compared with two other models.
 
-    python -m benchmarks.step_time --readme README.md
+    python -m benchmarks.step_time --page docs/guides/speed.md
 
 The other models ("peers") are the hand-written PyTorch ladder of
 `benchmarks/torch_ladder.py`, and a stack of `keras.layers.ConvLSTM2D` on the same
@@ -253,7 +253,7 @@ def main(argv=None):
     args = arguments(argv)
     if args.child:
         return steps.answer(args)
-    readme = command.readme(args, step_table.MARKERS)
+    page = command.page(args, step_table.MARKERS)
     if not args.render:
         # All frameworks use one thread for each core that they are allowed to use.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
@@ -267,8 +267,8 @@ def main(argv=None):
             for found in measure(args, some):
                 step_table.save(args.out, [found])
                 print({k: table.text(v) for k, v in found.items()}, flush=True)
-    if readme:
-        step_table.render(args.out, readme)
+    if page:
+        step_table.render(args.out, page)
 
 
 if __name__ == "__main__":

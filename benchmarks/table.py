@@ -1,4 +1,4 @@
-"""Results of a benchmark: a CSV file, and a table in the README."""
+"""Results of a benchmark: a CSV file, and a table in a page of the docs."""
 
 import csv
 import io
@@ -57,22 +57,22 @@ def write(path, content):
     os.replace(temporary, path)
 
 
-def parts(readme, markers):
-    """Return the parts of the README before and after the markers of a table."""
-    content = Path(readme).read_text() if Path(readme).exists() else ""
+def parts(page, markers):
+    """Return the parts of a page before and after the markers of a table."""
+    content = Path(page).read_text() if Path(page).exists() else ""
     before, begin, rest = content.partition(markers[0])
     _, end, after = rest.partition(markers[1])
     if not (begin and end):
         begin, end = markers
-        raise SystemExit(f"{readme} lacks the lines {begin} and {end}. Add them first.")
+        raise SystemExit(f"{page} lacks the lines {begin} and {end}. Add them first.")
     return before, after
 
 
-def put(readme, markers, lines):
-    """Write lines between the markers in the README."""
-    before, after = parts(readme, markers)
+def put(page, markers, lines):
+    """Write lines between the markers of a page."""
+    before, after = parts(page, markers)
     begin, end = markers
-    write(readme, before + "\n".join([begin, *lines, end]) + after)
+    write(page, before + "\n".join([begin, *lines, end]) + after)
 
 
 def facts(rows):

@@ -1,17 +1,26 @@
-"""What the site is built with: files of the repository as pages, headings, signatures.
+"""Hooks of the site: pages from files of the repository, notebooks, docstrings.
 
-A page that reads `{{ README.md }}` is that file. Its links into `docs/` are made
-relative to it, those to notebooks and benchmarks lead to the repository, others to
-pages of the same name.
+A page that reads `{{ README.md }}` shows that file. Links in all pages are written for
+the repository. Here they become links to pages of the site, or to the repository on the
+web if the site has no such page.
 """
 
+import os
 import re
 import textwrap
 from pathlib import Path
 
 import griffe
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+INCLUDED = re.compile(r"\{\{ (\S+) \}\}")
+# mkdocstrings puts a dash between the type and the description of what a function
+# returns, also if the function has no annotation and there is no type.
+DASH = re.compile(r'(<li class="doc-section-item field-body">)\s*–')
+LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)(#[^)\s]*)?\)")
 # Keras' headings beside those that Google's style has.
 ARGUMENTS = re.compile(r"^( *)Call arguments:$", re.MULTILINE)
 OTHERS = re.compile(
@@ -19,14 +28,47 @@ OTHERS = re.compile(
 )
 
 
-def on_page_markdown(markdown, config, **kwargs):
-    included = re.fullmatch(r"\{\{ (\S+) \}\}", markdown.strip())
-    if not included:
-        return markdown
-    text = (ROOT / included[1]).read_text(encoding="utf-8")
-    text = text.replace("](docs/", "](")
-    here = f"]({config.repo_url}/blob/main/"
-    return re.sub(r"\]\((?=(notebooks|benchmarks)/)", here, text)
+@event_priority(100)  # before the plugin that renders notebooks
+def on_files(files, config):
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        name = f"notebooks/{path.name}"
+        directories = config.site_dir, config.use_directory_urls
+        files.append(File(name, str(ROOT), *directories))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    source = DOCS / page.file.src_uri
+    if included := INCLUDED.fullmatch(markdown.strip()):
+        source = ROOT / included[1]
+        markdown = source.read_text(encoding="utf-8")
+    pages = {page_source(file): file.src_uri for file in files}
+
+    def link(match):
+        target, fragment = match.groups()
+        path = Path(os.path.normpath(source.parent / target))
+        if path in pages:
+            start = Path(page.file.src_uri).parent
+            target = Path(os.path.relpath(pages[path], start)).as_posix()
+        elif path.exists():
+            kind = "tree" if path.is_dir() else "blob"
+            target = f"{config.repo_url}/{kind}/main/{path.relative_to(ROOT)}"
+        return f"]({target}{fragment or ''})"
+
+    return LINK.sub(link, markdown)
+
+
+def on_page_content(html, **kwargs):
+    return DASH.sub(r"\1", html)
+
+
+def page_source(file):
+    """The file of the repository that a page of the site shows."""
+    path = Path(file.abs_src_path or DOCS / file.src_uri)
+    if path.suffix == ".md" and path.parent == DOCS:
+        if included := INCLUDED.fullmatch(path.read_text(encoding="utf-8").strip()):
+            return ROOT / included[1]
+    return path
 
 
 class KerasHeadings(griffe.Extension):

@@ -73,7 +73,7 @@ class TaggerCell(LadderCell):
         mu_gain: Standard deviation of the `mu` that an untrained cell reads out.
         pi_gain: The same of the logits of `pi`. Where it was learned from 1 on, groups
             of moving digits froze in patterns that had nothing to do with them
-            (PAPER.md).
+            (docs/lab-notebook.md).
         learned_pi_gain: Whether that deviation is learned. If it stays at 1, a group
             keeps some of each pixel and sees what the others explain badly.
         variance: `sigma^2` before training; the default is Tagger's. As long as it is

@@ -1,25 +1,51 @@
 """Settings of the whole suite."""
 
+import gc
 import os
 
 # The models under test are tiny: compiling them without optimisation is faster.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+FLAGS = ["--xla_backend_optimization_level=0"]
+if os.environ.get("KERAS_BACKEND") == "jax":
+    FLAGS += ["--xla_cpu_use_fusion_emitters=false"]
+    FLAGS += ["--xla_cpu_parallel_codegen_split_count=1"]
+os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Graphs are run as they are traced.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def pytest_configure(config):
+    line = "everywhere: on all backends, in a file that is marked `once`"
+    config.addinivalue_line("markers", line)
+
 
 def pytest_collection_modifyitems(items):
-    """Slow tests of what no backend does in its own way run on one of them.
+    """Tests of code that does not depend on the backend run on one backend only.
 
-    `once` is on PyTorch, which compiles nothing and is the fastest with small models;
-    `once("jax")` says on which.
+    `once` selects PyTorch, which compiles nothing and is the fastest with small models;
+    `once("jax")` selects JAX. In a file that is marked as a whole, `everywhere` exempts
+    a test.
     """
     for item in items:
-        if once := item.get_closest_marker("once"):
-            (backend,) = once.args or ("torch",)
-            if backend != keras.backend.backend():
-                item.add_marker(pytest.mark.skip(reason=f"runs on {backend} only"))
+        marks = (m for m in item.iter_markers() if m.name in ("once", "everywhere"))
+        closest = next(marks, None)
+        if closest is None or closest.name == "everywhere":
+            continue
+        (backend,) = closest.args or ("torch",)
+        if backend != keras.backend.backend():
+            item.add_marker(pytest.mark.skip(reason=f"runs on {backend} only"))
+
+
+def pytest_collection_finish():
+    """The garbage collector leaves alone what was imported, and comes less often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

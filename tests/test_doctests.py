@@ -1,4 +1,4 @@
-"""The examples in the docstrings, run on this backend."""
+"""The examples in the docstrings: those of the library run on each backend."""
 
 import doctest
 import importlib
@@ -13,8 +13,8 @@ import zoo
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for package in ("rladder_keras", "zoo")
+    pytest.param(".".join(path.relative_to(ROOT).with_suffix("").parts), marks=marks)
+    for package, marks in (("rladder_keras", ()), ("zoo", pytest.mark.once))
     for path in sorted((ROOT / package).rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8")
 ]

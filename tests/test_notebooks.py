@@ -14,6 +14,8 @@ import zoo
 from zoo.data.music.corpora import Corpus
 from zoo.data.music.rolls import piano_rolls
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REPOSITORY = re.search(
@@ -76,7 +78,6 @@ def toys(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run(path, toys):
     exec(compile(code_of(path), path.name, "exec"), {"__name__": "__main__"})

@@ -1,8 +1,9 @@
 """Write RESULTS.md from `zoo/results/runs.csv` and `zoo/results/paper.csv`.
 
-`python -m zoo.report` writes RESULTS.md. `python -m zoo.report --check` exits with an
-error if RESULTS.md is not up to date. Runs at a reduced size have separate tables
-without the paper's figures, because the two cannot be compared.
+`python -m zoo.report` writes RESULTS.md, and the table of results in the README.md of
+the same folder. `python -m zoo.report --check` exits with an error if one of them is
+not up to date. Runs at a reduced size have separate tables without the paper's figures,
+because the two cannot be compared.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from zoo.experiments import EXPERIMENTS
 from zoo.experiments.records import COLUMNS, DIVERGED, check_runs
+from zoo.experiments.summary import summary, with_summary
 from zoo.files import write_whole
 from zoo.models.occluded_mnist import FIG_9C
 
@@ -43,8 +45,9 @@ HEAD = """# Results
 
 - Figures are means ± standard deviations over seeds on the test set, with the number of
   seeds. The same seed on another backend counts as another seed.
-- All finished runs are included. A run that diverged is counted but has no figure. Runs
-  that were stopped, or evaluated only on the validation set, are in PAPER.md.
+- All finished runs are included. A run that diverged is counted but has no figure. The
+  [lab notebook](docs/lab-notebook.md) describes runs that were stopped, or evaluated
+  only on the validation set.
 - A row without training has the same figure for all seeds.
 - A cell is empty if the row has no such figure.
 """
@@ -71,20 +74,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs = read_runs(args.runs)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    text = render(read(RESULTS / "paper.csv"), runs)
-    if args.check:
-        if not args.out.exists() or args.out.read_text(encoding="utf-8") != text:
+    paper = read(RESULTS / "paper.csv")
+    pages = {args.out: render(paper, runs)}
+    readme = args.out.with_name("README.md")
+    if readme.exists():
+        page = readme.read_text(encoding="utf-8")
+        pages[readme] = with_summary(page, summary(paper, runs, figure))
+    for path, text in pages.items():
+        if path.is_dir():
             sys.exit(
-                f"error: {args.out} must be up to date; it is stale. Run `python -m "
+                f"error: --out must be a file; {path} is a folder. Add the name of a "
+                "file."
+            )
+        if not args.check:
+            write_whole(path, text.encode())
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(
+                f"error: {path} must be up to date; it is stale. Run `python -m "
                 "zoo.report`."
             )
-        return
-    if args.out.is_dir():
-        sys.exit(
-            f"error: --out must be a file; {args.out} is a folder. Add the name of a "
-            "file."
-        )
-    write_whole(args.out, text.encode())
 
 
 def read(path: Path) -> list[Line]:

@@ -103,7 +103,8 @@ class ConvLSTMCell(_RecurrentEncoder):
 
     Works on time series, images and volumes. The defaults start the cell without memory
     (`forget_bias`, `recurrent_gain`): what moves lies elsewhere a frame later, so that
-    an untrained memory low in the hierarchy only disturbs (PAPER.md has measurements).
+    an untrained memory low in the hierarchy only disturbs (docs/lab-notebook.md has
+    measurements).
 
     Args:
         filters: Channels of the output and of both states.

@@ -12,6 +12,8 @@ import pytest
 from benchmarks.gpu import merge
 from zoo import report
 
+pytestmark = pytest.mark.once
+
 BACKEND = keras.backend.backend()
 ROOT = Path(__file__).parent.parent.parent
 RUN = "code/benchmarks/gpu/run.sh out appendix-b --row 'RLadder, 1 iteration'"
@@ -33,6 +35,7 @@ def elsewhere(folder, seconds):
     return done.stdout
 
 
+@pytest.mark.everywhere
 @pytest.mark.skipif(BACKEND != "jax", reason="starts processes, on one backend")
 def test_a_run_elsewhere_goes_on_and_comes_home(tmp_path, capsys):
     (tmp_path / "code").symlink_to(ROOT)

@@ -16,6 +16,8 @@ from benchmarks.gpu import queue
 from zoo import report, reproduce
 from zoo.experiments import EXPERIMENTS
 
+pytestmark = pytest.mark.once
+
 BACKEND = keras.backend.backend()
 ROOT = Path(__file__).parent.parent.parent
 SHORT = """
@@ -165,7 +167,6 @@ def idle(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-@pytest.mark.once  # it forks, of which a started JAX warns
 def test_a_run_starts_when_its_share_is_free(idle):
     runs = [
         queue.Run(s, (n, w, "0"))
@@ -179,7 +180,6 @@ def test_a_run_starts_when_its_share_is_free(idle):
     assert share == "0.5" and 200 - queue.STARTING - 5 < int(seconds) < 200
 
 
-@pytest.mark.once  # it forks, of which a started JAX warns
 def test_runs_are_stopped_when_the_time_is_over(idle, monkeypatch):
     monkeypatch.setattr(queue, "LEAST", 0)
     start = time.monotonic()
@@ -189,7 +189,6 @@ def test_runs_are_stopped_when_the_time_is_over(idle, monkeypatch):
     assert "end" not in (idle / "events").read_text()
 
 
-@pytest.mark.once  # it forks, of which a started JAX warns
 def test_runs_that_are_over_do_not_start_and_failures_are_counted(idle, capsys):
     done, failing = queue.Run(0.4, ("a", "0", "0")), queue.Run(0.4, ("b", "0", "3"))
     (idle / done.name / "run").mkdir(parents=True)

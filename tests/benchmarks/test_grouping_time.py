@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 import zoo
-from benchmarks import grouping_time, step_time, table
+from benchmarks import command, grouping_time, table
+
+pytestmark = pytest.mark.once
 
 
 def row(groups, iterations, size, remat, step, memory):
@@ -15,17 +17,17 @@ def row(groups, iterations, size, remat, step, memory):
     return facts | {"step_ms": step, "memory_mb": memory}
 
 
-def test_results_are_written_into_the_readme(tmp_path):
-    results, readme = tmp_path / "grouping.csv", tmp_path / "README.md"
+def test_results_are_written_into_the_page(tmp_path):
+    results, page = tmp_path / "grouping.csv", tmp_path / "speed.md"
     rows = [row(3, 5, 32, 0, 200.0, 100.0), row(6, 5, 32, 0, 390.0, 150.0)]
     rows += [row(3, 10, 32, 1, 520.0, 110.0), row(3, 5, 64, 0, "", "")]
     key = ("backend", *grouping_time.NAMES)
     table.save(results, [rows[0] | {"step_ms": 1.0}], key)
     table.save(results, rows, key)
     begin, end = grouping_time.MARKERS
-    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    grouping_time.main(["--render", "--out", str(results), "--readme", str(readme)])
-    written = readme.read_text()
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    grouping_time.main(["--render", "--out", str(results), "--page", str(page)])
+    written = page.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")
     assert "old" not in written
     assert "| torch | 3 | 5 | 32 | no | 1 | 1.00 | 1.00 | 100 | 100 |" in written
@@ -54,5 +56,5 @@ def test_operations_grow_linearly_with_groups_iterations_and_pixels():
     assert operations(frames=4) == pytest.approx(once + 2 * more, rel=0.02)
 
 
-def test_markers_are_in_the_readme():
-    table.parts(step_time.ROOT / "README.md", grouping_time.MARKERS)
+def test_markers_are_in_the_page():
+    table.parts(command.PAGE, grouping_time.MARKERS)

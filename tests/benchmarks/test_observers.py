@@ -1,10 +1,13 @@
 """What observers that learn nothing predict of digits behind bars."""
 
 import numpy as np
+import pytest
 
 from benchmarks import observers
 from zoo.data import load_digits
 from zoo.data.digits.occlusion import make_sequences
+
+pytestmark = pytest.mark.once
 
 
 def sequences(n, frames=5):

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks import step_table, step_time, steps, table
 
+pytestmark = pytest.mark.once
+
 ROW = {"device": "CPU", "cores": 2, "batch": 16, "width": 0.25, "loop": "unroll"}
 ROW["precision"] = "float32"
 ROW |= {"date": "2026-01-01", "commit": "abc", "versions": "Keras 3, jax 0.10"}
@@ -111,7 +113,7 @@ def test_precisions_stand_in_one_table_each_beside_its_own_matmul_rate():
 
 
 def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
-    results, readme = tmp_path / "results.csv", tmp_path / "README.md"
+    results, page = tmp_path / "results.csv", tmp_path / "speed.md"
     slow = {**ROW, "backend": "jax", "stopped": "> 240 s"}
     data = {**ROW, "backend": "data", "loop": "MNIST", "sequences_per_s": 3200.0}
     step_table.save(results, [{**ROW, "backend": "torch", "step_ms": 1.0}, slow])
@@ -120,9 +122,9 @@ def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
     assert len(table.read(results)) == 3
 
     begin, end = step_table.MARKERS
-    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    step_time.main(["--render", "--out", str(results), "--readme", str(readme)])
-    written = readme.read_text()
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    step_time.main(["--render", "--out", str(results), "--page", str(page)])
+    written = page.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")
     assert "old" not in written
     row = "| 0.25 | float32 | torch | unroll |  | 50.0 | 320 | 50 (50) |  | 1.50 | "
@@ -131,8 +133,8 @@ def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
     assert "draws 3,200 sequences/s, 10 times" in written
 
 
-def test_readme_without_markers_is_refused(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("text")
+def test_page_without_markers_is_refused(tmp_path):
+    page = tmp_path / "speed.md"
+    page.write_text("text")
     with pytest.raises(SystemExit, match="lacks the lines"):
-        step_time.main(["--readme", str(readme)])
+        step_time.main(["--page", str(page)])

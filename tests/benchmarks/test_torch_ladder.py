@@ -8,6 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from benchmarks import torch_ladder  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 def build(seed=0, **options):
     torch.manual_seed(seed)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("package", ["rladder_keras", "zoo"])
 def test_an_unknown_backend_is_answered_with_the_known_ones(package):

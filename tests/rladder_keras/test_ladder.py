@@ -31,6 +31,7 @@ from rladder_keras import (
 )
 
 ATOL = 5e-5
+ONCE = pytest.mark.once
 
 
 # Tables: the shape of a frame, and a function that makes the levels
@@ -152,23 +153,27 @@ def assert_moved_as_twin(ladder, before, moments, loops=1):
 # Equations 1 to 3
 
 
-INFERENCE, TRAINING = (False,), (False, True)
+INFERENCE, TRAINING, BOTH_MODES = (False,), (True,), (False, True)
 
 
 @pytest.mark.parametrize(
     ("table", "frame", "feedback", "unroll", "training"),
     [
-        (*case, training)
-        for *case, modes in (
-            (images, IMAGE, "recurrent", True, TRAINING),
-            (images, IMAGE, "all", False, INFERENCE),
-            (series, SERIES, "recurrent", True, TRAINING),
-            (series, SERIES, "none", False, INFERENCE),
-            (batch_normalised, UNEVEN, "all", True, TRAINING),
-            (batch_normalised, UNEVEN, "all", False, TRAINING),
-            (gaps, UNEVEN, "recurrent", True, TRAINING),
-            (encoder_only, IMAGE, "recurrent", True, INFERENCE),
-            (bottleneck, IMAGE, "recurrent", True, TRAINING),
+        pytest.param(*case, training, marks=marks)
+        for *case, modes, marks in (
+            (images, IMAGE, "recurrent", True, TRAINING, ()),
+            (images, IMAGE, "recurrent", True, INFERENCE, ONCE),
+            (images, IMAGE, "all", False, INFERENCE, ()),
+            (series, SERIES, "recurrent", True, TRAINING, ()),
+            (series, SERIES, "recurrent", True, INFERENCE, ONCE),
+            (series, SERIES, "none", False, INFERENCE, ()),
+            (batch_normalised, UNEVEN, "all", True, TRAINING, ()),
+            (batch_normalised, UNEVEN, "all", True, INFERENCE, ONCE),
+            (batch_normalised, UNEVEN, "all", False, BOTH_MODES, ()),
+            (gaps, UNEVEN, "recurrent", True, BOTH_MODES, ()),
+            (encoder_only, IMAGE, "recurrent", True, INFERENCE, ()),
+            (bottleneck, IMAGE, "recurrent", True, TRAINING, ()),
+            (bottleneck, IMAGE, "recurrent", True, INFERENCE, ONCE),
         )
         for training in modes
     ],
@@ -290,6 +295,7 @@ def one_recurrent():
     return [Level(ConvLSTMCell(4, 3), ConvG3(3)), Level(Conv(4, 3), ConvG3(3))]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("table", "feedback", "remembers"),
     [
@@ -328,6 +334,7 @@ def test_no_influence_on_earlier_iterations_nor_in_inference_on_other_samples(
         assert same == (not training)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("row", [0, 1])
 @pytest.mark.parametrize(
     ("table", "feedback", "reached"),
@@ -351,6 +358,7 @@ def test_the_encoder_sees_the_decoder_an_iteration_later_and_only_by_feedback(
     assert found == {"top": [False, *reached], "bottom": [True] * 3}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("feedback", "rows"), [("none", []), ("recurrent", [1, 5]), ("all", [1, 2, 5])]
 )
@@ -367,8 +375,19 @@ def test_rows_that_have_weights_for_the_feedback(feedback, rows):
 # Statistics of each iteration
 
 
-@pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scanned"])
-@pytest.mark.parametrize(("iterations", "steps"), [(3, 3), (2, 4), (3, 2), (1, 2)])
+@pytest.mark.parametrize(
+    ("iterations", "steps", "unroll"),
+    [
+        (3, 3, True),
+        (2, 4, False),
+        (3, 2, False),
+        (1, 2, True),
+        pytest.param(3, 3, False, marks=ONCE),
+        pytest.param(2, 4, True, marks=ONCE),
+        pytest.param(3, 2, True, marks=ONCE),
+        pytest.param(1, 2, False, marks=ONCE),
+    ],
+)
 def test_one_update_of_the_moving_statistics_for_each_iteration(
     run, iterations, steps, unroll
 ):
@@ -436,6 +455,7 @@ def test_iterations_that_were_padding_only_are_like_the_last_that_was_not(run):
     assert_like_twin(padded, run(padded, x), run(shorter, x), atol=1e-5)
 
 
+@pytest.mark.once
 def test_iterations_are_the_length_of_the_sequences_where_not_given():
     ladder = built(statistics(), steps=3)
     assert ladder.cell.iterations == 3
@@ -506,6 +526,7 @@ def test_fit_gives_the_same_losses_weights_and_statistics_in_all_loops(rng):
             np.testing.assert_allclose(a, b, atol=ATOL)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("whole", [True, False], ids=["ladder", "rows"])
 def test_what_is_frozen_stays_so_when_it_is_loaded_or_cloned(tmp_path, whole):
     inputs = keras.Input((3, *IMAGE))
@@ -528,7 +549,7 @@ def test_batch_statistics_are_the_same_where_iterations_are_computed_twice():
     for remat in (False, True):
         keras.utils.set_random_seed(0)
         inputs = keras.Input((2, *IMAGE))
-        ladder = RecurrentLadder(batch_normalised(), remat=remat)
+        ladder = RecurrentLadder(batch_normalised()[::3], remat=remat)
         model = keras.Model(inputs, ladder(inputs)["bottom"])
         model.compile(keras.optimizers.SGD(0.1), loss="mean_squared_error")
         model.train_on_batch(x, np.zeros((4, *model.output_shape[1:]), "float32"))
@@ -733,7 +754,14 @@ def stacked(units):
     return layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(units)])
 
 
-@pytest.mark.parametrize("cell", [layers.LSTMCell, layers.GRUCell, stacked])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(layers.LSTMCell, marks=ONCE),
+        pytest.param(layers.GRUCell, marks=ONCE),
+        stacked,
+    ],
+)
 def test_a_stock_cell_is_saved_and_loaded(run, tmp_path, cell):
     inputs = keras.Input((2, 3))
     ladder = RecurrentLadder([Level(StockCell(cell(2))), Level(Softmax(2))])
@@ -744,7 +772,10 @@ def test_a_stock_cell_is_saved_and_loaded(run, tmp_path, cell):
     np.testing.assert_allclose(run(model, x)["top"], run(loaded, x)["top"], atol=1e-6)
 
 
-@pytest.mark.parametrize("table", [images, series, gaps])
+@pytest.mark.parametrize(
+    "table",
+    [images, pytest.param(series, marks=ONCE), pytest.param(gaps, marks=ONCE)],
+)
 def test_a_weights_file_restores_every_weight(tmp_path, table):
     frame = {images: IMAGE, series: SERIES, gaps: UNEVEN}[table]
     saved, other = built(table(), frame), built(table(), frame)
@@ -861,6 +892,7 @@ def lookup(config, name):
             yield from lookup(value, name)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", sorted(set(rladder_keras.__all__) - NO_CONFIG))
 def test_config_round_trip_of_every_public_class(run, rng, name):
     assert name in CASES, f"add a case for the new class {name}"
@@ -902,6 +934,7 @@ def test_config_round_trip_of_every_public_class(run, rng, name):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.once
 def test_what_the_package_exports_exists_and_is_documented():
     for name in rladder_keras.__all__:
         assert inspect.getdoc(getattr(rladder_keras, name)), name
@@ -946,6 +979,7 @@ def test_a_blank_film_gives_finite_outputs(run):
 # Masks
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("shape", [(3, 2), (3, 4), (3, 3, 1), (3,), (1, 3)])
 def test_a_mask_of_another_shape_is_refused(shape):
     ladder = RecurrentLadder(images(), iterations=3)
@@ -960,24 +994,29 @@ def masked(ladder, steps, frame=IMAGE):
 
 
 LOOPS = pytest.mark.parametrize("unroll", [True, False], ids=["unrolled", "scanned"])
+# On all backends, unrolled ladders have few rows: they take long to compile.
+MASKED = pytest.mark.parametrize(
+    ("table", "unroll"),
+    [(small, True), (images, False), pytest.param(images, True, marks=ONCE)],
+)
 
 
-@LOOPS
-def test_a_mask_in_mixed_precision_is_that_in_float32(run, policy, unroll):
+@MASKED
+def test_a_mask_in_mixed_precision_is_that_in_float32(run, policy, table, unroll):
     x, mask = frames(IMAGE), np.arange(3) < np.array([[3], [1], [2]])
     runs = []
     for name in ("float32", "mixed_bfloat16"):
         policy(name)
-        ladder = built(images(), unroll=unroll, carry=3)
+        ladder = built(table(), unroll=unroll, carry=3)
         runs.append(run(masked(ladder, 3), [x, mask], training=True))
     for key in runs[0]:
         expected, value = (o[key][mask].astype("float32") for o in runs)
         np.testing.assert_allclose(value, expected, atol=0.3)
 
 
-@LOOPS
-def test_a_mask_of_nothing_but_frames_changes_nothing(run, unroll):
-    ladders = [built(images(), unroll=unroll) for _ in range(2)]
+@MASKED
+def test_a_mask_of_nothing_but_frames_changes_nothing(run, table, unroll):
+    ladders = [built(table(), unroll=unroll) for _ in range(2)]
     x, mask = frames(IMAGE), np.ones((3, 3), bool)
     expected = run(ladders[0], x, training=True)
     outputs = run(masked(ladders[1], 3), [x, mask], training=True)
@@ -988,12 +1027,12 @@ def test_a_mask_of_nothing_but_frames_changes_nothing(run, unroll):
         )
 
 
-@LOOPS
-def test_what_stands_in_the_padding_counts_nowhere(run, unroll):
+@MASKED
+def test_what_stands_in_the_padding_counts_nowhere(run, table, unroll):
     mask = np.arange(3) < np.array([[3], [1], [2]])
     outputs, weights = [], []
     for padding in (0.0, 100.0):
-        ladder = built(images(), unroll=unroll)
+        ladder = built(table(), unroll=unroll)
         x = frames(IMAGE)
         x[~mask] = padding
         outputs.append(run(masked(ladder, 3), [x, mask], training=True))
@@ -1005,9 +1044,9 @@ def test_what_stands_in_the_padding_counts_nowhere(run, unroll):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-@LOOPS
-def test_a_sequence_after_padding_starts_anew(run, unroll):
-    ladder = built(images(), iterations=1, steps=7, unroll=unroll)
+@MASKED
+def test_a_sequence_after_padding_starts_anew(run, table, unroll):
+    ladder = built(table(), iterations=1, steps=7, unroll=unroll)
     x = frames(IMAGE, 7)
     mask = np.arange(7) != 3
     outputs = run(masked(ladder, 7), [x, np.tile(mask, (3, 1))])
@@ -1082,6 +1121,7 @@ def test_a_last_batch_of_one_row_is_refused_where_the_state_is_carried():
         model.fit(frames((4,), batch=3), np.ones((3, 3, 2)), batch_size=2, verbose=0)
 
 
+@pytest.mark.once
 def test_the_shape_of_the_output_is_known_before_building():
     ladder = RecurrentLadder(images())
     shapes = ladder.compute_output_shape((2, 5, *IMAGE))
@@ -1093,6 +1133,7 @@ def test_the_shape_of_the_output_is_known_before_building():
 # What is refused, and in which words
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("decoder", [ConvG1(3), ConvG3(3), None])
 def test_maps_that_no_stride_leads_to_are_refused(decoder):
     """A map of 6 x 6 is no coarser picture of one of 8 x 8."""
@@ -1105,12 +1146,14 @@ def test_maps_that_no_stride_leads_to_are_refused(decoder):
         RecurrentLadder(levels, iterations=1).build((1, 1, 8, 8, 1))
 
 
+@pytest.mark.once
 def test_rows_with_channels_first_are_refused():
     pool = layers.MaxPooling2D(2, data_format="channels_first")
     with pytest.raises(ValueError, match='level 1: MaxPool.*="channels_last"'):
         RecurrentLadder([Level(pool)])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("row", "remedy"),
     [
@@ -1124,6 +1167,7 @@ def test_stock_layers_that_are_no_rows_are_refused(row, remedy):
         RecurrentLadder([Level(LSTMCell(2)), Level(row)])
 
 
+@pytest.mark.once
 def test_iterations_below_one_are_refused():
     for n in (0, -1, 2.5, "3", True):
         for name in ("iterations", "carry"):
@@ -1132,6 +1176,7 @@ def test_iterations_below_one_are_refused():
                 RecurrentLadder([Level(LSTMCell(2))], **{name: n})
 
 
+@pytest.mark.once
 def test_levels_that_are_no_list_are_refused():
     model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 3)])
     for levels in (model, None, Conv(2, 3), "table_5"):
@@ -1139,6 +1184,7 @@ def test_levels_that_are_no_list_are_refused():
             RecurrentLadder(levels)
 
 
+@pytest.mark.once
 def test_a_model_of_sequences_or_of_two_outputs_is_no_row():
     sequences, x = keras.Input((3, *IMAGE)), keras.Input(IMAGE)
     film = keras.Model(sequences, layers.Rescaling(2.0)(sequences))
@@ -1151,6 +1197,7 @@ def test_a_model_of_sequences_or_of_two_outputs_is_no_row():
             RecurrentLadder([Level(model)])(frames(IMAGE))
 
 
+@pytest.mark.once
 def test_frames_without_channels_are_not_blamed_on_a_row_above():
     rows = [Level(Conv(2, 3)), Level(Conv(2, 3)), Level(layers.MaxPooling2D(2))]
     with pytest.raises(ValueError, match="^frames must have 3 axes.*level 3.*None]"):
@@ -1168,6 +1215,7 @@ def test_dtype_reaches_the_levels():
     assert levels[0].encoder.maps[0].compute_dtype == "bfloat16"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("levels", "row", "names"),
     [
@@ -1203,6 +1251,7 @@ def test_a_row_that_does_not_fit_is_named(levels, row, names):
         RecurrentLadder(levels)(frames(IMAGE))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("kwargs", "words"),
     [
@@ -1219,21 +1268,25 @@ def test_unknown_options_are_refused(kwargs, words):
         RecurrentLadder(small(), **kwargs)
 
 
+@pytest.mark.once
 def test_a_ladder_needs_levels():
     with pytest.raises(ValueError, match="at least one Level"):
         RecurrentLadder([])
 
 
+@pytest.mark.once
 def test_a_still_image_must_be_repeated():
     with pytest.raises(ValueError, match="add the axis of time"):
         RecurrentLadder([Level(LSTMCell(2), G1())])(np.ones((2, 4), "float32"))
 
 
+@pytest.mark.once
 def test_frames_must_have_a_known_size():
     with pytest.raises(ValueError, match="frames of a fixed size.*give Input"):
         RecurrentLadder(small())(keras.Input((3, None, None, 1)))
 
 
+@pytest.mark.once
 def test_iterations_must_be_given_where_there_are_statistics_of_unknown_length():
     with pytest.raises(ValueError, match="iterations=T"):
         RecurrentLadder(small())(keras.Input((None, *IMAGE)))
@@ -1262,6 +1315,7 @@ def test_a_row_may_be_a_model_and_come_trained(tmp_path):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
 
 
+@pytest.mark.once
 def test_two_ladders_cannot_share_levels():
     levels = one_recurrent()
     built(levels)
@@ -1269,6 +1323,7 @@ def test_two_ladders_cannot_share_levels():
         built(levels)
 
 
+@pytest.mark.once
 def test_a_level_cannot_stand_in_two_rows():
     level = Level(Conv(2, 3), ConvG3(3))
     with pytest.raises(ValueError, match="level 2 of 2.*belongs to another"):
@@ -1284,6 +1339,7 @@ def test_a_cell_can_be_given_instead_of_levels(run):
     assert_like_twin(ladder, run(ladder, x), expected)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -1300,6 +1356,7 @@ def test_what_is_no_row_is_refused_by_number(row, message):
         RecurrentLadder([Level(Conv(4, 3)), row()])
 
 
+@pytest.mark.once
 def test_frames_of_integers_are_refused():
     ladder = RecurrentLadder([Level(Conv(2, 3))])
     with pytest.raises(ValueError, match="type uint8: .*divide 8-bit images by 255"):

@@ -104,10 +104,16 @@ def drawn():
     ]
 
 
-@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
-    ("levels", "pixels"),
-    [(recurrent, "gaussian"), (feed_forward, "gaussian"), (drawn, "binary")],
+    ("levels", "pixels", "training"),
+    [
+        (recurrent, "gaussian", True),
+        (feed_forward, "gaussian", False),
+        (drawn, "binary", True),
+        pytest.param(recurrent, "gaussian", False, marks=pytest.mark.once),
+        pytest.param(feed_forward, "gaussian", True, marks=pytest.mark.once),
+        pytest.param(drawn, "binary", False, marks=pytest.mark.once),
+    ],
 )
 def test_whole_tagger_against_its_twin(run, levels, pixels, training):
     """Three iterations on other frames each, from what is given."""
@@ -165,8 +171,15 @@ def test_the_posterior_against_numpy(pixels):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("levels", [recurrent, feed_forward])
-@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize(
+    ("levels", "groups"),
+    [
+        (recurrent, 3),
+        pytest.param(recurrent, 1, marks=pytest.mark.once),
+        pytest.param(feed_forward, 3, marks=pytest.mark.once),
+        (feed_forward, 1),
+    ],
+)
 def test_shapes_and_that_groups_share_the_pixels(levels, groups):
     layer = ladder(levels, groups)
     outputs = layer(images(), initial_state=start(groups, 2, layer))
@@ -301,6 +314,7 @@ def test_training_lowers_the_cost(learned):
     assert (gain != 1).all() if learned else (gain == 1).all()
 
 
+@pytest.mark.once
 def test_bad_arguments_are_refused():
     for kwargs, message in (
         ({"groups": 0}, "`groups` must be an integer of at least 1; got 0"),
@@ -321,6 +335,7 @@ def test_bad_arguments_are_refused():
         layer(images(), mask=np.ones((2, 3), bool))
 
 
+@pytest.mark.once
 def test_groups_that_start_at_random_are_not_carried():
     cell = TaggerCell(recurrent(), 2, 4, iterations=2)
     with pytest.raises(ValueError, match="TaggerCell does not start from zeros"):

@@ -14,8 +14,11 @@ import zoo
 from rladder_keras import G1, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
 from zoo.data.epochs import EpochDataset
 
-# Of Keras, where a generator ends.
-pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
+pytestmark = [
+    pytest.mark.once,
+    # Of Keras, where a generator ends.
+    pytest.mark.filterwarnings("ignore:Your input ran out of data"),
+]
 
 
 def levels():
@@ -27,9 +30,11 @@ def levels():
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
-    return zoo.rladder(levels(), (4, 4, 1), ("class", "frame"), iterations=3)
+    return zoo.rladder(
+        levels(), (4, 4, 1), ("class", "frame"), iterations=3, unroll=False
+    )
 
 
 def films(n=4):
@@ -135,6 +140,7 @@ def test_the_first_batch_of_every_source_is_checked(model, source):
             model.predict(source(x, y), steps=1, verbose=0)
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("source", SOURCES)
 def test_good_batches_of_every_source_are_taken(model, source):
     x, y = films()
@@ -147,6 +153,7 @@ def test_good_batches_of_every_source_are_taken(model, source):
     np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-6)
 
 
+@pytest.mark.everywhere
 def test_single_batches_are_checked(model):
     for x, y, message in bad_frames() + bad_targets():
         for method in (model.train_on_batch, model.test_on_batch):
@@ -194,12 +201,14 @@ class Trained(keras.callbacks.Callback):
         self.batches += 1
 
 
+@pytest.mark.everywhere
 def test_no_batch_of_a_generator_is_lost(model):
     taken, trained = [], Trained()
     model.fit(counted(taken), shuffle=False, verbose=0, callbacks=[trained])
     assert trained.batches == 40 and len(taken) == 40
 
 
+@pytest.mark.everywhere
 def test_a_generator_may_go_on_in_another_fit(model):
     batches = counted([])
     model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
@@ -207,6 +216,7 @@ def test_a_generator_may_go_on_in_another_fit(model):
     assert next(batches, None) is not None
 
 
+@pytest.mark.everywhere
 def test_predictions_of_a_generator_begin_with_its_first_batch(model):
     x, _ = films()
     parts = ((part,) for part in (x[:2], x[2:]))
@@ -215,6 +225,7 @@ def test_predictions_of_a_generator_begin_with_its_first_batch(model):
     np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-5)
 
 
+@pytest.mark.everywhere
 def test_validation_by_a_generator_loses_no_batch(model):
     x, y = films()
     taken = []
@@ -229,6 +240,7 @@ def test_validation_by_a_generator_loses_no_batch(model):
     assert len(logs["val_loss"]) == 3 and len(taken) <= 3 * 2 + 2  # Keras prefetches
 
 
+@pytest.mark.everywhere
 def test_epochs_are_counted_and_ordered_as_without_checks(model):
     train, valid = Epochs(*films(), batches=3), Epochs(*films())
     model.fit(train, validation_data=valid, epochs=2, verbose=0)
@@ -263,6 +275,7 @@ def test_sequences_of_a_chain_are_finite():
             use(x)
 
 
+@pytest.mark.everywhere
 def test_batches_that_do_not_fit_the_carried_state_are_refused_at_the_start():
     model = zoo.polyphonic_music_lstm(3, carry=2)
     x = np.zeros((5, 4, 88), "float32")
@@ -389,7 +402,6 @@ def test_arguments_of_chains_are_checked():
 # The command line
 
 
-@pytest.mark.once
 def test_a_full_disk_at_the_end_of_the_demo_is_one_sentence(tmp_path, monkeypatch):
     from zoo import demo
 

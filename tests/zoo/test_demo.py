@@ -10,6 +10,8 @@ import zoo
 from zoo import demo, weights
 from zoo.models.base import ZooModel
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def short(monkeypatch):
@@ -33,7 +35,6 @@ def test_both_models_train_the_same_number_of_steps(short, tmp_path, monkeypatch
     assert keras.saving.load_model(tmp_path / "rladder.keras")
 
 
-@pytest.mark.once
 def test_trained_weights_of_the_same_digits_come_first(
     short, tmp_path, monkeypatch, capsys
 ):

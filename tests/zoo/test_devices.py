@@ -1,4 +1,4 @@
-"""The README's blocks for several devices: they train as one device does."""
+"""The blocks of docs/guides/devices.md: several devices train as one device does."""
 
 import os
 import re
@@ -50,8 +50,10 @@ tf.config.set_logical_device_configuration(cpu, [one, one])
 
 
 def block():
-    """What the README says for this backend, shortened."""
-    blocks = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    """The block of the guide for this backend, shortened."""
+    blocks = re.findall(
+        r"```py\n(.*?)```", (ROOT / "docs/guides/devices.md").read_text(), re.S
+    )
     (code,) = (b for b in blocks if b.startswith(FIRST_IMPORT[BACKEND]))
     code = code.replace("epochs=10", "epochs=1, shuffle=False")
     code = code.replace("range(10)", "range(1)")

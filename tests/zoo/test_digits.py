@@ -7,6 +7,8 @@ import pytest
 from zoo.data.digits import sources as module
 from zoo.data.digits.sources import Digits, Split, load_digits
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def no_cache():

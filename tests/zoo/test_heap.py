@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 PROGRAM = """
 import resource
 from zoo.training.memory import keep_freed_memory

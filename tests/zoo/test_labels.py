@@ -9,6 +9,8 @@ import zoo
 from zoo.data.digits.labels import balanced, check_labelled, cycle, places
 from zoo.data.digits.occluded import OccludedMNIST
 
+pytestmark = pytest.mark.once
+
 
 def digits(n=40):
     rng = np.random.default_rng(0)

@@ -7,6 +7,8 @@ import pytest
 from zoo.data.music.midi import KEYS, LOWEST, read_midi, read_notes, write_midi
 from zoo.data.music.midi_events import read_events
 
+pytestmark = pytest.mark.once
+
 
 def save(path, *tracks, ticks=480):
     """A file with a track for each list of messages."""

@@ -16,6 +16,8 @@ from zoo.data.digits.moving import (
 )
 from zoo.data.digits.sources import Digits, Split, _find_mnist, load_digits
 
+pytestmark = pytest.mark.once
+
 
 def make_digits(n=30, seed=0, side=7):
     rng = np.random.default_rng(seed)
@@ -253,6 +255,7 @@ class Frames(MovingMNIST):
         return x, x
 
 
+@pytest.mark.everywhere
 def test_fit_counts_epochs():
     model = keras.Sequential([keras.Input((3, 16, 16, 1)), keras.layers.Dense(1)])
     model.compile(optimizer="sgd", loss="mse")

@@ -20,6 +20,8 @@ from zoo.data.music.corpora import Corpus
 from zoo.data.music.rolls import PianoRolls, pack, piano_rolls, share
 from zoo.models import generation, music_model
 
+pytestmark = pytest.mark.once
+
 # Appendix D.2: layer, stride, channels (size), filter, decoder.
 TABLE_8 = """
 ConvLSTM 1 32  3 convG2
@@ -86,6 +88,11 @@ BUILDERS = [
     partial(zoo.polyphonic_music_gru, 5),
     zoo.polyphonic_music_repeat,
     zoo.polyphonic_music_frequency,
+]
+# On all backends those whose layers differ.
+EACH = [
+    *(pytest.param(build, marks=pytest.mark.everywhere) for build in BUILDERS[:3]),
+    *BUILDERS[3:],
 ]
 
 
@@ -202,6 +209,7 @@ def test_what_a_model_is_judged_by_is_not_moved():
     assert not any(moved(valid, pieces)) and not any(moved(test, pieces))
 
 
+@pytest.mark.everywhere
 def test_training_goes_on_from_batch_to_batch():
     """The loss of the second batch is that of a piece whose beginning is known."""
     (piece,) = rolls(9)
@@ -219,7 +227,7 @@ def test_training_goes_on_from_batch_to_batch():
     assert losses[None][1] != pytest.approx(each[4:].mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("build", EACH)
 def test_padding_and_company_count_nowhere(build):
     """The figure of several pieces in rows is that of each piece by itself."""
     model = build()
@@ -234,7 +242,7 @@ def test_padding_and_company_count_nowhere(build):
     assert first.shape == (3, 9, 88) and (0 <= first).all() and (first <= 1).all()
 
 
-@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("build", EACH)
 def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
     model = build()
     roll = np.zeros((6, 88), "uint8")
@@ -267,6 +275,7 @@ def test_probabilities_are_clipped_in_the_figure():
     assert loss == pytest.approx(-87 * np.log(1e-7), rel=1e-6)
 
 
+@pytest.mark.everywhere
 def test_negative_log_likelihood_and_accuracy_against_numpy(rng=None):
     rng = np.random.default_rng(0)
     y = (rng.random((2, 5, 88)) < 0.1).astype("float32")
@@ -288,6 +297,7 @@ def test_negative_log_likelihood_and_accuracy_against_numpy(rng=None):
     assert float(metric.result()) == pytest.approx(hits / all_)
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("length", [3, 5])
 def test_weights_of_sequences_are_those_of_their_steps(length):
     model = zoo.polyphonic_music_lstm(4)
@@ -305,7 +315,7 @@ def test_weights_of_sequences_are_those_of_their_steps(length):
         assert found[name] == pytest.approx(value, rel=1e-5)
 
 
-@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("build", EACH)
 def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     """Drawn step by step from the probabilities that `predict` gives for the whole."""
     model = build()
@@ -398,7 +408,6 @@ def test_a_joint_model_says_what_it_takes():
             call()
 
 
-@pytest.mark.once
 def test_a_joint_model_is_saved_after_steps(tmp_path):
     model, data = BUILDERS[1](), PianoRolls(rolls(4), 1, joint=True)
     x = data[0][0]
@@ -412,7 +421,6 @@ def test_a_joint_model_is_saved_after_steps(tmp_path):
     np.testing.assert_allclose(found, np.stack(steps, 1), atol=1e-6)
 
 
-@pytest.mark.once
 def test_whole_pieces_and_epochs_leave_no_state_to_the_next():
     data = PianoRolls(rolls(9, 9, 5, 5), 1, fresh=True)
     models = []
@@ -432,6 +440,7 @@ def test_whole_pieces_and_epochs_leave_no_state_to_the_next():
     assert not any(ops.convert_to_numpy(v).any() for v in ladder.carried[1:])
 
 
+@pytest.mark.everywhere
 def test_fit_begins_without_the_state_of_a_training_that_was_stopped():
     """Its first batch has the loss that it has in a new model."""
     keras.utils.set_random_seed(0)
@@ -484,6 +493,7 @@ def test_notes_that_are_none_are_refused():
                 method(x, {"notes": notes}, verbose=0)
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "int64"])
 def test_notes_may_be_of_any_type(dtype):
     model = zoo.polyphonic_music_lstm(4)
@@ -590,6 +600,7 @@ def test_the_baseline_that_repeats_looks_at_the_last_step_of_the_key_alone():
     np.testing.assert_allclose(p, 1 / (1 + np.exp(-logits)), rtol=1e-5)
 
 
+@pytest.mark.everywhere
 def test_the_joint_probabilities_of_all_chords_sum_to_one():
     """All 64 chords of six keys, each with the probability that the read-out gives."""
     readout = music.KeyReadout(3)
@@ -605,6 +616,7 @@ def test_the_joint_probabilities_of_all_chords_sum_to_one():
     assert independent[0] == 0 and (independent[1:] > 0).all()
 
 
+@pytest.mark.everywhere
 def test_no_key_sees_itself_or_those_above():
     readout = music.KeyReadout(24)
     d = np.zeros((1, 1, 88, 2), "float32")

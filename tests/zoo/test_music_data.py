@@ -16,6 +16,8 @@ from zoo.data.music.midi import KEYS, write_midi
 from zoo.data.music.rolls import piano_rolls
 from zoo.experiments import EXPERIMENTS
 
+pytestmark = pytest.mark.once
+
 HERE = Path(os.environ.get("RLADDER_DATA_DIR") or "nowhere") / "music"
 needs_corpora = pytest.mark.skipif(
     not HERE.is_dir(), reason="RLADDER_DATA_DIR has no folder 'music'"

@@ -4,27 +4,18 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras.layers import AveragePooling2D
-from zoo.occluded_mnist import small_table
+from short_tables import short
 
 import zoo
-from rladder_keras import (
-    G1,
-    ConvG3,
-    ConvLSTMCell,
-    Level,
-    LSTMCell,
-    RecurrentLadder,
-    Softmax,
-)
-from rladder_keras.recurrence import last_unread
 from zoo.models import occluded_mnist as om
+
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return om.occluded_mnist_rladder(0.1, table=om.small_table)
+    return om.occluded_mnist_rladder(0.1, table=short(om.small_table))
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +23,7 @@ def frames():
     return np.random.default_rng(1).random((4, 5, 32, 32, 1)).astype("float32")
 
 
+@pytest.mark.everywhere
 def test_outputs_are_probabilities_and_frames(model, frames):
     outputs = model.predict(frames, verbose=0)
     assert outputs["class"].shape == (4, 5, 10)
@@ -52,10 +44,11 @@ def test_any_batch_size_and_length(model, frames):
     )
 
 
+@pytest.mark.everywhere
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 def test_the_probe_trains_nothing_but_itself(frames):
     """With the two tasks switched off, the probe's loss moves only its own weights."""
-    model = om.occluded_mnist_rladder(0.1, table=om.small_table)
+    model = om.occluded_mnist_rladder(0.1, table=short(om.small_table), unroll=False)
     model.compile(
         keras.optimizers.SGD(0.1),
         loss={"class": None, "frame": None, "probe": om.probe_loss},
@@ -68,9 +61,15 @@ def test_the_probe_trains_nothing_but_itself(frames):
         assert moved == v.path.startswith("probe"), v.path
 
 
-@pytest.mark.parametrize(("weight", "probe"), [(0.5, 0.5), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("weight", "probe"),
+    [pytest.param(0.5, 0.5, marks=pytest.mark.everywhere), (0.0, 1.0)],
+)
 def test_the_probe_is_trained_with_and_without_a_prediction_task(weight, probe, frames):
-    model = om.occluded_mnist_rladder(0.1, table=om.small_table, frame_weight=weight)
+    table = short(om.small_table)
+    model = om.occluded_mnist_rladder(
+        0.1, table=table, frame_weight=weight, unroll=False
+    )
     y = {"class": np.zeros(4), "frame": frames, "probe": frames}
     found = model.evaluate(frames, y, verbose=0, return_dict=True)
     tasks = found["class_loss"] + weight * found["frame_loss"]
@@ -118,6 +117,7 @@ def test_integers_are_refused_whatever_loads_them(model, frames, use, dtype):
             getattr(model, use)(batches(*batch), verbose=0, **shuffle)
 
 
+@pytest.mark.everywhere
 def test_binary_frames_are_booleans(model, frames):
     binary, state = frames > 0.5, model.init_state(len(frames))
     expected = model.predict(binary.astype("float32"), verbose=0)
@@ -132,6 +132,7 @@ def test_binary_frames_are_booleans(model, frames):
             refuse()
 
 
+@pytest.mark.everywhere
 def test_tensors_are_looked_at(model, frames):
     tensor = ops.convert_to_tensor(frames)
     outputs = model.predict(tensor, verbose=0)
@@ -148,6 +149,7 @@ def test_tensors_are_looked_at(model, frames):
         model.evaluate(tensor, {**outputs, **y})
 
 
+@pytest.mark.everywhere
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
 def test_what_a_tf_data_set_says_of_its_frames_is_heeded(model, frames):
     import tensorflow as tf
@@ -176,60 +178,3 @@ def test_a_small_ladder_learns_a_handful_of_sequences():
     losses = [model.train_on_batch(frames, y, return_dict=True) for _ in range(40)]
     assert losses[-1]["class_error"] <= 0.25
     assert losses[-1]["frame_mse"] < 0.7 * losses[0]["frame_mse"]
-
-
-@pytest.mark.parametrize("mask_value", [None, -1])
-def test_a_prediction_that_no_loss_compares_costs_nothing_and_changes_nothing(
-    mask_value,
-):
-    x = np.random.default_rng(0).random((4, 3, 16, 16, 1), dtype="float32")
-    if mask_value:
-        x[2:, 2:] = mask_value
-    y = {"frame": x, "class": np.arange(4)}
-
-    def trained(reads):
-        keras.utils.set_random_seed(0)
-        rows = [
-            Level(ConvLSTMCell(4, 3), ConvG3(3)),
-            Level(AveragePooling2D(4), G1()),
-            Level(LSTMCell(4), G1()),
-            Level(Softmax(10)),
-        ]
-        model = zoo.rladder(
-            rows, (16, 16, 1), ("class", "frame"), mask_value=mask_value
-        )
-        loss = {"class": zoo.videos.LastClass(), "frame": zoo.videos.FrameLoss()}
-        metrics = {"frame": [zoo.videos.FrameMSE()]}
-        sgd = keras.optimizers.SGD(0.01)
-        model.compile(sgd, loss, weighted_metrics=metrics)
-        assert model.last_is_unread
-        model.last_is_unread = not reads
-        logs = [model.train_on_batch(x, y, return_dict=True) for _ in range(2)]
-        return logs, model
-
-    (logs, model), (expected, twin) = trained(False), trained(True)
-    for found, wanted in zip(logs, expected, strict=True):
-        assert found == pytest.approx(wanted, rel=1e-5)
-    for found, wanted in zip(model.weights, twin.weights, strict=True):
-        wanted = ops.convert_to_numpy(wanted)
-        np.testing.assert_allclose(ops.convert_to_numpy(found), wanted, atol=1e-6)
-    predicted = model.predict(x, verbose=0)["frame"]
-    np.testing.assert_allclose(
-        predicted, twin.predict(x, verbose=0)["frame"], atol=1e-5
-    )
-    assert np.ptp(predicted[:, -1]) > 0
-    (ladder,) = (n for n in model.layers if isinstance(n, RecurrentLadder))
-    with last_unread():
-        d = ops.convert_to_numpy(ladder(x, training=True)["bottom"])
-    assert np.ptp(d[:, -2]) > 0 and not d[:, -1].any()
-
-
-def test_a_loss_that_reads_the_last_prediction_gets_it():
-    model = zoo.occluded_mnist_rladder(0.1, table=small_table)
-    assert model.last_is_unread
-    model.compile("adam", {"class": "crossentropy", "frame": "mse"})
-    assert not model.last_is_unread
-    model.compile("adam", {"class": "crossentropy"}, metrics={"frame": ["mae"]})
-    assert not model.last_is_unread
-    model.compile("adam", {"class": "crossentropy", "frame": zoo.videos.FrameLoss()})
-    assert model.last_is_unread

@@ -19,6 +19,8 @@ from zoo.data.digits.occlusion import (
 )
 from zoo.data.digits.sources import Digits, Split, _find_mnist, load_digits
 
+pytestmark = pytest.mark.once
+
 EIGHT = {(1, 2), (1, -2), (-1, 2), (-1, -2), (2, 1), (2, -1), (-2, 1), (-2, -1)}
 
 
@@ -392,6 +394,7 @@ def fit(epochs, start=0, shuffle=False, model=None):
     return data, model, losses
 
 
+@pytest.mark.everywhere
 def test_fit_counts_epochs_and_fitting_twice_is_fitting_once_for_longer():
     data, _, losses = fit([2])
     assert data.epoch == 2
@@ -409,6 +412,7 @@ def test_fit_counts_epochs_and_fitting_twice_is_fitting_once_for_longer():
     assert first + second == losses
 
 
+@pytest.mark.everywhere
 def test_fit_may_shuffle_batches_but_not_what_is_in_them():
     random.seed(0)
     data, _, _ = fit([2], shuffle=True)

@@ -10,6 +10,8 @@ from zoo import report, reproduce, weights
 from zoo.training import checkpoint
 from zoo.weights import WEIGHTS_DIR
 
+pytestmark = pytest.mark.once
+
 MADE_WITH = "commit", "versions", "device", "date", "backend", "seconds"
 
 
@@ -47,7 +49,6 @@ def recorded(tmp_path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.once
 def test_a_run_and_its_card_say_where_and_when_it_was_trained(
     tmp_path, monkeypatch, at
 ):
@@ -83,7 +84,6 @@ def test_a_row_that_is_not_trained_says_where_it_was_evaluated(tmp_path, at):
         assert line["backend"] == keras.backend.backend()
 
 
-@pytest.mark.once
 def test_a_run_that_diverged_says_where(tmp_path, at):
     at(5)
     command = (

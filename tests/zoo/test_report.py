@@ -4,6 +4,9 @@ import pytest
 
 from zoo import report, reproduce
 from zoo.experiments import records
+from zoo.experiments.summary import BEGIN, END, ROWS, reduced_size
+
+pytestmark = pytest.mark.once
 
 
 def line(seed, value, size="full", row="RLadder", backend="jax"):
@@ -148,3 +151,37 @@ def test_the_question_of_the_skip_connections_is_answered_by_seeds(values, answe
             runs.append(line(str(seed), value, row=row))
     text = report.skip_connections(runs)
     assert f"Table 1, full, classification error (%): {row} {answer}." in text
+
+
+def test_the_readme_beside_the_results_gets_their_table(tmp_path):
+    out, readme = tmp_path / "RESULTS.md", tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
+    report.main(["--out", str(out)])
+    text = readme.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
+    assert "stale" not in text
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(ROWS) and len({line.count("|") for line in lines}) == 1
+    runs = report.read(report.RESULTS / "runs.csv")
+    full = [line for line in runs if line["size"] == "full"]
+    cell = report.figure(full, "RLadder", "JSB Chorales")
+    assert sum(f"| {cell} |" in line for line in lines) == 1
+    report.main(["--out", str(out), "--check"])
+    readme.write_text(text.replace(cell, "0.00"))
+    with pytest.raises(SystemExit, match="README.md must be up to date; it is stale"):
+        report.main(["--out", str(out), "--check"])
+
+
+def test_the_reduced_column_is_the_size_that_has_most_of_the_rows():
+    runs = [
+        {"size": size, "row": row, "metric": "classification error (%)", "date": date}
+        for size, row, date in (
+            ("reduced: a", "RLadder", "2026-01-01"),
+            ("reduced: a", "Hierarchical RNN (encoder only)", "2026-01-01"),
+            ("reduced: b", "RLadder", "2026-01-02"),
+            ("full", "RLadder", "2026-01-03"),
+        )
+    ]
+    assert reduced_size("table-1", runs) == "reduced: a"
+    assert reduced_size("table-1", runs[2:]) == "reduced: b"
+    assert reduced_size("table-1", runs[3:]) is None

@@ -26,6 +26,9 @@ from zoo.models import occluded_mnist as om
 from zoo.training import checkpoint, protocol
 from zoo.weights import WEIGHTS_DIR, learned
 
+pytestmark = pytest.mark.once
+EVERYWHERE = pytest.mark.everywhere
+
 
 def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
     errors, rates = [], [protocol.FIRST_RATE]
@@ -86,6 +89,7 @@ def weights(model):
     ]
 
 
+@pytest.mark.everywhere
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     """Stopped after every epoch, through both phases."""
     few = short(om.small_table, 1, 3)  # the models are compiled six times here
@@ -115,9 +119,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
 COSINE = "--phases 1 --epochs 3 --cosine 0.01".split()
 
 
-@pytest.mark.parametrize(
-    "optimizer", ["adam", pytest.param("muon", marks=pytest.mark.once)]
-)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(
     tmp_path, monkeypatch, optimizer
 ):
@@ -173,7 +175,6 @@ def noise(monkeypatch):
     return corpus
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("row", ["LSTM of Keras", "RLadder (joint)"])
 def test_music_is_reproduced_through_both_phases(tmp_path, noise, row):
     command = (
@@ -193,7 +194,7 @@ def test_music_is_reproduced_through_both_phases(tmp_path, noise, row):
 
 
 @pytest.mark.parametrize(
-    "dtype", [(), pytest.param(("--dtype", "mixed_float16"), marks=pytest.mark.once)]
+    "dtype", [pytest.param((), marks=EVERYWHERE), ("--dtype", "mixed_float16")]
 )
 def test_the_average_of_the_weights_is_judged_and_the_last_ones_go_on(
     tmp_path, noise, policy, monkeypatch, dtype
@@ -240,7 +241,6 @@ def test_the_average_of_the_weights_is_judged_and_the_last_ones_go_on(
     assert [size.endswith(", weights averaged with 0.5") for size in sizes] == [0, 1, 1]
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("table", "row", "smaller", "figures"),
     [
@@ -416,7 +416,6 @@ def test_few_labels_make_data_of_their_column():
         assert experiment.steer(args, row) == metric
 
 
-@pytest.mark.once
 def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
     column = "1k + 59k, MT"
     short = ("--phases", "1", "--time-budget", "0.01")
@@ -430,7 +429,10 @@ def test_a_resumed_mean_teacher_ends_like_an_uninterrupted_one(tmp_path):
     assert int(ops.convert_to_numpy(part.steps.value)) == 4
 
 
-@pytest.mark.parametrize("row", ["rladder", "hierarchical-rnn-encoder-only"])
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param("rladder", marks=EVERYWHERE), "hierarchical-rnn-encoder-only"],
+)
 def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
     """Made with TensorFlow, on all backends."""
     name = f"{row}-seed-0"
@@ -453,7 +455,6 @@ def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
         assert figures["loss"] < 1  # at chance it would be 2.3
 
 
-@pytest.mark.once
 def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
     whole, _ = train(tmp_path, "--phases", "1", "--epochs", "3", out="whole")
     train(tmp_path, "--phases", "1", out="part")
@@ -469,7 +470,6 @@ def test_a_finished_run_can_go_on_for_more_epochs(tmp_path):
         train(tmp_path, "--phases", "1", "--resume", out="part")
 
 
-@pytest.mark.once
 def test_a_run_goes_on_with_another_backend_and_says_so(tmp_path, capsys):
     """Here only the name is another's: what it leaves behind are arrays in any case."""
     here = keras.backend.backend()
@@ -485,7 +485,6 @@ def test_a_run_goes_on_with_another_backend_and_says_so(tmp_path, capsys):
     assert line["backend"] == f"abacus, {here}"
 
 
-@pytest.mark.once
 def test_a_folder_keeps_to_its_run(tmp_path):
     train(tmp_path, "--time-budget", "0.01")
     with pytest.raises(SystemExit, match="--resume"):
@@ -531,14 +530,12 @@ def test_figures_that_cannot_be_written_are_refused_before_the_training(
     assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
 
 
-@pytest.mark.once
 def test_all_rows_do_not_go_into_the_folder_of_one(tmp_path):
     train(tmp_path, "--time-budget", "0.01")
     with pytest.raises(SystemExit, match="holds a single run. Name its --row"):
         reproduce.main(command(tmp_path, "--resume", row="all"))
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "name", ["run.json", "recorded.json", "progress.json", "shard-000.npz"]
 )
@@ -557,7 +554,6 @@ def test_figures_are_written_to_files_of_runs_only(tmp_path):
     assert (tmp_path / "runs.csv").read_text() == "dear diary\n"
 
 
-@pytest.mark.once
 def test_a_run_in_mixed_precision_is_another_size(tmp_path, policy):
     policy("float32")
     model, _ = train(tmp_path, "--dtype", "mixed_bfloat16")
@@ -611,7 +607,6 @@ def test_without_a_table_the_tables_are_listed(argv, capsys):
     assert capsys.readouterr().out == listing()
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("argv", [[], ["--help"]])
 def test_the_tables_are_listed_before_keras_loads(argv, tmp_path):
     (tmp_path / "keras.py").write_text("raise SystemExit('Keras was loaded')")
@@ -628,7 +623,7 @@ def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
         reproduce.main(command(tmp_path, row="RLader"))
 
 
-@pytest.mark.parametrize("batch", [200, pytest.param(400, marks=pytest.mark.once)])
+@pytest.mark.parametrize("batch", [pytest.param(200, marks=EVERYWHERE), 400])
 def test_a_run_that_diverged_is_recorded_once(tmp_path, batch):
     """Also if the last update diverged, after which no loss is computed."""
     command = (
@@ -658,6 +653,7 @@ def test_the_other_rows_of_all_go_on_where_one_diverges(tmp_path, monkeypatch):
     assert set(rows) == {line["row"] for line in recorded}
 
 
+@pytest.mark.everywhere
 def test_a_checkpoint_in_bfloat16(tmp_path, policy):
     """NumPy has no bfloat16, but the carried state of music models has this type."""
     policy("mixed_bfloat16")
@@ -678,6 +674,7 @@ def small_model(units=3):
     return model
 
 
+@pytest.mark.everywhere
 def test_a_checkpoint_is_split_into_small_files(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SHARD_BYTES", 30)
     model = small_model()

@@ -24,6 +24,7 @@ from zoo.metrics import frames as frame_metrics
 from zoo.metrics import groups as group_metrics
 from zoo.metrics.sample_weights import at_step, by_step, of_transitions
 
+ONCE = pytest.mark.once
 SHAPE = (4, 4, 1)
 
 
@@ -35,7 +36,8 @@ def ladder(heads=("class", "frame"), **kwargs):
         Level(LSTMCell(3), G1()),
         Level(Softmax(3)),
     ]
-    return zoo.rladder(levels, SHAPE, heads, iterations=5, **kwargs)
+    # One iteration compiles in a fraction of the time of all.
+    return zoo.rladder(levels, SHAPE, heads, iterations=5, unroll=False, **kwargs)
 
 
 def films(n, length=4, seed=0):
@@ -97,7 +99,7 @@ def cases(n, steps, rng):
 
 
 @pytest.mark.parametrize("name", cases(1, 2, np.random.default_rng(0)))
-@pytest.mark.parametrize("steps", [3, 5])
+@pytest.mark.parametrize("steps", [3, pytest.param(5, marks=ONCE)])
 def test_losses_and_metrics_take_weights_of_sequences_and_of_steps(name, steps):
     """Also where there are as many sequences as steps; padding may hold anything."""
 
@@ -129,8 +131,15 @@ def test_losses_and_metrics_take_weights_of_sequences_and_of_steps(name, steps):
             score(x, y, wrong)
 
 
-@pytest.mark.parametrize("n", [4, 3])
-@pytest.mark.parametrize("teacher", [False, True])
+@pytest.mark.parametrize(
+    ("n", "teacher"),
+    [
+        (4, False),
+        (3, True),
+        pytest.param(3, False, marks=ONCE),
+        pytest.param(4, True, marks=ONCE),
+    ],
+)
 def test_a_model_leaves_out_frames_without_weight(n, teacher):
     model = ladder()
     x, y = films(n)
@@ -152,6 +161,7 @@ def test_a_model_leaves_out_frames_without_weight(n, teacher):
         evaluate(x, y, sample_weight={"frame": np.ones((n, 3))})
 
 
+@pytest.mark.once
 def test_functions_stand_for_what_takes_weights(tmp_path):
     """In files of earlier versions losses and metrics are functions."""
     x, y = films(4)
@@ -206,7 +216,7 @@ def test_masks_of_keras_are_weights():
 def test_films_of_groups_leave_out_frames_without_weight():
     levels = [Level(Conv(3, 4, 2), ConvG1(3)), Level(Conv(4, 3), ConvG1(3))]
     model = moving_mnist.moving_mnist_rtagger(
-        0.1, table=lambda width: levels, size=8, frames=4
+        0.1, table=lambda width: levels, size=8, frames=4, unroll=False
     )
     rng = np.random.default_rng(0)
     x = rng.random((4, 4, 8, 8, 1), dtype="float32")
@@ -242,6 +252,7 @@ def test_chains_take_weights_of_steps():
         assert loss == pytest.approx((squares * expected).mean(), rel=1e-4)
 
 
+@pytest.mark.once
 def test_the_loss_is_that_of_both_heads():
     x, y = films(3)
     for weight in (0.0, 0.3):
@@ -255,8 +266,15 @@ def test_the_loss_is_that_of_both_heads():
 # Keras' own metrics of the class
 
 
-@pytest.mark.parametrize("n", [3, 4])
-@pytest.mark.parametrize("heads", ["class", ("class", "frame")])
+@pytest.mark.parametrize(
+    ("n", "heads"),
+    [
+        (3, ("class", "frame")),
+        (4, "class"),
+        pytest.param(3, "class", marks=ONCE),
+        pytest.param(4, ("class", "frame"), marks=ONCE),
+    ],
+)
 def test_keras_metrics_score_the_class_of_the_last_step(n, heads, tmp_path):
     x, y = films(n)
     model = ladder(heads)
@@ -290,6 +308,7 @@ def test_keras_metrics_score_the_class_of_the_last_step(n, heads, tmp_path):
         assert found == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.once
 def test_a_list_of_metrics():
     x, y = films(4)
     model = ladder("class")
@@ -312,6 +331,7 @@ def test_a_mean_teacher_scores_the_last_step_too():
     assert logs["teacher_class_accuracy"] == pytest.approx(right)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("teacher", [False, True])
 def test_class_weights_are_given_as_sample_weights(teacher):
     x, y = films(3)
@@ -331,6 +351,7 @@ def padded(lengths=(4, 2, 3), fill=-1.0):
     return x, y
 
 
+@pytest.fixture(scope="module")
 def trained():
     """A ladder with padding whose batch statistics are not those of the beginning."""
     model = ladder(mask_value=-1)
@@ -339,9 +360,8 @@ def trained():
     return model
 
 
-def test_padding_counts_nowhere(tmp_path):
-    model = trained()
-    x, y = padded()
+def test_padding_counts_nowhere(trained, tmp_path):
+    model, (x, y) = trained, padded()
     outputs = model.predict(x, verbose=0)
     logs = model.evaluate(x, y, verbose=0, return_dict=True)
     classes, squares = [], []
@@ -365,8 +385,8 @@ def test_padding_counts_nowhere(tmp_path):
     assert again == pytest.approx(logs, rel=1e-4)
 
 
-def test_weights_and_padding_together():
-    model, (x, y) = trained(), padded()
+def test_weights_and_padding_together(trained):
+    model, (x, y) = trained, padded()
     weight = np.float32([1, 0, 1])
     found = model.test_on_batch(x, y, {"class": weight}, return_dict=True)
     rest = {name: target[[0, 2]] for name, target in y.items()}
@@ -376,8 +396,8 @@ def test_weights_and_padding_together():
     assert found["frame_loss"] == pytest.approx(whole["frame_loss"], rel=1e-4)
 
 
-def test_padding_in_steps_and_rollouts():
-    model, (x, _) = trained(), padded()
+def test_padding_in_steps_and_rollouts(trained):
+    model, (x, _) = trained, padded()
     expected, state = model.predict(x, verbose=0), model.init_state(3)
     for t in range(4):
         outputs, state = model.step(x[:, t], state)
@@ -410,6 +430,7 @@ def test_a_mean_teacher_sees_padding():
     assert logs["teacher_class_error"] == pytest.approx(wrong)
 
 
+@pytest.mark.once
 def test_what_padding_may_be():
     for wrong in (0, 0.5, 1, np.nan, "-1", True):
         with pytest.raises(ValueError, match="`mask_value` must be a number outside"):

@@ -13,6 +13,8 @@ from zoo.metrics.segmentation import (
     contingency,
 )
 
+pytestmark = pytest.mark.once
+
 METHODS = ("max", "arithmetic", "geometric", "min")
 
 

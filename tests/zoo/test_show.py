@@ -8,6 +8,8 @@ from zoo import show
 from zoo.data.digits.occlusion import make_sequences, visibility
 from zoo.show import drawing, keys
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def batch():

@@ -11,6 +11,8 @@ from short_tables import short
 from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, LSTMCell, Softmax
 from zoo.models import occluded_mnist as om
 
+pytestmark = pytest.mark.once
+
 # Appendix D.1: layer, stride, channels (size), filter, decoder, its filter.
 TABLE_5 = """
 ConvLSTM 1 32 3 convG3 9
@@ -155,7 +157,17 @@ def test_a_table_without_decoders_cannot_predict_frames():
         om.occluded_mnist_rladder(0.1, table=lambda width: om.table_6(width))
 
 
-@pytest.mark.parametrize("row", ROWS)
+# The whole ladder, without and with skips, and still images; other rows have less.
+EVERYWHERE = ("RLadder", BOTH, "Optimal reconstruction and static classifier")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=pytest.mark.everywhere if row in EVERYWHERE else ())
+        for row in ROWS
+    ],
+)
 def test_every_row_trains_saves_and_loads(row, tmp_path):
     """One step of each model of Table 1 at a small size, and its file."""
     model = ROWS[row](0.1, table=short(om.small_table))

@@ -22,6 +22,8 @@ from zoo.data.digits.textures import (
     regions,
 )
 
+pytestmark = pytest.mark.once
+
 generated = functools.cache(generate)
 
 
@@ -565,6 +567,7 @@ def fit(labelled):
     return keras.ops.convert_to_numpy(dense.kernel)
 
 
+@pytest.mark.everywhere
 def test_fit_takes_the_batches_with_their_weights():
     assert (fit([]) == 0).all()
     digits = make_digits()

@@ -21,6 +21,8 @@ from zoo.data.tfds import Batches, Config, PianoRollsBuilder  # noqa: E402
 from zoo.data.tfds.__main__ import main  # noqa: E402
 from zoo.data.tfds.base import local_data  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 FEW = {"sequences": 6, "evaluation_sequences": 4}
 ARGUMENTS = {
     "occluded_mnist": {**FEW, "frames": 3},
@@ -88,9 +90,10 @@ def test_says_what_it_is(name):
         assert info.citation.count("@") >= 2
         assert config.description and "Section" in info.description
         if name != "piano_rolls":
-            assert "of fixed seed" in " ".join(info.description.split())
+            assert "with a fixed seed" in " ".join(info.description.split())
 
 
+@pytest.mark.everywhere
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
 def test_tfds_load_feeds_fit(build):
     folder = build("occluded_mnist").data_dir_root
@@ -114,6 +117,7 @@ def test_tfds_load_feeds_fit(build):
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.everywhere
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
 def test_tf_data_can_be_shuffled(build):
     def labels(**order):

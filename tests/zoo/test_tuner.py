@@ -9,15 +9,19 @@ from functools import partial
 from pathlib import Path
 
 import keras
-import keras_tuner
 import numpy as np
 import pytest
 from zoo.occluded_mnist import small_table
 from zoo.textured_mnist import small_table_9
 
 import zoo
-from zoo import tuner
 from zoo.data.music.rolls import PianoRolls
+
+keras_tuner = pytest.importorskip("keras_tuner")
+
+from zoo import tuner  # noqa: E402
+
+pytestmark = pytest.mark.once
 
 SMALL = {
     "textured_mnist_rtagger": {"size": 32, "table": small_table_9, "iterations": 2},
@@ -113,7 +117,6 @@ TUNERS = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("kind", TUNERS)
 def test_search(kind, tmp_path):
     search = zoo.hypermodel("polyphonic_music_lstm", units=3)
@@ -126,7 +129,6 @@ def test_search(kind, tmp_path):
     assert set(best.values) >= {"learning_rate"}
 
 
-@pytest.mark.once
 def test_search_goes_on(tmp_path):
     """A stopped search resumes with the missing trials."""
 
@@ -143,7 +145,6 @@ def test_search_goes_on(tmp_path):
     assert run(2)[:1] == one
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("trials", [1, 2])
 def test_a_search_does_not_go_on_with_other_arguments(tmp_path, trials):
     def run(units, trials):
@@ -159,6 +160,7 @@ def test_a_search_does_not_go_on_with_other_arguments(tmp_path, trials):
         run(4, trials)
 
 
+@pytest.mark.everywhere
 def test_trials_see_the_same_data():
     class Seen(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -190,7 +192,6 @@ assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.module
 """
 
 
-@pytest.mark.once
 def test_two_workers_share_a_search(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -237,6 +238,7 @@ def test_a_search_without_validation_data_trains_nothing(tmp_path):
         found.search(music(0), epochs=1, verbose=0, callbacks=[Trained()])
 
 
+@pytest.mark.everywhere
 def test_a_part_of_the_arrays_may_be_the_validation_data():
     search = zoo.hypermodel("polyphonic_music_lstm", units=3)
     hp, x = keras_tuner.HyperParameters(), np.zeros((4, 3, 88), "float32")

@@ -12,6 +12,8 @@ from zoo.data.digits.textures import read_grey
 from zoo.data.videos.arrays import Videos
 from zoo.data.videos.frames import read_video
 
+pytestmark = pytest.mark.once
+
 AXES = dict(zip("NTHWC", (7, 5, 6, 8, 3), strict=True))
 
 

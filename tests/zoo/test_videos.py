@@ -15,7 +15,10 @@ from zoo import videos
 from zoo.data.videos.arrays import Videos
 from zoo.metrics import frames as frame_metrics
 
+pytestmark = pytest.mark.once
 
+
+@pytest.mark.everywhere
 def test_class_is_scored_after_the_last_frame_only():
     probabilities = np.full((2, 3, 10), 0.05, "float32")
     probabilities[:, 2, 7] = 0.55
@@ -25,6 +28,7 @@ def test_class_is_scored_after_the_last_frame_only():
     np.testing.assert_allclose(loss, -np.log([0.55, 0.05]), rtol=1e-5)
 
 
+@pytest.mark.everywhere
 def test_labels_may_have_an_axis_of_their_own():
     labels, p = np.array([0, 1, 1]), ops.array(np.eye(2)[[[0], [1], [0]]])
     for y in (labels, labels[:, None]):
@@ -32,6 +36,7 @@ def test_labels_may_have_an_axis_of_their_own():
         np.testing.assert_array_equal(wrong, [0, 0, 1])
 
 
+@pytest.mark.everywhere
 def test_a_prediction_is_compared_with_the_next_frame():
     rng = np.random.default_rng(0)
     frames, predicted = rng.random((2, 4, 5, 32, 32, 1)).astype("float32")
@@ -45,6 +50,7 @@ def test_a_prediction_is_compared_with_the_next_frame():
     )
 
 
+@pytest.mark.everywhere
 def test_a_single_frame_has_no_prediction_error():
     frames = ops.ones((2, 1, 32, 32, 1))
     np.testing.assert_allclose(frame_metrics.mse(frames, frames * 0), [0, 0])
@@ -71,7 +77,6 @@ def films(n=6, length=5, shape=(8, 12, 3), seed=0):
     return films.astype("float32"), labels
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("table", [small_table, table_5])
 @pytest.mark.parametrize("side", [28, 30])
 def test_tables_of_the_paper_take_frames_of_odd_maps(table, side):
@@ -82,7 +87,6 @@ def test_tables_of_the_paper_take_frames_of_odd_maps(table, side):
     assert model.output["frame"].shape[2:] == (side, side, 1)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("strides", [1, 2])
 def test_a_ladder_for_videos_trains_and_goes_on_by_itself(strides, tmp_path):
     x, labels = films()
@@ -161,19 +165,21 @@ def test_frames_to_be_predicted_are_those_of_the_input():
             model.predict(nothing)
 
 
+@pytest.mark.everywhere
 def test_sequences_of_one_frame_are_no_reason_to_fail():
     x, labels = films(3)
-    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"))
+    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"), unroll=False)
     model.fit(x, {"class": labels, "frame": x}, verbose=0)
     x = x[:, :1]
     logs = model.fit(x, {"class": labels, "frame": x}, verbose=0).history
     assert logs["frame_mse"] == [0] and np.isfinite(logs["loss"]).all()
 
 
+@pytest.mark.everywhere
 def test_some_labels_may_weigh_nothing():
     """Their frames are predicted all the same."""
     x, labels = films()
-    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"))
+    model = zoo.rladder(levels(), x.shape[2:], ("class", "frame"), unroll=False)
     evaluate = partial(model.evaluate, verbose=0, return_dict=True)
     whole = evaluate(x, {"class": labels, "frame": x})
     wrong = {"class": np.where(np.arange(6) < 3, labels, 0), "frame": x}
@@ -215,6 +221,7 @@ def test_what_a_rollout_takes():
         model.rollout([], 2)
 
 
+@pytest.mark.everywhere
 def test_a_coarse_grid_gives_the_pixels_of_its_cells():
     """Weights that tell rows, columns and channels of a cell apart."""
     d = keras.Input((None, 2, 3, 1))

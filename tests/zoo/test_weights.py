@@ -21,6 +21,8 @@ from zoo.data.music.rolls import PianoRolls, piano_rolls
 from zoo.experiments import EXPERIMENTS
 from zoo.weights.cards import ALIASES
 
+pytestmark = pytest.mark.once
+
 BUILD = partial(
     zoo.occluded_mnist_rladder, 0.1, table=small_table, prediction=False, unroll=True
 )
@@ -43,6 +45,7 @@ def frames():
     return np.random.default_rng(1).random((2, 3, 32, 32, 1), dtype="float32")
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("model, name", SHIPPED)
 def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
     card = weights.card(model, name)
@@ -57,7 +60,6 @@ def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
     assert trained.trained_on in names
 
 
-@pytest.mark.once
 def test_groups_of_shipped_weights_are_the_digits():
     """On a hundred films, about as on all of them."""
     if _find_mnist() is None:
@@ -72,6 +74,7 @@ def test_groups_of_shipped_weights_are_the_digits():
     assert found["posterior_ami"] > 0.4
 
 
+@pytest.mark.everywhere
 def test_a_name_brings_the_arguments_and_the_weights(published):
     assert zoo.list_weights("occluded_mnist_rladder")[-1] == "tiny"
     assert "tiny" in zoo.list_weights()["occluded_mnist_rladder"]
@@ -83,7 +86,6 @@ def test_a_name_brings_the_arguments_and_the_weights(published):
     assert weights.card("occluded_mnist_rladder", "tiny")["seed"] == 3
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("joint", [{}, {"joint": True}])
 def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
     """The state that is carried between batches, and the initial bias."""
@@ -105,7 +107,6 @@ def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
     np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-@pytest.mark.once
 def test_models_of_groups_by_name(tmp_path, monkeypatch):
     """A table with an argument, and a model whose outputs are random."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
@@ -121,7 +122,6 @@ def test_models_of_groups_by_name(tmp_path, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.once
 def test_a_builder_hands_on_to_another_what_it_does_not_name(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     build = partial(
@@ -137,7 +137,6 @@ def test_a_builder_hands_on_to_another_what_it_does_not_name(tmp_path, monkeypat
         zoo.moving_mnist_tagger(weights="tiny", size=20)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_baselines_of_table_3_are_published_by_their_units(tmp_path, monkeypatch, kind):
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
@@ -199,7 +198,6 @@ def test_a_model_tells_when_its_weights_are_of_other_data(tmp_path, monkeypatch)
     model.evaluate(test, verbose=0)
 
 
-@pytest.mark.once
 def test_music_of_another_corpus_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     build = partial(zoo.polyphonic_music_lstm, 4)
@@ -226,7 +224,6 @@ def test_former_names_of_weights_stay_valid(published, tmp_path):
     assert weights.card("occluded_mnist_rladder", "small")["name"] == "small"
 
 
-@pytest.mark.once
 def test_trained_weights_serve_any_number_of_groups():
     model = zoo.moving_mnist_rtagger(weights="small", groups=3, digits=3)
     assert model.output["groups"].shape == (None, None, 3, 20, 20)
@@ -235,7 +232,6 @@ def test_trained_weights_serve_any_number_of_groups():
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.once
 def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
     with pytest.raises(
         ValueError, match="`feedback` must be 'recurrent' .* got 'none'"
@@ -247,6 +243,7 @@ def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
     assert zoo.occluded_mnist_rladder(weights="diagonal", skip=("diagonal",))
 
 
+@pytest.mark.everywhere
 def test_a_part_of_a_model_is_trained(published):
     (ladder,) = (n for n in published.layers if isinstance(n, RecurrentLadder))
     frozen = ladder.cell.encoders[:2]
@@ -262,7 +259,6 @@ def test_a_part_of_a_model_is_trained(published):
         assert same == (layer is not ladder)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("carries", "other"), [(None, 2), (3, None), (3, 2)])
 def test_a_state_that_is_carried_is_no_part_of_the_weights(tmp_path, carries, other):
     build = partial(zoo.polyphonic_music_rladder, 0.07, unroll=False)
@@ -313,7 +309,6 @@ def test_a_whole_model_is_loaded_by_keras():
             zoo.occluded_mnist_rladder(weights=name)
 
 
-@pytest.mark.once
 def test_a_file_that_is_damaged_in_the_middle_is_named(published, tmp_path):
     """Damage may raise any error in h5py, or may read as invalid numbers."""
     file = tmp_path / "mine.weights.h5"

@@ -10,6 +10,7 @@ from zoo.weights.cards import (
     takes_weights,
 )
 from zoo.weights.files import learned, loaded
+from zoo.weights.hub import export
 from zoo.weights.publishing import check, check_publishable, publish
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "check",
     "check_origin",
     "check_publishable",
+    "export",
     "learned",
     "list_models",
     "list_weights",

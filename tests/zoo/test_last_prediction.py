@@ -1,0 +1,77 @@
+"""The prediction after the last frame: not computed where nothing compares it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras.layers import AveragePooling2D
+
+import zoo
+from rladder_keras import (
+    G1,
+    ConvG3,
+    ConvLSTMCell,
+    Level,
+    LSTMCell,
+    RecurrentLadder,
+    Softmax,
+)
+from rladder_keras.recurrence import last_unread
+from zoo.models.occluded_mnist import small_table
+
+
+@pytest.mark.parametrize("mask_value", [None, -1])
+def test_a_prediction_that_no_loss_compares_costs_nothing_and_changes_nothing(
+    mask_value,
+):
+    x = np.random.default_rng(0).random((4, 3, 16, 16, 1), dtype="float32")
+    if mask_value:
+        x[2:, 2:] = mask_value
+    y = {"frame": x, "class": np.arange(4)}
+
+    def trained(reads):
+        keras.utils.set_random_seed(0)
+        rows = [
+            Level(ConvLSTMCell(4, 3), ConvG3(3)),
+            Level(AveragePooling2D(4), G1()),
+            Level(LSTMCell(4), G1()),
+            Level(Softmax(10)),
+        ]
+        model = zoo.rladder(
+            rows, (16, 16, 1), ("class", "frame"), mask_value=mask_value
+        )
+        loss = {"class": zoo.videos.LastClass(), "frame": zoo.videos.FrameLoss()}
+        metrics = {"frame": [zoo.videos.FrameMSE()]}
+        sgd = keras.optimizers.SGD(0.01)
+        model.compile(sgd, loss, weighted_metrics=metrics)
+        assert model.last_is_unread
+        model.last_is_unread = not reads
+        logs = [model.train_on_batch(x, y, return_dict=True) for _ in range(2)]
+        return logs, model
+
+    (logs, model), (expected, twin) = trained(False), trained(True)
+    for found, wanted in zip(logs, expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-5)
+    for found, wanted in zip(model.weights, twin.weights, strict=True):
+        wanted = ops.convert_to_numpy(wanted)
+        np.testing.assert_allclose(ops.convert_to_numpy(found), wanted, atol=1e-6)
+    predicted = model.predict(x, verbose=0)["frame"]
+    np.testing.assert_allclose(
+        predicted, twin.predict(x, verbose=0)["frame"], atol=1e-5
+    )
+    assert np.ptp(predicted[:, -1]) > 0
+    (ladder,) = (n for n in model.layers if isinstance(n, RecurrentLadder))
+    with last_unread():
+        d = ops.convert_to_numpy(ladder(x, training=True)["bottom"])
+    assert np.ptp(d[:, -2]) > 0 and not d[:, -1].any()
+
+
+def test_a_loss_that_reads_the_last_prediction_gets_it():
+    model = zoo.occluded_mnist_rladder(0.1, table=small_table)
+    assert model.last_is_unread
+    model.compile("adam", {"class": "crossentropy", "frame": "mse"})
+    assert not model.last_is_unread
+    model.compile("adam", {"class": "crossentropy"}, metrics={"frame": ["mae"]})
+    assert not model.last_is_unread
+    model.compile("adam", {"class": "crossentropy", "frame": zoo.videos.FrameLoss()})
+    assert model.last_is_unread

@@ -1,0 +1,90 @@
+"""The results table of the README, with the paper's figures beside ours."""
+
+import re
+from collections.abc import Callable
+
+Line = dict[str, str]  # a row of a CSV file by the names of its columns
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+STATIC = "Optimal reconstruction and static classifier"
+ENCODER = "Hierarchical RNN (encoder only)"
+NO_FEEDBACK = "RLadder w/o decoder-to-encoder conn."
+ERROR, PREDICTION = "classification error (%)", "prediction error (1e-5)"
+GROUPS = "RTagger, 50k labelled"
+AMI = "AMI, iteration 3"
+EIGHTHS = "JSB Chorales in eighth notes"
+NATS = "negative log-likelihood (nats per time step)"
+# Experiment, table, row, metric, and the name of the metric in the README.
+ROWS = [
+    ("Occluded Moving MNIST, Table 1", "table-1", STATIC, ERROR, ERROR),
+    ("", "table-1", ENCODER, ERROR, ERROR),
+    ("", "table-1", NO_FEEDBACK, ERROR, ERROR),
+    ("", "table-1", "RLadder", ERROR, ERROR),
+    ("", "table-1", "RLadder", PREDICTION, PREDICTION),
+    ("JSB Chorales, Table 3", "table-3", "RLadder", "JSB Chorales", NATS),
+    ("in eighth notes", "table-3", "RLadder", EIGHTHS, NATS),
+    ("Piano-midi.de", "table-3", "RLadder", "Piano-midi.de", NATS),
+    ("Nottingham", "table-3", "RLadder", "Nottingham", NATS),
+    ("MuseData", "table-3", "RLadder", "MuseData", NATS),
+    ("Textured MNIST, Table 4", "table-4", GROUPS, AMI, "AMI"),
+    ("Moving MNIST, Section 4.3", "section-4.3", "RTagger", "AMI", "AMI"),
+]
+TEXT = """\
+Figures on the test sets, written by `python -m zoo.report`: means ± standard deviations
+over seeds. A "full size" run has the paper's model and amount of data; a "reduced" run
+has a smaller model and cannot be compared with the paper's figures, only with other
+reduced runs of the same table. An empty cell: not run, or not in the paper.
+"""
+
+
+def summary(
+    paper: list[Line], runs: list[Line], figure: Callable[[list[Line], str, str], str]
+) -> str:
+    """Return the table as Markdown, with a text that explains it.
+
+    Args:
+        paper: Rows of `paper.csv`.
+        runs: Rows of `runs.csv`.
+        figure: Function of runs, row and metric that gives one cell.
+    """
+    lines = ["| experiment | model | metric | paper | full size | reduced |"]
+    lines += ["| --- | --- | --- | ---: | ---: | ---: |"]
+    for experiment, table, row, metric, name in ROWS:
+        printed = [
+            " ± ".join(filter(None, (line["value"], line["sd"])))
+            for line in paper
+            if (line["table"], line["row"], line["metric"]) == (table, row, metric)
+        ]
+        of_table = [line for line in runs if line["table"] == table]
+        cells = [
+            figure([line for line in of_table if line["size"] == size], row, metric)
+            for size in ("full", reduced_size(table, of_table))
+        ]
+        cells = ["" if cell == "not run" else cell for cell in cells]
+        cells = [experiment, row, name, *(printed or [""]), *cells]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(["", TEXT, *lines, ""])
+
+
+def reduced_size(table: str, runs: list[Line]) -> str | None:
+    """Return the reduced size with most rows; among several, the newest one."""
+    wanted = {(row, metric) for _, its, row, metric, _ in ROWS if its == table}
+
+    def rank(size):
+        of_size = [line for line in runs if line["size"] == size]
+        found = {(line["row"], line["metric"]) for line in of_size} & wanted
+        return len(found), max(line["date"] for line in of_size)
+
+    sizes = {line["size"] for line in runs if line["size"].startswith("reduced")}
+    return max(sizes, key=rank, default=None)
+
+
+def with_summary(page: str, text: str) -> str:
+    """Return a page with `text` between the two markers."""
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    if not re.search(pattern, page, re.DOTALL):
+        raise ValueError(
+            f"README.md must have the lines {BEGIN} and {END}; got none. Add them."
+        )
+    block = f"{BEGIN}\n{text}\n{END}"
+    return re.sub(pattern, lambda _: block, page, flags=re.DOTALL)
