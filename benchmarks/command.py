@@ -1,8 +1,9 @@
-"""The options and the course that the benchmarks have in common."""
+"""Command line and main loop of the benchmarks."""
 
 import argparse
 import contextlib
 import subprocess
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks import table
@@ -11,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "guides" / "speed.md"
 
 
-def commit():
-    """The commit, with a "+" where the code has changed since."""
+def commit() -> str:
+    """Return the commit of the code, with a `+` if the code has changed since."""
     git = ["git", "--no-optional-locks", "-C", str(ROOT)]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         head = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"])
@@ -21,44 +22,59 @@ def commit():
     return ""
 
 
-def options(doc, results, steps=3, budget=120):
-    """Parser of the options of all of them.
+def options(
+    doc: str, results: str, steps: int = 3, budget: float = 120
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks have.
 
     Args:
-        doc: The module's docstring.
-        results: Name of the csv file.
+        doc: Docstring of the benchmark.
+        results: Name of the CSV file.
         steps: Default number of steps in a turn.
-        budget: Default number of seconds for each process.
+        budget: Default time limit of each process in seconds.
     """
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     add = parser.add_argument
-    add("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
-    add("--steps", type=int, default=steps, help="steps in a turn")
-    add("--rounds", type=int, default=3, help="turns of each process")
-    add("--budget", type=float, default=budget, help="seconds for each process")
-    add("--out", default=str(ROOT / "benchmarks" / results))
-    add("--page", help="write the table here; with --render: docs/guides/speed.md")
-    add("--render", action="store_true", help="measure nothing, only write the table")
+    backends = ["tensorflow", "jax", "torch"]
+    add("--backends", nargs="+", default=backends, help="backends; default: all three")
+    add("--steps", type=int, default=steps, help=f"steps in a turn; default: {steps}")
+    add("--rounds", type=int, default=3, help="turns of each process; default: 3")
+    budgets = f"time limit of each process in seconds; default: {budget}"
+    add("--budget", type=float, default=budget, help=budgets)
+    out = f"CSV file of the results; default: benchmarks/{results}"
+    add("--out", default=str(ROOT / "benchmarks" / results), help=out)
+    where = "page to write the table into; with --render: docs/guides/speed.md"
+    add("--page", help=where)
+    add("--render", action="store_true", help="only write the table, do not measure")
     return parser
 
 
-def page(args, markers):
-    """Path of the page that gets the table, if any; it must have the markers."""
+def page(args: argparse.Namespace, markers: tuple[str, str]) -> str | None:
+    """Return the page that gets the table, or `None`.
+
+    Exit with an error if this page does not contain the markers.
+    """
     path = args.page or (args.render and str(PAGE))
     if path:
         table.parts(path, markers)
     return path
 
 
-def run(args, measure, key, lines_of, markers):
+def run(
+    args: argparse.Namespace,
+    measure: Callable[[argparse.Namespace, str], Iterable[dict]],
+    key: Sequence[str],
+    lines_of: Callable[[list[dict]], list[str]],
+    markers: tuple[str, str],
+) -> None:
     """Measure each backend, and write the table.
 
     Args:
-        args: From `options`.
-        measure: From `args` and a backend to its rows.
-        key: Names of the columns that tell rows apart.
-        lines_of: From all rows to the lines of the table.
-        markers: Lines of the page between which the table belongs.
+        args: The parsed command line.
+        measure: Function of `args` and a backend that returns rows of results.
+        key: Names of the columns that identify a row.
+        lines_of: Function of all rows that returns the lines of the table.
+        markers: Lines of the page between which the table is written.
     """
     path = page(args, markers)
     if not args.render:

@@ -1,11 +1,12 @@
-"""What groups, iterations and pixels cost: training steps of an RTagger.
+"""Time and memory of RTagger training steps by groups, iterations and pixels.
 
     python -m benchmarks.grouping_time --page docs/guides/speed.md
 
-One setting is varied at a time. Each is a process of its own, and they compute in
-turns, see `benchmarks/step_time.py`. Cost should grow as the number of groups,
-iterations and pixels does, or less. On TensorFlow no iteration is computed twice: it
-saves no memory there, see `RecurrentLadder`.
+One number is varied at a time. Each setting is measured in a separate process, and the
+processes compute in turns, see `benchmarks/step_time.py`. The cost should grow at most
+in proportion to the number of groups, iterations and pixels. Rematerialisation
+(`remat`) is not measured on TensorFlow, where it saves no memory, see
+`RecurrentLadder`.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from statistics import median
 from benchmarks import command, table
 from benchmarks.step_time import Child, described, take_turns
 
-# Groups, iterations, side of the frames, whether iterations are computed twice.
+# Groups, iterations, side of the frames, whether `remat` is on.
 BASE = (3, 5, 32, 0)
 SETTINGS = (
     BASE,
@@ -34,7 +35,7 @@ and the model. Recomputed: with `remat=True`."""
 
 
 def measure(args, backend):
-    """A row of results for each setting."""
+    """Yield a row of results for each setting."""
     with contextlib.ExitStack() as alive:
         works = {}
         for setting in SETTINGS:
@@ -54,7 +55,7 @@ def measure(args, backend):
 
 
 def lines_of(rows):
-    """The table."""
+    """Return the lines of the table."""
     device, cores, batch, date, commit, versions = table.facts(rows).values()
     (width,) = {row["width"] for row in rows}
     names = HEAD.split(", ")
@@ -72,7 +73,7 @@ def lines_of(rows):
 
 
 def cells(row, rows):
-    """A line of the table."""
+    """Return the cells of a line of the table."""
     first = next(other for other in rows if other["backend"] == row["backend"])
     facts = [
         *(row[name] for name in ("backend", *NAMES[:3])),
@@ -92,14 +93,16 @@ def cells(row, rows):
 
 
 def work(row):
-    """Pixels of all groups in all iterations."""
+    """Return the number of pixels of all groups in all iterations."""
     return int(row["groups"]) * int(row["iterations"]) * int(row["size"]) ** 2
 
 
 def main(argv=None):
     parser = command.options(__doc__, "grouping.csv")
-    parser.add_argument("--width", type=float, default=0.5)
-    parser.add_argument("--batch", type=int, default=4, help="films")
+    width = "multiplier of all channels; default: 0.5"
+    parser.add_argument("--width", type=float, default=0.5, help=width)
+    batch = "sequences in a batch; default: 4"
+    parser.add_argument("--batch", type=int, default=4, help=batch)
     key = ("backend", *NAMES)
     command.run(parser.parse_args(argv), measure, key, lines_of, MARKERS)
 

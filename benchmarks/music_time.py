@@ -1,11 +1,11 @@
-"""Speed of the RLadder of Table 8 in training and in streaming, beside a stock LSTM.
+"""Speed of the RLadder of Table 8 in training and streaming, compared with an LSTM.
 
     python -m benchmarks.music_time --page docs/guides/speed.md
 
-Both in each backend, in processes that live side by side and compute in turns, see
-`benchmarks/step_time.py`. The LSTM is `keras.layers.LSTM(850)` with a dense read-out,
-which has nearly as many parameters. What a training step of the RLadder computes is
-counted by torch.
+Both models are measured on each backend, in separate processes that compute in turns,
+see `benchmarks/step_time.py`. The LSTM is `keras.layers.LSTM(850)` with a dense
+read-out; it has about as many parameters as the RLadder. PyTorch counts the operations
+of a training step of the RLadder.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ MARKERS = "<!-- music-benchmark:begin -->", "<!-- music-benchmark:end -->"
 
 
 def measure(args, backend):
-    """The row of results."""
+    """Return the row of results of a backend."""
     with contextlib.ExitStack() as alive:
         flops = Child(alive, args, "music_flops", "torch").facts.get("flops", 0)
         works = {work: Child(alive, args, work, backend, "") for work in WORKS}
@@ -46,7 +46,7 @@ def measure(args, backend):
 
 
 def lines_of(rows):
-    """The table."""
+    """Return the lines of the table."""
     device, cores, batch, date, commit, versions = table.facts(rows).values()
     sizes = (rows[0][f"{work}_parameters"] for work in ("music_rladder", "music_lstm"))
     lines = [
@@ -69,7 +69,8 @@ def lines_of(rows):
 
 def main(argv=None):
     parser = command.options(__doc__, "music.csv")
-    parser.add_argument("--batch", type=int, default=32)
+    batch = "rows in a training batch; default: 32"
+    parser.add_argument("--batch", type=int, default=32, help=batch)
     args = parser.parse_args(argv)
     command.run(args, measure, ("backend",), lines_of, MARKERS)
 

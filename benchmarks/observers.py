@@ -1,13 +1,13 @@
-"""Prediction errors on Occluded Moving MNIST of observers that learn nothing.
+"""Prediction errors on Occluded Moving MNIST of baselines without training.
 
     python -m benchmarks.observers --paper docs/lab-notebook.md
 
-An observer knows the velocity, remembers what it has seen of the digit in the last
-frames, and places that where the digit will be. What it has not seen it leaves empty,
-or fills in by linear regression on what it has seen, with the mean and the covariance
-of the training digits. Beside them stand a blank frame, and an observer that knows the
-digit but cannot know the first velocity. The table of errors is part of
-docs/lab-notebook.md.
+The baselines are observers. An observer knows the velocity of the digit, remembers the
+pixels of the digit that were visible in the last frames, and predicts them at the next
+position. Pixels that were not visible are left empty, or are filled in by linear
+regression on the visible ones, with mean and covariance of the training digits. Two
+more baselines predict a blank frame, and know the digit but not its first velocity. The
+table of errors is part of docs/lab-notebook.md.
 """
 
 import argparse
@@ -28,30 +28,37 @@ from zoo.data.digits.occlusion import (
 )
 
 MEMORY = {"all frames": None, "two frames": 2, "the present frame": 1}
-RIDGE = 1e-3  # added to the variances: some pixels are empty in all digits
+RIDGE = 1e-3  # added to the variances, because some pixels are empty in all digits
 MARKERS = "<!-- observers:begin -->", "<!-- observers:end -->"
 
 
 def visible(sequences):
-    """Which pixels of the digit each frame shows, `(B, T, 196)`."""
+    """Return which pixels of the digit are visible in each frame, `(B, T, 196)`."""
     windows = sliding_window_view(visibility(sequences.phase) > 0, (DIGIT, DIGIT))
     shown = windows[sequences.positions[..., 0], sequences.positions[..., 1]]
     return shown.reshape(*shown.shape[:2], -1)
 
 
 def error(digits, shown, size):
-    """Squared error of predicted digits, of which a frame shows a part, in 1e-5."""
+    """Return the mean squared error per pixel of predicted digits, in 1e-5.
+
+    Args:
+        digits: Differences between predicted and true digits, shape `(B, 196)`.
+        shown: Which pixels of the digit are visible in the frame, shape `(B, 196)`.
+        size: Number of pixels of a frame.
+    """
     return 1e5 * (digits**2 * shown).sum(axis=-1).mean() / size
 
 
 def observed(sequences, memory, filled=None):
-    """Errors of an observer in frames 2 to T.
+    """Return the errors of an observer in frames 2 to T.
 
     Args:
         sequences: `Sequences`.
-        memory: How many frames it remembers, `None` for all.
-        filled: Function of digits, `(B, 196)`, and of which pixels were seen, that
-            gives the completed digits. By default the rest is left empty.
+        memory: Number of frames that the observer remembers, or `None` for all.
+        filled: Function of the digits, shape `(B, 196)`, and of the pixels that were
+            visible. It returns the completed digits. By default, pixels that were not
+            visible are left empty.
     """
     shown, size = visible(sequences), sequences.frames[0, 0].size
     digits = sequences.digits.reshape(len(shown), -1).astype("float64")
@@ -64,7 +71,7 @@ def observed(sequences, memory, filled=None):
 
 
 def regression(training_digits):
-    """A `filled` for `observed`: what is not seen, given what is.
+    """Return a function `filled` for `observed` that uses linear regression.
 
     Args:
         training_digits: Array of shape `(n, 14, 14)`.
@@ -85,14 +92,14 @@ def regression(training_digits):
 
 
 def first_velocity_unknown(sequences):
-    """Error in frame 2 of an observer that knows all but the velocity.
+    """Return the error in frame 2 of an observer that knows all but the velocity.
 
     Its prediction is the mean over the eight velocities.
     """
     p = sequences.positions[:, :1] + VELOCITIES  # (B, 8, 2)
     p = np.where(p < 0, -p, np.where(p > FURTHEST, 2 * FURTHEST - p, p))
     squared = []
-    for i in range(len(p)):  # one by one: eight frames of each would fill the memory
+    for i in range(len(p)):  # one by one, because eight frames of all need much memory
         digit, label = sequences.digits[i : i + 1], sequences.labels[i : i + 1]
         moved = Sequences(digit, label, p[i : i + 1], p[i : i + 1], sequences.phase)
         predicted = moved.frames.mean(axis=1)
@@ -101,7 +108,7 @@ def first_velocity_unknown(sequences):
 
 
 def rows(train_digits, sequences):
-    """Errors in frames 2 to T by the observer's name."""
+    """Return the errors in frames 2 to T by the name of the observer."""
     later = sequences.positions.shape[1] - 2
     found = {"a blank frame": 1e5 * background_error(sequences.frames)}
     known = [first_velocity_unknown(sequences), *[0.0] * later]
@@ -117,7 +124,7 @@ def rows(train_digits, sequences):
 
 
 def lines_of(found, n):
-    """The table in Markdown."""
+    """Return the lines of the table in Markdown."""
     transitions = range(1, len(next(iter(found.values()))) + 1)
     names = [f"{t}-{t + 1}" for t in transitions]
     head = [f"| {n:,} test sequences, observer | {' | '.join(names)} | mean |"]
@@ -131,9 +138,9 @@ def lines_of(found, n):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
+    add("--digits", default="mnist", help="'mnist', 'sklearn' or an .npz file")
     add("--sequences", type=int, help="test sequences; default: one for each digit")
-    add("--paper", type=Path, help="write the table into this file, between the lines")
+    add("--paper", type=Path, help="file with markers to write the table into")
     args = parser.parse_args(argv)
     if args.paper:
         table.parts(args.paper, MARKERS)

@@ -1,4 +1,4 @@
-"""The table of `benchmarks/step_time.py` in docs/guides/speed.md."""
+"""Table of the results of `benchmarks/step_time.py` in docs/guides/speed.md."""
 
 from benchmarks import table
 from benchmarks.table import number, rounded, share
@@ -28,12 +28,12 @@ LEGEND = """\
 
 
 def save(path, rows):
-    """Put rows into the csv file, see `benchmarks.table.save`."""
+    """Add rows to the CSV file, and replace rows of the same setting."""
     table.save(path, rows, KEY, COLUMNS)
 
 
 def render(path, page):
-    """Write the tables of the csv file into a page, one for each machine."""
+    """Write the tables of the CSV file into a page, one for each machine."""
     machines = {}
     for row in table.results(path):
         machine = row["device"], row["cores"], row["batch"]
@@ -43,7 +43,7 @@ def render(path, page):
 
 
 def lines_of(rows):
-    """Caption, table and the data generator's speed of one machine."""
+    """Return caption, table and speed of the data generator for one machine."""
     device, cores, batch, date, commit, versions = table.facts(rows).values()
     head = HEAD.split(", ")
     lines = [
@@ -73,7 +73,7 @@ def lines_of(rows):
 
 
 def cells(row, best):
-    """What a line of the table says; `best` is the fastest framework's matmul rate."""
+    """Return the cells of a line; `best` is the fastest framework's matmul rate."""
     rates = (row["matmul_gflops"], best)
     own, of_best = (share(row["gflops"], rate) for rate in rates)
     return [

@@ -1,21 +1,23 @@
-"""Time of a training step of the RLadder of Table 5, beside peers on as much work.
+"""Time of a training step of the RLadder of Table 5, compared with two other models.
 
     python -m benchmarks.step_time --page docs/guides/speed.md
 
-Each backend, loop and width is measured in a process of its own, and so is each peer.
-The processes live side by side and compute in turns, never two at once, so that what
-else the machine does falls on all of them alike, and all keep the memory that they free
-(`zoo/training/memory.py`). The peers are the hand-written PyTorch
-ladder of `benchmarks/torch_ladder.py` and a stack of `keras.layers.ConvLSTM2D` with the
-same backend and loop and about as many multiply-accumulates. Where there are many cores
-and only minutes of a GPU, `--together` lets all processes compile at once. This process
-imports no framework; `--child` is how it starts the others.
+The other models ("peers") are the hand-written PyTorch ladder of
+`benchmarks/torch_ladder.py`, and a stack of `keras.layers.ConvLSTM2D` on the same
+backend with the same loop and about as many multiply-accumulates.
 
-`--precisions float32 mixed_bfloat16` puts both precisions into one table, on CPUs, too.
-There `mixed_bfloat16` is worth a try at full width if the processor has AMX or
-AVX512-BF16 instructions (`grep -E "amx_bf16|avx512_bf16" /proc/cpuinfo`): on an Intel
-with AMX (2 cores, TensorFlow, batches of 16) a step takes 1100 to 1151 ms, in float32
-1741 to 2051 ms. Small models become slower.
+Each combination of backend, loop and width is measured in a separate process, and so is
+each peer. The processes compute in turns, never two at the same time, so that other
+load on the machine affects all of them equally. All reuse freed memory
+(`zoo/training/memory.py`). With `--together`, all processes compile at the same time,
+which saves GPU time if there are many CPU cores. The main process imports no framework.
+It starts the others with `--child`.
+
+`--precisions float32 mixed_bfloat16` measures both precisions. On CPUs,
+`mixed_bfloat16` is faster at full width if the processor has AMX or AVX512-BF16
+instructions (`grep -E "amx_bf16|avx512_bf16" /proc/cpuinfo`). On an Intel processor
+with AMX (2 cores, TensorFlow, batch size 16), a step takes 1100 to 1151 ms, and 1741 to
+2051 ms in float32. Small models become slower.
 """
 
 import argparse
@@ -42,14 +44,15 @@ SETTING = "backend", "loop", "width", "precision"
 
 
 class Child:
-    """A process that works when it is asked, and is killed once its time is spent.
+    """Process that computes steps on request, and is killed when its time is over.
 
     Attributes:
-        stopped: "", or why it does not answer any more; all answers are then `None`.
-        facts: What the child says about itself.
-        first_s: Time of the first call, which compiles.
+        stopped: Empty, or the reason why the process was stopped. All further answers
+            are then `None`.
+        facts: Properties of the model and the machine, as sent by the process.
+        first_s: Time of the first step in seconds, including compilation.
         turns: Median time of a step in each turn, in seconds.
-        rates: GFLOP/s of matrix products, before and after each turn.
+        rates: GFLOP/s of matrix products before and after each turn.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Child:
             KERAS_BACKEND=backend,
             OMP_NUM_THREADS=str(cores()),
             TF_CPP_MIN_LOG_LEVEL="2",
-            # Several processes live on a GPU: none may reserve all of its memory.
+            # Several processes share a GPU, so none may reserve all of its memory.
             TF_FORCE_GPU_ALLOW_GROWTH="true",
             XLA_PYTHON_CLIENT_PREALLOCATE="false",
         )
@@ -81,7 +84,7 @@ class Child:
         self.first_s, self.step_s = self.ask("step"), self.ask("step")
 
     def ask(self, request):
-        """The child's answer, or `None`."""
+        """Send a request, and return the answer or `None`."""
         if self.stopped:
             return None
         start = time.monotonic()
@@ -100,12 +103,12 @@ class Child:
         return None
 
     def turn(self, count, rounds):
-        """Take a turn of `count` steps, or of as many as leave time for all rounds."""
+        """Time `count` steps, or fewer if time would not suffice for all rounds."""
         if self.stopped:
             return
         affordable = int(0.8 * self.left / (rounds - len(self.turns)) / self.step_s)
         rates = [self.ask("matmul")]
-        self.ask("step")  # the others had the caches
+        self.ask("step")  # not timed: refills the caches after other processes
         times = [self.ask("step") for _ in range(max(1, min(count, affordable - 1)))]
         rates.append(self.ask("matmul"))
         memory_mb = self.ask("memory")
@@ -123,7 +126,7 @@ class Child:
 
 
 def measure(args, settings):
-    """Yield a row of results for each setting; their processes start at once."""
+    """Yield a row of results for each setting. All processes start at the same time."""
     with contextlib.ExitStack() as alive, ThreadPoolExecutor(len(settings)) as pool:
 
         def start(work, setting, **more):
@@ -148,7 +151,7 @@ def measure(args, settings):
 
 
 def facts(args, ours, peers):
-    """What was found of a setting."""
+    """Return the results of a setting."""
     row = described(args, ours.facts) | {"stopped": ours.stopped}
     if not ours.turns:
         return row
@@ -173,7 +176,7 @@ def facts(args, ours, peers):
 
 
 def take_turns(processes, args):
-    """There and back, so that a drift of the machine cancels out."""
+    """Let processes compute in turns, in alternating order, so that a drift cancels."""
     for process in processes:
         process.turns = []
     for i in range(args.rounds):
@@ -182,7 +185,7 @@ def take_turns(processes, args):
 
 
 def measure_data(args):
-    """The row of the data generator."""
+    """Return the row of results of the data generator."""
     with contextlib.ExitStack() as alive:
         process = Child(alive, args, "data", args.backends[0])
         process.turn(args.steps, 1)
@@ -193,7 +196,7 @@ def measure_data(args):
 
 
 def described(args, facts):
-    """Where, when and with what a row was measured."""
+    """Return device, cores, batch size, date, commit and versions of a row."""
     return {
         "device": facts["device"] or cpu_name(),
         "cores": cores(),
@@ -218,13 +221,24 @@ def cpu_name():
 def arguments(argv):
     parser = command.options(__doc__, "results.csv", steps=5, budget=240)
     add = parser.add_argument
-    add("--widths", nargs="+", type=float, default=[0.25, 1.0])
-    add("--modes", nargs="+", default=["unroll", "scan"], choices=["unroll", "scan"])
-    add("--precisions", nargs="+", default=["float32"], choices=steps.PRECISIONS)
-    add("--no-stack", action="store_true", help="leave out the ConvLSTM2D stack")
-    add("--together", action="store_true", help="compile all settings at once")
-    add("--batch", type=int, default=16)
-    add("--threads", type=int, help="default: all cores")
+    widths = "multipliers of all channels; default: 0.25 1"
+    add("--widths", nargs="+", type=float, default=[0.25, 1.0], help=widths)
+    modes = ["unroll", "scan"]
+    loops = "loops over time; default: both"
+    add("--modes", nargs="+", default=modes, choices=modes, help=loops)
+    precisions = "precisions; default: float32"
+    add(
+        "--precisions",
+        nargs="+",
+        default=["float32"],
+        choices=steps.PRECISIONS,
+        help=precisions,
+    )
+    add("--no-stack", action="store_true", help="do not measure the ConvLSTM2D stack")
+    together = "compile all settings at the same time"
+    add("--together", action="store_true", help=together)
+    add("--batch", type=int, default=16, help="sequences in a batch; default: 16")
+    add("--threads", type=int, help="number of CPU threads; default: all cores")
     for private in ("--child", "--loop"):
         add(private, help=argparse.SUPPRESS)
     add("--precision", default="float32", help=argparse.SUPPRESS)
@@ -241,10 +255,10 @@ def main(argv=None):
         return steps.answer(args)
     page = command.page(args, step_table.MARKERS)
     if not args.render:
-        # All frameworks take as many threads as they may use cores.
+        # All frameworks use one thread for each core that they are allowed to use.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
         if os.getloadavg()[0] > 0.5:
-            print("This machine is busy: the times will be too long.", file=sys.stderr)
+            print("This machine is busy. Times will be too long.", file=sys.stderr)
         args.commit = command.commit()
         step_table.save(args.out, [measure_data(args)])
         each = args.widths, args.precisions, args.backends, args.modes

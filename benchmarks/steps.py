@@ -1,6 +1,7 @@
-"""What the processes of `benchmarks/step_time.py` do: single steps, when asked to.
+"""Models and steps that the processes of `benchmarks/step_time.py` time.
 
-Each work is a function that gives one step of it, to be called and timed, and facts.
+Each of the first functions returns a function that computes one step, and a dictionary
+of facts.
 """
 
 import importlib
@@ -15,11 +16,11 @@ import timeit
 
 FRAMES, SIDE = 5, 32
 PRECISIONS = "float32", "tf32", "mixed_bfloat16"
-STEPS = 25  # of music
+STEPS = 25  # time steps of music
 
 
 def ladder(args):
-    """A step of `zoo.occluded_mnist_rladder`, as `fit` makes it."""
+    """Return a training step of `zoo.occluded_mnist_rladder`, as in `fit`."""
     import zoo
 
     model = zoo.occluded_mnist_rladder(args.width, unroll=args.loop == "unroll")
@@ -29,7 +30,7 @@ def ladder(args):
 
 
 def torch_ladder(args):
-    """The same step by hand: all five predictions, as the library makes them."""
+    """Return the same step in hand-written PyTorch, with all five predictions."""
     import torch
 
     from benchmarks import torch_ladder as peer
@@ -53,7 +54,7 @@ def torch_ladder(args):
 
 
 def conv_lstm(args):
-    """A step of a ConvLSTM2D stack that predicts its input."""
+    """Return a training step of a ConvLSTM2D stack that predicts its input."""
     import keras
 
     depth, filters = conv_stack(args.macs)
@@ -70,7 +71,7 @@ def conv_lstm(args):
 
 
 def data(args):
-    """An epoch of training batches."""
+    """Return a step that draws one epoch of training batches."""
     import zoo
 
     train, _, _ = zoo.data.occluded_mnist(batch_size=args.batch, verbose=False)
@@ -84,7 +85,7 @@ def data(args):
 
 
 def music_rladder(args):
-    """A step of training of `zoo.polyphonic_music_rladder` on rows of music."""
+    """Return a training step of `zoo.polyphonic_music_rladder`."""
     import zoo
 
     model, x = zoo.polyphonic_music_rladder(carry=args.batch), rolls(args.batch, STEPS)
@@ -92,7 +93,7 @@ def music_rladder(args):
 
 
 def music_flops(args):
-    """No work: what torch counts in a step of training, of one row, on its backend."""
+    """Return the number of operations per time step of training, counted by PyTorch."""
     from torch.utils.flop_counter import FlopCounterMode
 
     import zoo
@@ -104,7 +105,7 @@ def music_flops(args):
 
 
 def music_lstm(args):
-    """The same with `keras.layers.LSTM`, of nearly as many parameters."""
+    """Return a training step of `keras.layers.LSTM` with about as many parameters."""
     import keras
 
     model, x = stock_lstm(args.batch, STEPS), rolls(args.batch, STEPS)
@@ -113,7 +114,7 @@ def music_lstm(args):
 
 
 def music_rladder_stream(args):
-    """Frames of one piece of music, one by one."""
+    """Return a step that streams the time steps of one piece, one by one."""
     import zoo
 
     model, x = zoo.polyphonic_music_rladder(), rolls(1, STEPS)
@@ -127,7 +128,10 @@ def music_rladder_stream(args):
 
 
 def music_rladder_again(args):
-    """What one more frame costs who has no state: all the steps so far once more."""
+    """Return a step that predicts one time step without a state.
+
+    All earlier time steps are computed again.
+    """
     import zoo
 
     model, x = zoo.polyphonic_music_rladder(), rolls(1, STEPS)
@@ -135,7 +139,7 @@ def music_rladder_again(args):
 
 
 def music_lstm_stream(args):
-    """The same with `keras.layers.LSTM`, as Keras streams it."""
+    """Return a step that streams with a stateful `keras.layers.LSTM`."""
     model, x = stock_lstm(1, 1, stateful=True), rolls(1, STEPS)
 
     def step():
@@ -146,7 +150,7 @@ def music_lstm_stream(args):
 
 
 def rtagger(args):
-    """A step of `zoo.moving_mnist_rtagger`."""
+    """Return a training step of `zoo.moving_mnist_rtagger`."""
     import numpy as np
 
     import zoo
@@ -166,7 +170,7 @@ def rtagger(args):
 
 
 def memory_mb():
-    """The most memory that this process has had."""
+    """Return the peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -184,7 +188,7 @@ def music_facts(model, size):
 
 
 def rolls(size, steps):
-    """Seeded random piano rolls."""
+    """Return random piano rolls with a fixed seed."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -192,7 +196,7 @@ def rolls(size, steps):
 
 
 def batch(size):
-    """Seeded random frames and labels."""
+    """Return random frames and labels with a fixed seed."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -201,15 +205,16 @@ def batch(size):
 
 
 def conv_stack_macs(depth, filters):
-    """Forward multiply-accumulates of the ConvLSTM2D stack for one sequence."""
-    inputs = 1 + (depth - 1) * filters + depth * filters  # from below and the past
+    """Return the multiply-accumulates of a ConvLSTM2D stack, forward, one sequence."""
+    inputs = 1 + (depth - 1) * filters + depth * filters  # from below and from the past
     return FRAMES * SIDE**2 * (9 * inputs * 4 * filters + filters)
 
 
 def conv_stack(macs):
-    """Depth and filters of a stack with those multiply-accumulates, within 10 %.
+    """Return depth and filters of a stack with `macs` multiply-accumulates.
 
-    Of these the one whose filters a vector unit likes best: a multiple of 8, 4, ...
+    The number is exact within 10 %. Prefer numbers of filters that are multiples of 8,
+    otherwise of 4 or 2, which vector units process fastest.
     """
 
     def off(stack):
@@ -223,12 +228,12 @@ def conv_stack(macs):
 
 
 def matmul_gflops(n=1024, chain=10):
-    """Rate of the framework's own product of two matrices, in the precision in use."""
+    """Return the GFLOP/s of the framework's matrix product in the current precision."""
     import keras
     import numpy as np
     from keras import ops
 
-    # Scaled so that the powers of the matrix neither grow nor vanish.
+    # Scaled so that the powers of the matrix neither explode nor vanish.
     x = np.random.default_rng(0).random((n, n), dtype="float32") * (2 / n)
     x = ops.convert_to_tensor(x, keras.config.dtype_policy().compute_dtype)
 
@@ -242,7 +247,7 @@ def matmul_gflops(n=1024, chain=10):
 
 
 def set_precision(backend, precision):
-    """Let products of float32 matrices be exact, or use a GPU's faster units."""
+    """Set whether float32 products on a GPU use TF32, and the dtype policy of Keras."""
     import keras
 
     framework = importlib.import_module(backend)
@@ -260,7 +265,7 @@ def set_precision(backend, precision):
 
 
 def gpu_memory_mb(backend):
-    """The most memory of its GPU that this process has had."""
+    """Return the peak GPU memory of this process in MB."""
     framework = importlib.import_module(backend)
     if backend == "torch":
         most = framework.cuda.max_memory_allocated()
@@ -272,7 +277,7 @@ def gpu_memory_mb(backend):
 
 
 def device(backend):
-    """Name of the accelerator that the backend uses, or ""."""
+    """Return the name of the backend's accelerator; empty if there is none."""
     module = importlib.import_module(backend)
     if backend == "torch":
         return module.cuda.get_device_name() if module.cuda.is_available() else ""
@@ -287,7 +292,7 @@ def device(backend):
 def answer(args):
     """Answer each command on stdin with a line of JSON on stdout."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the frameworks print
+    os.dup2(2, 1)  # the frameworks print to stdout; send that to stderr
     import keras
 
     from zoo.training.memory import keep_freed_memory

@@ -1,4 +1,4 @@
-"""Results of a benchmark: a csv file, and a table of it in a page of the docs."""
+"""Results of a benchmark: a CSV file, and a table in a page of the docs."""
 
 import csv
 import io
@@ -9,13 +9,13 @@ FACTS = ("device", "cores", "batch", "date", "commit", "versions")
 
 
 def save(path, rows, key, columns=()):
-    """Put rows into the csv file; of rows with the same key the latest stays.
+    """Add rows to the CSV file, and replace older rows with the same key.
 
     Args:
-        path: The file, made if need be.
-        rows: Dicts from names of columns to values.
-        key: Names of the columns that tell rows apart.
-        columns: Names of those that come first, whether rows have them or not.
+        path: The file. It is created if it does not exist.
+        rows: Dictionaries from names of columns to values.
+        key: Names of the columns that identify a row.
+        columns: Names of the first columns, whether rows have them or not.
     """
     merged = [*read(path), *({k: text(v) for k, v in row.items()} for row in rows)]
     rows = {tuple(row.get(k, "") for k in key): row for row in merged}.values()
@@ -28,15 +28,15 @@ def save(path, rows, key, columns=()):
 
 
 def results(path):
-    """Rows of the csv file, of which there must be some."""
+    """Return the rows of the CSV file, or exit with an error if there are none."""
     rows = read(path)
     if not rows:
-        raise SystemExit(f"{path} has no results: run the measurement first.")
+        raise SystemExit(f"{path} has no results. Run the measurement first.")
     return rows
 
 
 def read(path):
-    """Rows of the csv file, all values as text; none if there is no file."""
+    """Return the rows of the CSV file as text; an empty list if there is no file."""
     if not Path(path).exists():
         return []
     with open(path, newline="") as file:
@@ -44,52 +44,52 @@ def read(path):
 
 
 def text(value):
-    """Four digits are more than a timing is good for."""
+    """Return a value as text, numbers with four significant digits."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def write(path, content):
-    """Write a file whole or not at all."""
+    """Write a file atomically: readers see the old file or the complete new one."""
     temporary = Path(f"{path}.{os.getpid()}.tmp")
     temporary.write_text(content)
     os.replace(temporary, path)
 
 
 def parts(page, markers):
-    """Text of a page before and after the place of a table."""
+    """Return the parts of a page before and after the markers of a table."""
     content = Path(page).read_text() if Path(page).exists() else ""
     before, begin, rest = content.partition(markers[0])
     _, end, after = rest.partition(markers[1])
     if not (begin and end):
         begin, end = markers
-        raise SystemExit(f"{page} lacks the lines {begin} and {end}: add them first.")
+        raise SystemExit(f"{page} lacks the lines {begin} and {end}. Add them first.")
     return before, after
 
 
 def put(page, markers, lines):
-    """Write lines into their place in a page."""
+    """Write lines between the markers of a page."""
     before, after = parts(page, markers)
     begin, end = markers
     write(page, before + "\n".join([begin, *lines, end]) + after)
 
 
 def facts(rows):
-    """What all rows were measured with, as text: a dict of `FACTS`."""
+    """Return device, versions and so on of all rows as text, by name (`FACTS`)."""
     found = {name: ", ".join(sorted({row[name] for row in rows})) for name in FACTS}
     versions = {v for row in rows for v in row["versions"].split(", ") if v}
     return {**found, "versions": ", ".join(sorted(versions))}
 
 
 def share(rate, whole):
-    """Per cent that `rate` is of `whole`; empty where one of them is not known."""
+    """Return `rate` in per cent of `whole`; empty if one of them is unknown."""
     rate, whole = number(rate), number(whole)
     return f"{100 * rate / whole:.0f}" if rate and whole else ""
 
 
 def number(value):
-    """A cell's number, or 0 where there is none."""
+    """Return the number in a cell, or 0 if there is none."""
     try:
         return float(value)
     except ValueError:
@@ -97,7 +97,7 @@ def number(value):
 
 
 def rounded(value, digits=None):
-    """A cell for reading; what is no number (a reason) stays as it is."""
+    """Return a cell with a rounded number; other text does not change."""
     try:
         n = float(value)
     except ValueError:

@@ -1,20 +1,22 @@
-"""A plain PyTorch RLadder for Occluded Moving MNIST (Table 5): the speed peer.
+"""RLadder for Occluded Moving MNIST (Table 5) in plain PyTorch, for speed comparisons.
 
-Written by hand for one architecture, so that a general implementation can be timed
-against what PyTorch does when nothing stands in its way. Choices made for speed:
-each norm is one fused `group_norm` that adds the layer's bias as its offset, the four
-gates share one convolution, as do the three inner ones of convG3, memory is
-channels-last, and nothing is computed from the zeros before the first frame.
+It is written by hand for one architecture and optimised for speed, as a reference for
+the speed of the general implementation:
+
+- Each normalisation is one fused `group_norm`, which also adds the bias.
+- The four gates share one convolution, and so do the three inner ones of convG3.
+- The memory format is channels-last.
+- Nothing is computed from the zeros before the first frame.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-EPS = 1e-3  # of all norms: a blank input has no variance to divide by
+EPS = 1e-3  # of all normalisations, because a blank input has no variance
 SIDE, CLASSES, LSTM_UNITS = 32, 10, 16
-# Table 5, bottom row first: kind, channels, encoder kernel, decoder kernel. Above
-# them come the AVG pool, the LSTM and the SoftMax, whose decoders are G1.
+# Table 5, bottom row first: kind, channels, encoder kernel, decoder kernel. The rows
+# above them are the AVG pool, the LSTM and the SoftMax, with G1 as decoder.
 ROWS = (
     ("lstm", 32, 3, 9),
     ("conv", 32, 3, 3),
@@ -33,7 +35,7 @@ ROWS = (
 
 
 def table(width):
-    """Yield kind, channels of e_{l-1}, e_l and d_{l+1}, and both kernels of a row."""
+    """Yield for each row: kind, channels of e_{l-1}, e_l and d_{l+1}, both kernels."""
     sizes = [1, *(round(width * row[1]) for row in ROWS)]
     sizes.append(sizes[-1])  # the AVG pool keeps the channels
     for i, (kind, _, up, down) in enumerate(ROWS):
@@ -41,7 +43,7 @@ def table(width):
 
 
 def conv(inputs, outputs, kernel, upsample=False):
-    """A bias-free convolution; the transposed one exactly doubles the size."""
+    """Return a convolution without bias; with `upsample`, it doubles the size."""
     if upsample:
         pad = kernel // 2 - 1
         return nn.ConvTranspose2d(inputs, outputs, kernel, 2, pad, bias=False)
@@ -49,14 +51,15 @@ def conv(inputs, outputs, kernel, upsample=False):
 
 
 def layer_norm(x, gain, offset=None):
-    """LN of A.4 over all axes but the batch, with one gain (and offset) a channel."""
+    """Normalise over all axes but the batch (A.4), one gain and offset per channel."""
     return F.group_norm(x, 1, gain, offset, EPS)
 
 
 class FrameBatchNorm(nn.Module):
-    """BN of A.4; gain and offset are shared, moving statistics kept per frame.
+    """Batch normalisation (A.4) with moving statistics for each frame.
 
-    Frame 1 sees no past, so its statistics are unlike those of the later ones.
+    The statistics of frame 1 differ from those of later frames, because it has no past.
+    Gain and offset are shared between frames.
     """
 
     def __init__(self, channels, frames):
@@ -72,7 +75,7 @@ class FrameBatchNorm(nn.Module):
 
 
 class ConvRow(nn.Module):
-    """A Conv row of Table 5: relu(BN(W * e))."""
+    """Conv row of Table 5: relu(BN(W * e))."""
 
     def __init__(self, inputs, channels, kernel, frames):
         super().__init__()
@@ -84,10 +87,10 @@ class ConvRow(nn.Module):
 
 
 class LSTM(nn.Module):
-    """A ConvLSTM row (eq. 1-2), or the dense LSTM where `kernel` is None.
+    """ConvLSTM row (Equations 1-2), or the dense LSTM if `kernel` is `None`.
 
-    The digit moves, so what was seen last sits in the wrong place at first: the gates
-    start nearly closed to the past.
+    The gates to the past are almost closed at the beginning of training: the digit
+    moves, so features of the last frame are at the wrong position at first.
     """
 
     def __init__(self, inputs, units, kernel, feedback):
@@ -108,7 +111,10 @@ class LSTM(nn.Module):
         self.bias = nn.Parameter(bias.flatten())
 
     def forward(self, x, state, down):
-        """`state` is (h, c), `down` is d_l(t-1); both are None at the first frame."""
+        """Compute (h, c).
+
+        `state` is (h, c) and `down` is d_l(t-1). Both are `None` at the first frame.
+        """
         z = layer_norm(self.maps[0](x), self.gains[0], self.bias)
         if state is not None:
             z += layer_norm(self.maps[1](state[0]), self.gains[1])
@@ -123,7 +129,7 @@ class LSTM(nn.Module):
 
 
 class ConvG3(nn.Module):
-    """The gating cell of A.3; a pool row's returns to the grid below the pool."""
+    """Gating cell of A.3; in a pooling row it returns to the resolution below."""
 
     def __init__(self, top, channels, kernel, upsample):
         super().__init__()
@@ -142,7 +148,7 @@ class ConvG3(nn.Module):
 
 
 class G1(nn.Module):
-    """The gating cell of A.1 with the five weights of eq. 6 for every unit."""
+    """Gating cell of A.1 with the five weights of Equation 6 for each unit."""
 
     def __init__(self, top, units, frames):
         super().__init__()
@@ -160,9 +166,9 @@ class G1(nn.Module):
 
 
 class TorchLadder(nn.Module):
-    """Table 5; without `decoder` the hierarchical RNN of Table 1.
+    """RLadder of Table 5; without `decoder`, the hierarchical RNN of Table 1.
 
-    `width` scales the channels; the LSTM and the classes keep their size.
+    `width` multiplies all channels except those of the LSTM and the classes.
     """
 
     def __init__(self, width=1.0, frames=5, feedback=True, decoder=True):
@@ -196,13 +202,14 @@ class TorchLadder(nn.Module):
         self.to(memory_format=torch.channels_last)  # what oneDNN convolves fastest
 
     def forward(self, frames, last_prediction=True):
-        """Class logits (B, T, 10) and the next frames (B, T, 32, 32, 1), or None.
+        """Return class logits (B, T, 10) and the next frames (B, T, 32, 32, 1) or None.
 
-        The frame after the last is in no cost; `last_prediction=False` leaves it out.
+        With `last_prediction=False`, the prediction after the last frame, which is not
+        part of the loss, is not computed.
         """
         steps = frames.shape[1]
         states, downs = [None] * len(ROWS), [None] * len(ROWS)
-        state = reading = None  # of the dense LSTM: (h, c) and its d(t-1)
+        state = reading = None  # (h, c) and d(t-1) of the dense LSTM
         logits, predictions = [], []
         for t in range(steps):
             ups = []
@@ -237,7 +244,11 @@ class TorchLadder(nn.Module):
 
 
 def loss(logits, predictions, frames, labels, lam):
-    """CE of the last frame's class + lam * squared error of frames 2..T (3.1, D.1)."""
+    """Return the loss of Section 3.1 and Appendix D.1.
+
+    It is the cross-entropy of the class at the last frame, plus `lam` times the squared
+    error of the predicted frames 2 to T.
+    """
     cost = F.cross_entropy(logits[:, -1], labels)
     if predictions is not None:
         steps = frames.shape[1] - 1
@@ -247,7 +258,7 @@ def loss(logits, predictions, frames, labels, lam):
 
 
 def train_step(model, optimizer, frames, labels, lam):
-    """One gradient step; returns the loss as a tensor, so as not to wait for it."""
+    """Make a training step; return the loss as a tensor, without waiting for it."""
     optimizer.zero_grad()
     logits, predictions = model(frames, last_prediction=False)
     cost = loss(logits, predictions, frames, labels, lam)
@@ -257,10 +268,11 @@ def train_step(model, optimizer, frames, labels, lam):
 
 
 def macs(width=1.0, frames=5, feedback=True, decoder=True, training=False):
-    """Forward multiply-accumulates of convolutions and matrices for one sequence.
+    """Return the multiply-accumulates of convolutions and matrices for one sequence.
 
-    Counts every connection at every frame; `training` leaves out what `train_step`
-    does: the zeros before the first frame and the prediction after the last.
+    Only the forward pass counts. Every connection counts at every frame. With
+    `training`, the zeros before the first frame and the prediction after the last one
+    do not count, because `train_step` does not compute them.
     """
     area, gates, links = SIDE**2, 4 * LSTM_UNITS, 1 + (feedback and decoder)
     up, past = LSTM_UNITS * CLASSES, links * LSTM_UNITS * gates

@@ -1,8 +1,9 @@
 """The models of Recurrent Ladder Networks (Premont-Schwarz et al., 2017)."""
 
 import sys
+from typing import Any
 
-from zoo import listing as listing  # first: it answers `--help` before Keras loads
+from zoo import listing as listing  # first: prints `--help` before Keras is imported
 
 from rladder_keras import __version__  # isort: skip
 from zoo import data, models, show
@@ -29,7 +30,9 @@ from zoo.models.textured_mnist import (
 from zoo.models.videos import rladder
 from zoo.weights import list_models, list_weights
 
-# `from zoo.occluded_mnist import table_5` works like `zoo.occluded_mnist.table_5`.
+# The model modules are in `zoo.models`. The names `zoo.occluded_mnist`, `zoo.music` and
+# so on are public, too, and saved models refer to them. `globals()` makes the attribute
+# `zoo.occluded_mnist` work, `sys.modules` makes `import zoo.occluded_mnist` work.
 for _name in models.__all__:
     globals()[_name] = sys.modules[f"zoo.{_name}"] = getattr(models, _name)
 
@@ -61,8 +64,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name == "hypermodel":  # imports keras-tuner, an optional dependency
+def __getattr__(name: str) -> Any:
+    if name == "hypermodel":  # only on demand: needs keras-tuner, which is optional
         from zoo.tuner import hypermodel
 
         return hypermodel

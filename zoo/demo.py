@@ -1,10 +1,10 @@
-"""`python -m zoo.demo`: look at a trained RLadder, then train a small one.
+"""`python -m zoo.demo`: use a trained RLadder, then train a small one.
 
-First writes pictures of what the trained weights of the package see. Then trains the
-RLadder and the temporal baseline of Table 1, at a size for CPUs and for the same number
-of steps, on the digits that scikit-learn carries, and compares them on test sequences.
-Writes a picture like the paper's Fig. 4, an animation, a picture of the data (Fig. 2)
-and the model that was trained. Takes less than five minutes on two idle cores.
+The demo first draws predictions of an RLadder with the weights of this package. It then
+trains a small RLadder and the temporal baseline of Table 1 for the same number of steps
+on the digits of scikit-learn, and compares both on test sequences. It writes a picture
+like Fig. 4, an animation, a picture of the data (Fig. 2) and the trained RLadder. It
+takes less than five minutes on two idle CPU cores.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,16 +21,18 @@ import numpy as np
 
 import zoo
 from zoo.arguments import integer, positive
-from zoo.data.digits.occlusion import copy_error
+from zoo.data.digits.occlusion import Sequences, copy_error
+from zoo.data.digits.sources import Digits
 from zoo.models.occluded_mnist import small_table
 from zoo.training.memory import keep_freed_memory
 from zoo.weights import card
 
-BATCH_SIZE, STEPS = 10, 100  # of an epoch
+BATCH_SIZE, STEPS = 10, 100  # sequences of a step, steps of an epoch
 RLADDER = "occluded_mnist_rladder"
 
 
-def arguments(argv=None):
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m zoo.demo",
         description=__doc__,
@@ -37,15 +40,19 @@ def arguments(argv=None):
     )
     add = parser.add_argument
     add("--out", type=Path, default=Path("demo"), help="folder for pictures and model")
-    add("--digits", default="sklearn", help="'sklearn', 'mnist', 'auto' or a file")
-    epochs = f"epochs of {STEPS} steps of {BATCH_SIZE} sequences, for each model"
+    add(
+        "--digits", default="sklearn", help="'sklearn', 'mnist', 'auto' or an .npz file"
+    )
+    epochs = f"epochs for each model, of {STEPS} steps of {BATCH_SIZE} sequences"
     add("--epochs", type=partial(integer, 1), default=20, help=epochs)
-    add("--width", type=positive, default=1.0, help="factor on the channels")
-    add("--seed", type=partial(integer, 0), default=0, help="of weights and data")
+    add("--width", type=positive, default=1.0, help="multiplier of all channels")
+    seed = "seed of the initial weights and of the training data"
+    add("--seed", type=partial(integer, 0), default=0, help=seed)
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the demo."""
     args = arguments(argv)
     keep_freed_memory()
     keras.utils.set_random_seed(args.seed)
@@ -76,7 +83,7 @@ def main(argv=None):
                 print("wrote", path)
 
     baseline = zoo.occluded_mnist_temporal_baseline(args.width, table=small_table)
-    # With a weight of 1 the class would be learned later than a demo lasts.
+    # With a frame weight of 1, the class is learned only after the demo has ended.
     ladder = zoo.occluded_mnist_rladder(args.width, table=small_table, frame_weight=0.1)
     models = {"temporal baseline": baseline, "RLadder": ladder}
     figures = {}
@@ -98,8 +105,8 @@ def main(argv=None):
     print(f"  next-frame error (1e-5), RLadder: {predicted:.0f}")
     seen = args.epochs * STEPS * BATCH_SIZE
     print(
-        f"Both models are undertrained: each saw {seen:,} sequences, and errors fall "
-        "for a million. Train longer with --epochs."
+        f"Both models are undertrained: each was trained on {seen:,} sequences, and "
+        "errors fall until about a million. Train longer with --epochs."
     )
     for name in names[:1]:
         print(f"For comparison, the trained weights {name!r}: {reached(name)}.")
@@ -111,16 +118,19 @@ def main(argv=None):
 
 
 @contextlib.contextmanager
-def room_in(folder):
-    """Exit with one sentence where a file cannot be written, as on a full disk."""
+def room_in(folder: Path) -> Iterator[None]:
+    """Exit with one sentence if a file cannot be written, as on a full disk."""
     try:
         yield
     except OSError as error:
-        sys.exit(f"error: --out must be a folder with room; got {folder} ({error}).")
+        sys.exit(
+            f"error: --out must be a folder with free space; got {folder} ({error}). "
+            "Free some space, or choose another folder."
+        )
 
 
-def different_digits(digits):
-    """A test sequence of each digit, in the order of the file."""
+def different_digits(digits: Digits) -> Sequences:
+    """Return one test sequence of each class, in the order of the file."""
     _, _, test = zoo.data.occluded_mnist(
         digits, 100, evaluation_sequences=100, verbose=False
     )
@@ -131,15 +141,17 @@ def different_digits(digits):
     return dataclasses.replace(sequences, **chosen)
 
 
-def reached(name):
-    """How long these weights were trained, and what they reach by their card."""
+def reached(name: str) -> str:
+    """Return test figures and training length of trained weights, from their card."""
     known = card(RLADDER, name)
     figures = ", ".join(f"{k} {v:g}" for k, v in known["metrics"].items())
     return f"{figures} after {known['examples']:,} sequences"
 
 
-def pictures(folder, name, model, sequences):
-    """Fig. 4 for the first sequence, as a picture and as an animation."""
+def pictures(
+    folder: Path, name: str, model: keras.Model, sequences: Sequences
+) -> Iterator[Path]:
+    """Draw Fig. 4 for the first sequence, as a picture and as an animation."""
     outputs = model.predict(sequences.frames, verbose=0)
     rows = {
         "observed": sequences.frames[0],
@@ -153,7 +165,8 @@ def pictures(folder, name, model, sequences):
         yield zoo.show.sequence(folder / f"{name}{suffix}", **rows)
 
 
-def save(folder, model):
+def save(folder: Path, model: keras.Model) -> Path:
+    """Save the model under a temporary name first, then replace an older one."""
     temporary = folder / f".{os.getpid()}.keras"
     model.save(temporary)
     os.replace(temporary, folder / "rladder.keras")

@@ -1,18 +1,27 @@
-"""The tables that `python -m zoo.reproduce` trains, as text that needs no Keras.
+"""The list of tables and rows that `python -m zoo.reproduce` can train.
 
-Keras takes longer to load than `--help` should. This module is therefore the first one
-that `zoo` loads, and it answers `python -m zoo.reproduce` and its `--help` at once.
+Why this module exists: importing Keras and a backend takes several seconds, which is
+too long for `python -m zoo.reproduce --help`. Python imports the package `zoo` before
+it runs `zoo.reproduce`, and `zoo` imports this module first. The last lines of this
+module print the list and exit before anything imports Keras.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Table(NamedTuple):
-    """What a table is, its rows, and the arguments of one example."""
+    """A table of the paper.
+
+    Attributes:
+        title: What the table is about.
+        rows: Labels of its rows, as printed.
+        example: Arguments of a command that trains one row.
+    """
 
     title: str
-    rows: tuple
+    rows: tuple[str, ...]
     example: str
 
 
@@ -108,13 +117,13 @@ TABLES = {
 COMMAND = "python -m zoo.reproduce"
 
 
-def listing():
-    """What `--help` prints."""
+def listing() -> str:
+    """Return the text that `--help` prints."""
     lines = [
         f"usage: {COMMAND} TABLE --row ROW [options]",
         "",
-        "Train one row of a table and record its test figures. ROW is a label as",
-        f"listed here, or 'all'. `{COMMAND} TABLE --help` lists the options.",
+        "Train one row of a table and record its test figures. ROW is a label from",
+        f"this list, or 'all'. `{COMMAND} TABLE --help` lists the options.",
     ]
     for name, table in TABLES.items():
         lines += ["", f"{name}: {table.title}", *(f"    {row}" for row in table.rows)]
@@ -122,12 +131,13 @@ def listing():
     return "\n".join(lines) + "\n"
 
 
-def is_asked_for(arguments):
-    """Whether the command line of `zoo.reproduce` names no table."""
-    return arguments in ([], ["-h"], ["--help"])
+def is_asked_for(arguments: Sequence[str]) -> bool:
+    """Return whether the command line of `zoo.reproduce` asks for the list."""
+    return list(arguments) in ([], ["-h"], ["--help"])
 
 
-# While Python looks for the module of `-m`, "-m" stands in `sys.argv` for its path.
+# While Python imports the package of a module run with `-m`, `sys.argv[0]` is "-m".
+# `sys.orig_argv` holds the whole command line and so the name of the module.
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == "zoo.reproduce":
     if is_asked_for(sys.argv[1:]):
         print(listing(), end="")

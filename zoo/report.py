@@ -1,8 +1,9 @@
-"""Write RESULTS.md from `zoo/results/runs.csv` and the paper's figures beside it.
+"""Write RESULTS.md from `zoo/results/runs.csv` and `zoo/results/paper.csv`.
 
-`python -m zoo.report` writes it, and the results table of the README.md beside it.
-`python -m zoo.report --check` fails if they are not what the files give. Runs at a
-reduced size stand in tables of their own, where the paper's figures do not.
+`python -m zoo.report` writes RESULTS.md, and the table of results in the README.md of
+the same folder. `python -m zoo.report --check` exits with an error if one of them is
+not up to date. Runs at a reduced size have separate tables without the paper's figures,
+because the two cannot be compared.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import csv
 import math
 import statistics
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from zoo.experiments import EXPERIMENTS
@@ -17,6 +19,8 @@ from zoo.experiments.records import COLUMNS, DIVERGED, check_runs
 from zoo.experiments.summary import summary, with_summary
 from zoo.files import write_whole
 from zoo.models.occluded_mnist import FIG_9C
+
+Line = dict[str, str]  # a row of a CSV file by the names of its columns
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
@@ -28,36 +32,43 @@ TITLES = {
     "appendix-b": "Appendix B: denoising, learned against exact",
     "appendix-c": "Appendix C: next-step prediction, learned against exact",
 }
-# Rows of the tables that differ from those of Fig. 9c in the skip connections only.
+# For each table: the row without skip connections, which is otherwise the same model as
+# the rows with the skip connections of Fig. 9c, and the metrics to compare.
 WITHOUT_SKIPS = {
     "appendix-c": ("RLadder, 1 iteration", ["excess mean squared error (%)"]),
     "table-1": ("RLadder", ["classification error (%)", "prediction error (1e-5)"]),
 }
 HEAD = """# Results
 
-Written by `python -m zoo.report` from `zoo/results/runs.csv`, which only
-`python -m zoo.reproduce` writes, and `zoo/results/paper.csv`, the figures printed in
-the paper. Figures are means ± standard deviations over seeds, with the number of seeds.
-Each run that ended is counted, whatever its figure; a run that diverged has no figure.
-Runs that were stopped, and those that were judged on the validation set only, have no
-line here: the [lab notebook](docs/lab-notebook.md) describes them. A seed on another
-backend counts as another seed. A row without training has the same figure for all
-seeds. A cell is empty where a row has no such figure.
+`python -m zoo.report` writes this file from `zoo/results/runs.csv`, the runs of
+`python -m zoo.reproduce`, and from `zoo/results/paper.csv`, the figures of the paper.
+
+- Figures are means ± standard deviations over seeds on the test set, with the number of
+  seeds. The same seed on another backend counts as another seed.
+- All finished runs are included. A run that diverged is counted but has no figure. The
+  [lab notebook](docs/lab-notebook.md) describes runs that were stopped, or evaluated
+  only on the validation set.
+- A row without training has the same figure for all seeds.
+- A cell is empty if the row has no such figure.
 """
 SKIPS = """## The open question of Appendix C
 
-"It would be interesting to see if adding those skip connections help": the dotted
-arrows of Fig. 9c, in runs that differ from those without in nothing else, compared seed
-by seed. A connection helps where it is better with every seed; a run that diverged is
-not.
+"It would be interesting to see if adding those skip connections help": these are the
+dotted arrows of Fig. 9c. The table compares runs that differ only in these connections,
+seed by seed. A connection helps if it is better with every seed. A run that diverged
+counts as worse.
 """
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m zoo.report", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare, do not write")
-    parser.add_argument("--out", type=Path, default=Path("RESULTS.md"))
-    parser.add_argument("--runs", type=Path, default=RESULTS / "runs.csv")
+    check = "compare with the existing file, do not write"
+    parser.add_argument("--check", action="store_true", help=check)
+    out = "Markdown file to write; default: RESULTS.md"
+    parser.add_argument("--out", type=Path, default=Path("RESULTS.md"), help=out)
+    source = "CSV file of the runs; default: zoo/results/runs.csv"
+    parser.add_argument("--runs", type=Path, default=RESULTS / "runs.csv", help=source)
     args = parser.parse_args(argv)
     try:
         runs = read_runs(args.runs)
@@ -71,29 +82,37 @@ def main(argv=None):
         pages[readme] = with_summary(page, summary(paper, runs, figure))
     for path, text in pages.items():
         if path.is_dir():
-            sys.exit(f"error: {path} is a folder: give --out the name of a file.")
+            sys.exit(
+                f"error: --out must be a file; {path} is a folder. Add the name of a "
+                "file."
+            )
         if not args.check:
             write_whole(path, text.encode())
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            sys.exit(f"error: {path} is stale: run `python -m zoo.report`.")
+            sys.exit(
+                f"error: {path} must be up to date; it is stale. Run `python -m "
+                "zoo.report`."
+            )
 
 
-def read(path):
-    """Rows of a CSV file as dictionaries; none if there is no such file."""
+def read(path: Path) -> list[Line]:
+    """Read the rows of a CSV file; return an empty list if there is no such file."""
     if not path.exists():
         return []
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def read_runs(path):
-    """Rows of a file of runs.
+def read_runs(path: Path) -> list[Line]:
+    """Read the rows of a file of runs.
 
     Raises:
-        ValueError: If there is no such file, or it is another one or not whole.
+        ValueError: If the file does not exist, is not a file of runs, or is damaged.
     """
     if not path.is_file():
-        raise ValueError(f"There is no file {path}: choose another --runs.")
+        raise ValueError(
+            f"--runs must be an existing file; got {path}. Choose another file."
+        )
     check_runs(path)
     with open(path, newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
@@ -103,13 +122,14 @@ def read_runs(path):
             torn.append(lines.line_num)
     if torn:
         raise ValueError(
-            f"{path} is damaged in line {torn[0]}: mend it, or choose another --runs."
+            f"{path} must be a file of complete runs; it is damaged in line {torn[0]}. "
+            "Repair the line, or choose another --runs."
         )
     return read(path)
 
 
-def is_whole(line):
-    """Whether a line has all columns, and each what belongs there."""
+def is_whole(line: list[str]) -> bool:
+    """Return whether a line has all columns, each with a valid value."""
     if len(line) != len(COLUMNS):
         return False
     row = dict(zip(COLUMNS, line, strict=True))
@@ -121,13 +141,14 @@ def is_whole(line):
     return known and finite and row["size"] != ""
 
 
-def render(paper, runs):
-    """The text of RESULTS.md."""
+def render(paper: list[Line], runs: list[Line]) -> str:
+    """Return the text of RESULTS.md."""
     sections = [section(table, paper, runs) for table in TITLES]
     return "\n".join([HEAD, *sections, skip_connections(runs)]).rstrip() + "\n"
 
 
-def section(table, paper, runs):
+def section(table: str, paper: list[Line], runs: list[Line]) -> str:
+    """Return the section of one table."""
     paper = [line for line in paper if line["table"] == table]
     runs = [line for line in runs if line["table"] == table]
     full = [line for line in runs if line["size"] == "full"]
@@ -138,8 +159,8 @@ def section(table, paper, runs):
     return "\n".join(parts)
 
 
-def full_size(table, paper, runs):
-    """Runs as long and as wide as the paper's, beside the figures printed there."""
+def full_size(table: str, paper: list[Line], runs: list[Line]) -> Iterator[str]:
+    """Yield the part about runs of the paper's size, beside the paper's figures."""
     printed = {(line["row"], line["metric"]): line for line in paper}
     known = list(dict.fromkeys([*unique("row", paper), *EXPERIMENTS[table].rows]))
     yield not_run(table, runs)
@@ -161,8 +182,8 @@ def full_size(table, paper, runs):
     yield grid(["", *header], lines)
 
 
-def other(table, paper, runs):
-    """Runs of one size that is not the paper's, without the figures printed there."""
+def other(table: str, paper: list[Line], runs: list[Line]) -> Iterator[str]:
+    """Yield the part about runs of another size, without the paper's figures."""
     printed = {(line["row"], line["metric"]): line for line in paper}
     metrics = metrics_of([*paper, *runs])
     remark = "Not comparable with the paper's figures"
@@ -177,24 +198,30 @@ def other(table, paper, runs):
     yield grid(["", *metrics, "minutes"], lines)
 
 
-def not_run(table, runs):
-    """One line that names the rows without a run at full size."""
+def not_run(table: str, runs: list[Line]) -> str:
+    """Return one line that names the rows without a run at full size."""
     rows = [row for row in EXPERIMENTS[table].rows if row not in unique("row", runs)]
     return f"Not run at full size: {'; '.join(rows)}.\n" if rows else ""
 
 
-def unique(name, lines):
-    """Values of a column, each once, in the order of their first appearance."""
+def unique(name: str, lines: Iterable[Line]) -> list[str]:
+    """Return the unique values of a column, in the order of first appearance."""
     return list(dict.fromkeys(line[name] for line in lines))
 
 
-def metrics_of(lines):
-    """Names of the figures; that a run diverged is none."""
+def metrics_of(lines: Iterable[Line]) -> list[str]:
+    """Return the names of the figures, without the mark of a run that diverged."""
     return unique("metric", [line for line in lines if line["metric"] != DIVERGED])
 
 
-def ours(runs, printed, table, row, metric):
-    """Our figure; empty where the row is not ours, or has no such figure."""
+def ours(
+    runs: list[Line],
+    printed: dict[tuple[str, str], Line],
+    table: str,
+    row: str,
+    metric: str,
+) -> str:
+    """Return our figure; empty if we do not train the row, or it has no such figure."""
     if row not in EXPERIMENTS[table].rows:
         return ""
     has_figures = {m for r, m in printed if r == row}
@@ -208,8 +235,8 @@ def ours(runs, printed, table, row, metric):
     return figure(runs, row, metric)
 
 
-def latest(runs, row, metric):
-    """Value of each seed of each backend; where it was run again, the last one."""
+def latest(runs: list[Line], row: str, metric: str) -> dict[tuple[str, str], float]:
+    """Return the value for each backend and seed: the last one of repeated runs."""
     return {
         (line["backend"], line["seed"]): float(line["value"])
         for line in runs
@@ -217,8 +244,8 @@ def latest(runs, row, metric):
     }
 
 
-def figure(runs, row, metric):
-    """Mean and standard deviation over the seeds of runs of one size."""
+def figure(runs: list[Line], row: str, metric: str) -> str:
+    """Return mean and standard deviation over the seeds of runs of one size."""
     finished = latest(runs, row, metric)
     values = list(finished.values())
     diverged = latest(runs, row, DIVERGED).keys() - finished.keys()
@@ -234,13 +261,16 @@ def figure(runs, row, metric):
     return f"{mean:.{digits}f}{spread} ({seeds})"
 
 
-def is_trained(runs, row):
-    """Whether some run of a row had epochs: others have no use for a seed."""
+def is_trained(runs: list[Line], row: str) -> bool:
+    """Return whether a row has trained runs. Other rows do not depend on a seed."""
     return any(line["epochs"] != "0" for line in runs if line["row"] == row)
 
 
-def skip_connections(runs):
-    """The question of Appendix C, answered by runs that differ in nothing else."""
+def skip_connections(runs: list[Line]) -> str:
+    """Return the section on skip connections (Appendix C).
+
+    It compares runs that differ in the skip connections only.
+    """
     lines, answers = [], []
     for table, (without, metrics) in WITHOUT_SKIPS.items():
         of_table = [line for line in runs if line["table"] == table]
@@ -257,8 +287,14 @@ def skip_connections(runs):
     return "\n".join([SKIPS, grid(header, lines), *answers, ""])
 
 
-def compared(runs, row, without, metric):
-    """A row beside the same without skip connections, seed by seed, and a verdict."""
+def compared(
+    runs: list[Line], row: str, without: str, metric: str
+) -> tuple[list[str], str]:
+    """Compare a row with the row without skip connections, seed by seed.
+
+    Returns:
+        Cells of the table, and a verdict in words.
+    """
     base, skips = latest(runs, without, metric), latest(runs, row, metric)
     lost = latest(runs, row, DIVERGED).keys() & base.keys() - skips.keys()
     both = base.keys() & skips.keys()
@@ -271,7 +307,8 @@ def compared(runs, row, without, metric):
     return [*figures, f"{better} of {n}"], f"{verdict} ({found})"
 
 
-def seconds(runs, row):
+def seconds(runs: list[Line], row: str) -> str:
+    """Return the mean training time of a row in minutes."""
     spent = {
         (line["backend"], line["seed"], line["metric"]): float(line["seconds"])
         for line in runs
@@ -280,15 +317,16 @@ def seconds(runs, row):
     return f"{statistics.mean(spent.values()) / 60:.1f}" if spent else ""
 
 
-def facts(runs):
-    """What else a reader must know of these runs, each value once."""
+def facts(runs: list[Line]) -> Iterator[str]:
+    """Yield backend, versions, device, commit and date of the runs, each value once."""
     for name in ("backend", "versions", "device", "commit", "date"):
         values = sorted({line[name] for line in runs if line[name]})
         if values:
             yield f"{name} {', '.join(values)}"
 
 
-def grid(header, lines):
+def grid(header: list[str], lines: list[list[str]]) -> str:
+    """Return a Markdown table."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 

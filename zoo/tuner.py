@@ -1,14 +1,16 @@
-"""Search for hyperparameters with keras-tuner: `zoo.hypermodel("...")`.
+"""Hyperparameter search with keras-tuner: `zoo.hypermodel("...")`.
 
-A hypermodel gives its builder in the zoo what a tuner proposes: one entry of `SPACES`
-for each argument that is worth searching. Its `objective` is a validation metric: no
-search should look at a test set.
+A hypermodel calls a builder of the zoo with the values that a tuner proposes. `SPACES`
+lists, for each builder, the arguments that are worth searching. The `objective` of a
+hypermodel is a validation metric, because a search must not use the test set.
 """
 
 import inspect
 import json
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +19,7 @@ try:
     import keras_tuner
 except ImportError as error:
     raise ImportError(
-        "hypermodels need keras-tuner: pip install keras-tuner scipy tensorboard."
+        "Hypermodels need keras-tuner. Run `pip install keras-tuner scipy tensorboard`."
     ) from error
 
 from zoo.data.epochs import EpochDataset
@@ -25,32 +27,40 @@ from zoo.models import moving_mnist, music, occluded_mnist, textured_mnist
 from zoo.models.fitting import by_name
 from zoo.weights.cards import OF_TRAINING, as_written
 
-# What a tuner may propose for an argument: functions of its name and the proposals.
+# What a tuner may propose for an argument: a function of the argument's name and of
+# keras-tuner's `HyperParameters`.
+Proposal = Callable[[str, Any], Any]
 
 
-def between(low, high):
-    """A number, on a logarithmic scale."""
+def between(low: float, high: float) -> Proposal:
+    """Propose a number from `low` to `high`, on a logarithmic scale."""
     return lambda name, hp: hp.Float(name, low, high, sampling="log")
 
 
-def integer(low, high):
+def integer(low: int, high: int) -> Proposal:
+    """Propose an integer from `low` to `high`."""
     return lambda name, hp: hp.Int(name, low, high)
 
 
-def one_of(*values):
+def one_of(*values: Any) -> Proposal:
+    """Propose one of the values."""
     return lambda name, hp: hp.Choice(name, list(values))
 
 
-def one_table_of(*tables):
-    """One of several tables of levels, proposed by name."""
+def one_table_of(*tables: Callable) -> Proposal:
+    """Propose one of several tables of levels, by name."""
     named = {table.__name__: table for table in tables}
     return lambda name, hp: named[hp.Choice(name, list(named))]
 
 
-def depth_of(table, rows, least):
-    """A table with its lowest `least` to `rows` rows, and those above the first `rows`.
+def depth_of(table: Callable, rows: int, least: int) -> Proposal:
+    """Propose how many of the lowest `rows` rows of a table to keep.
 
-    The rows between are left out.
+    Args:
+        table: Function that returns the rows of a table, bottom level first.
+        rows: Number of rows from the bottom that may be left out. The rows above them
+            are always kept.
+        least: Smallest number of these rows to keep.
     """
 
     def shorter(depth, width=1.0):
@@ -76,8 +86,8 @@ GROUPS = {
 }
 BASELINE = {"learning_rate": RATE, "units": integer(100, 1000)}
 
-# Builder, what to minimise on validation, and what may be searched.
-SPACES = {
+# Builder, validation metric to minimise, and arguments that can be searched.
+SPACES: dict[str, tuple[Callable, str, dict[str, Proposal]]] = {
     "occluded_mnist_rladder": (
         occluded_mnist.occluded_mnist_rladder,
         "class_error",
@@ -120,29 +130,33 @@ SPACES = {
 
 
 class ZooHyperModel(keras_tuner.HyperModel):
-    """A builder of the zoo whose arguments a tuner proposes.
+    """Hypermodel of keras-tuner that calls a builder of the zoo.
 
     Args:
-        name: Of the builder.
-        **fixed: Arguments of the builder that are not searched.
+        name: Name of the builder, a key of `SPACES`.
+        **fixed: Arguments of the builder with fixed values. Arguments that you omit are
+            searched.
 
     Attributes:
-        objective: What to give the tuner as its objective.
+        objective: `keras_tuner.Objective` to pass to the tuner.
 
     Raises:
-        ValueError: If there is no such hypermodel.
+        ValueError: If `name` is not a key of `SPACES`.
         TypeError: If the builder has no such argument.
     """
 
-    def __init__(self, name, **fixed):
+    def __init__(self, name: str, **fixed: Any):
         if name not in SPACES:
             known = ", ".join(repr(name) for name in SPACES)
-            raise ValueError(f"there is no hypermodel {name!r}; there are: {known}.")
+            raise ValueError(
+                f"`name` must be the name of a hypermodel; got {name!r}. Choose one of "
+                f"{known}."
+            )
         super().__init__(name)
         self.builder, metric, space = SPACES[name]
         inspect.signature(self.builder).bind_partial(**fixed)
         if fixed.get("weights") is not None:
-            # What they were trained with cannot change.
+            # All other arguments are fixed by the trained weights.
             space = {name: space[name] for name in space if name in OF_TRAINING}
         if fixed.get("prediction") is False:
             space = {name: space[name] for name in space if name != "frame_weight"}
@@ -152,8 +166,12 @@ class ZooHyperModel(keras_tuner.HyperModel):
         self.objective = keras_tuner.Objective(f"val_{metric}", "min")
         self.fixed = fixed
 
-    def build(self, hp):
-        """The compiled model with what `hp`, of keras-tuner, proposes."""
+    def build(self, hp: Any) -> keras.Model:
+        """Return the compiled model for a trial.
+
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial.
+        """
         self.check_same(hp)
         proposed = {
             name: propose(name, hp)
@@ -162,8 +180,12 @@ class ZooHyperModel(keras_tuner.HyperModel):
         }
         return self.builder(**proposed, **self.fixed)
 
-    def check_same(self, hp):
-        """Refuse what another search left: its trials are of other models."""
+    def check_same(self, hp: Any) -> None:
+        """Raise an error if a search is resumed with other fixed arguments.
+
+        The trials of a search must all be trials of the same model. keras-tuner keeps
+        what it finds in its project folder, so the fixed arguments are stored there.
+        """
         given = {
             name: as_written(value)
             for name, value in self.fixed.items()
@@ -173,19 +195,27 @@ class ZooHyperModel(keras_tuner.HyperModel):
         before = hp.Fixed("fixed", text)
         if before != text:
             raise keras_tuner.errors.FatalValueError(
-                f"this folder is of a search with the arguments {before}, and now they "
-                f"are {text}: give the tuner another project_name, or overwrite=True."
+                f"The fixed arguments of a resumed search must be {before}; got {text}."
+                " Give the tuner another project_name, or overwrite=True."
             )
 
-    def fit(self, hp, model, x=None, *args, **kwargs):
-        """As `model.fit`; all trials see the same data in their first epoch.
+    def fit(
+        self, hp: Any, model: keras.Model, x: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call `model.fit` on the same first epoch of data in every trial.
 
-        Without validation data, on which the objective is measured, nothing is trained.
+        Args:
+            hp: `keras_tuner.HyperParameters` of the trial; keras-tuner passes it.
+            model: The model that `build` returned.
+            x: Training data, as for `model.fit`.
+            *args: Further arguments of `model.fit`.
+            **kwargs: Further arguments of `model.fit`. Validation data are required,
+                because the objective is measured on them.
         """
         given = by_name("fit", (x, *args), kwargs)
         if given.get("validation_data") is None and not given.get("validation_split"):
             raise keras_tuner.errors.FatalValueError(
-                "`validation_data` must be given to the search, because its objective "
+                "`validation_data` must be given, because the objective "
                 f"{self.objective.name!r} is measured on them; got None. Call "
                 "tuner.search(train, validation_data=valid, ...)."
             )
@@ -194,8 +224,8 @@ class ZooHyperModel(keras_tuner.HyperModel):
         return model.fit(x, *args, **kwargs)
 
 
-def hypermodel(name, **fixed):
-    """A model of the zoo for a tuner of keras-tuner.
+def hypermodel(name: str, **fixed: Any) -> ZooHyperModel:
+    """Return a model of the zoo as a hypermodel for the tuners of keras-tuner.
 
     ```python
     search = zoo.hypermodel("occluded_mnist_rladder", width=0.5)
@@ -205,16 +235,17 @@ def hypermodel(name, **fixed):
     ```
 
     Args:
-        name: Of a builder: a key of `zoo.tuner.SPACES`.
-        **fixed: Arguments of the builder; what is given is not searched.
+        name: Name of a builder, a key of `zoo.tuner.SPACES`.
+        **fixed: Arguments of the builder with fixed values. Arguments that you omit are
+            searched.
 
     Returns:
         `ZooHyperModel`.
 
     Raises:
-        ValueError: If there is no such hypermodel.
+        ValueError: If `name` is not a key of `zoo.tuner.SPACES`.
         TypeError: If the builder has no such argument.
-        ImportError: If something is not installed that keras-tuner needs.
+        ImportError: If a package that keras-tuner needs is not installed.
 
     Examples:
         >>> zoo.hypermodel("occluded_mnist_rladder", width=0.5).objective.name
@@ -222,6 +253,7 @@ def hypermodel(name, **fixed):
     """
     if keras.backend.backend() == "tensorflow" and find_spec("tensorboard") is None:
         raise ImportError(
-            "on TensorFlow keras-tuner needs tensorboard: pip install tensorboard."
+            "On TensorFlow, keras-tuner needs tensorboard. Run `pip install "
+            "tensorboard`."
         )
     return ZooHyperModel(name, **fixed)

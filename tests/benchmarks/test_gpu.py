@@ -1,4 +1,4 @@
-"""`benchmarks/gpu/run.sh` goes on with a run elsewhere, and `merge` brings it home."""
+"""`benchmarks/gpu/run.sh` resumes a run on another machine; `merge` adds its runs."""
 
 import os
 import shlex
@@ -43,7 +43,7 @@ def test_a_run_elsewhere_goes_on_and_comes_home(tmp_path, capsys):
     assert "stopped within the time budget" in elsewhere(tmp_path, 1)
     runs = tmp_path / "out" / "runs.csv"
     assert not runs.exists()
-    assert "goes on after epoch 1" in elsewhere(tmp_path, 600)
+    assert "resumes after epoch 1" in elsewhere(tmp_path, 600)
     assert len(report.read(runs)) == 2
     home = tmp_path / "home.csv"
     for new in (2, 0):

@@ -69,8 +69,8 @@ def test_a_killed_queue_loses_nothing_and_is_resumed_on_another_machine(tmp_path
     lines = log.read_text().splitlines()
     starts = [line for line in lines if line.startswith("table-1, ")]
     assert len(starts) == 3 and "starts" in starts[0]
-    assert f"goes on after epoch {first} of" in starts[1]
-    assert f"goes on after epoch {second} of" in starts[2]
+    assert f"resumes after epoch {first} of" in starts[1]
+    assert f"resumes after epoch {second} of" in starts[2]
     runs = report.read(there / "out" / "runs.csv")
     assert runs[:-1] == over
     assert (runs[-1]["epochs"], runs[-1]["examples"]) == ("40", "4000")

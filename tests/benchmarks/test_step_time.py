@@ -1,4 +1,4 @@
-"""The benchmark kills what is too slow, merges its results, and writes the table."""
+"""The benchmark stops slow processes, merges results, and writes the table."""
 
 import contextlib
 import math

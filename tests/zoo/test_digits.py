@@ -1,10 +1,10 @@
-"""Tests of the digits: where they come from, and what is said when they do not."""
+"""Digits: their sources, and the errors if a source is not available."""
 
 import keras
 import numpy as np
 import pytest
 
-from zoo.data import digits as module
+from zoo.data.digits import sources as module
 from zoo.data.digits.sources import Digits, Split, load_digits
 
 pytestmark = pytest.mark.once
@@ -106,7 +106,7 @@ def test_mnist_is_looked_for_in_the_data_folder_then_in_the_cache_of_keras(
         save(place)
         for source in ("mnist", "auto"):
             with pytest.raises(
-                ValueError, match="60 . 12 digits.*replace the file"
+                ValueError, match="60 . 12 digits.*Delete the file"
             ) as e:
                 load_digits(source)
             assert str(e.value).startswith(str(place))
@@ -132,13 +132,13 @@ def test_no_network(empty_machine, monkeypatch):
         raise Exception("URL fetch failure: name not known")
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
-    with pytest.raises(ConnectionError, match="URL fetch failure.*go online, or put"):
+    with pytest.raises(ConnectionError, match="URL fetch failure.*put mnist.npz into"):
         load_digits("mnist")
 
 
 def test_no_scikit_learn(empty_machine, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
-    with pytest.raises(ImportError, match="install scikit-learn, or put mnist.npz"):
+    with pytest.raises(ImportError, match="install scikit-learn`, put mnist.npz"):
         load_digits("auto")
 
 

@@ -59,7 +59,7 @@ def test_nothing_is_labelled():
         ({"labelled": [0.5]}, "`labelled` must be a list of indices"),
         ({"labelled": [3], "fresh": False}, "`labelled` is for training"),
         ({"labelled": range(40)}, "All 40 digits are labelled"),
-        ({"labelled": [3], "batch_size": 5}, "cannot be labelled to 1/2: choose a"),
+        ({"labelled": [3], "batch_size": 5}, "A fraction of 1/2 of a .*; got .* 5."),
         (
             {"labelled": [3], "labelled_share": 0.01},
             "a `batch_size` that is a multiple of 100, or another `labelled_share`",

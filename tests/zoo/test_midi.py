@@ -1,4 +1,4 @@
-"""MIDI files: what is read, what is written, and what is refused."""
+"""MIDI files: reading, writing, and errors."""
 
 import mido
 import numpy as np
@@ -281,7 +281,7 @@ def test_bad_events_that_move_no_notes_cost_no_piece(tmp_path, event, name):
             roll = read_midi(path, 1.0, unit)
         assert len(caught) == 1 and caught[0].filename == __file__
         np.testing.assert_array_equal(roll, expected)
-    with pytest.raises(ValueError, match=f"a.mid must be as the .*; got 2 {name}"):
+    with pytest.raises(ValueError, match=f"a.mid must follow the .*; got 2 {name}"):
         read_midi(path, strict=True)
 
 
@@ -366,7 +366,7 @@ def test_files_that_are_no_music_are_refused_by_name(tmp_path):
         with pytest.raises(ValueError, match="a.mid"):
             read_midi(path)
     path.write_bytes(whole[:9] + b"\x02" + whole[10:])
-    with pytest.raises(ValueError, match="a.mid holds several pieces"):
+    with pytest.raises(ValueError, match="a.mid must be .*; it holds several pieces"):
         read_midi(path)
     save(path, [])
     with pytest.raises(ValueError, match="a.mid has no notes"):

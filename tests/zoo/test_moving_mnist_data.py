@@ -82,7 +82,7 @@ def test_flights_equal_their_slow_twins():
 
 
 def test_a_flight_by_hand():
-    """Down to the wall, where it stops for no more than one frame."""
+    """A digit reaches the edge and is there for one frame only."""
     flight = trajectories(np.array([0.75, 0.5]), np.array(np.pi / 2), 100, 5)
     np.testing.assert_array_equal(flight[:, 0], [85, 95, 100, 90, 80])
     assert set(flight[:, 1]) <= {49, 50}
@@ -268,7 +268,7 @@ def test_bad_arguments_of_batches():
     images, labels = make_digits(30)
     for options, message in [
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1"),
-        ({"size": 7}, "`size` must be an integer of at least 8, and it is 7"),
+        ({"size": 7}, "`size` must be an integer of at least 8; got 7"),
         ({"digits": 0}, "`digits` must be an integer from 1 to 8"),
         ({"digits": 9}, "`digits` must be an integer from 1 to 8"),
         ({"frames": 2.5}, "`frames` must be an integer"),
@@ -283,8 +283,8 @@ def test_bad_arguments_of_batches():
         ((images[:0], labels[:0]), r"shape \(n, side, side\)"),
         ((images * 255, labels), r"from 0 \(background\) to 1"),
         ((images * np.nan, labels), r"from 0 \(background\) to 1"),
-        ((images, labels[:2]), "label for each of the 30 digits"),
-        ((images, labels + 0.5), "One integer label"),
+        ((images, labels[:2]), "one integer for each of the 30 digits"),
+        ((images, labels + 0.5), "Labels must be one integer"),
     ]:
         with pytest.raises(ValueError, match=message):
             MovingMNIST(*arguments)
@@ -341,7 +341,7 @@ def test_moving_mnist_merges_and_limits():
     assert test[0][1]["class"].shape == (5, 3)
     for options, message in [
         ({"evaluation_sequences": 0}, "`evaluation_sequences` must be an integer"),
-        ({"size": 18}, "`size` must be an integer of at least 20, and it is 18"),
+        ({"size": 18}, "`size` must be an integer of at least 20; got 18"),
         ({"size": 32.0}, "`size` must be an integer"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -190,14 +190,14 @@ def test_bad_arguments_of_make_sequences():
         ((images[..., None], labels), r"shape \(n, 14, 14\).*\(3, 14, 14, 1\)"),
         ((images * 255, labels), r"from 0 \(background\) to 1"),
         ((images * np.nan, labels), r"from 0 \(background\) to 1"),
-        ((images, labels[:2]), "label for each of the 3 digits"),
-        ((images, labels + 0.5), "One integer label"),
+        ((images, labels[:2]), "one integer for each of the 3 digits"),
+        ((images, labels + 0.5), "Labels must be one integer"),
     ]:
         with pytest.raises(ValueError, match=message):
             make_sequences(*arguments, rng)
     for options, message in [
-        ({"frames": 0}, "`frames` must be an integer of at least 1, and it is 0"),
-        ({"phase": 12}, "`phase` must be an integer from 0 to 11, and it is 12"),
+        ({"frames": 0}, "`frames` must be an integer of at least 1; got 0"),
+        ({"phase": 12}, "`phase` must be an integer from 0 to 11; got 12"),
         ({"phase": 2.0}, "`phase` must be an integer"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -73,7 +73,7 @@ def test_a_stale_report_is_found(tmp_path):
         report.main(["--check", "--out", str(out)])
     report.main(["--out", str(out)])
     report.main(["--check", "--out", str(out)])
-    with pytest.raises(SystemExit, match="is a folder: give --out the name of a file"):
+    with pytest.raises(SystemExit, match="is a folder. Add the name of a file"):
         report.main(["--out", str(tmp_path)])
 
 
@@ -84,7 +84,7 @@ ROW = ",".join(line("0", "1.0").values()) + "\n"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "There is no file .*runs.csv: choose"),
+        (None, "must be an existing file; got .*runs.csv. Choose"),
         (b"", "runs.csv is not a file of runs"),
         (b"\x89PNG\r\n\xff", "runs.csv is not a file of runs"),
         ((HEADER + ROW + ROW[:-30] + "\n" + ROW).encode(), "damaged in line 3"),
@@ -168,7 +168,7 @@ def test_the_readme_beside_the_results_gets_their_table(tmp_path):
     assert sum(f"| {cell} |" in line for line in lines) == 1
     report.main(["--out", str(out), "--check"])
     readme.write_text(text.replace(cell, "0.00"))
-    with pytest.raises(SystemExit, match="README.md is stale"):
+    with pytest.raises(SystemExit, match="README.md must be up to date; it is stale"):
         report.main(["--out", str(out), "--check"])
 
 

@@ -1,4 +1,4 @@
-"""Tests of the pictures: what is where, and what is left on the disk."""
+"""Pictures: positions of their parts, and the files that are written."""
 
 import numpy as np
 import pytest
@@ -153,7 +153,7 @@ def test_frames_in_colour(tmp_path):
         assert animation.n_frames == 3
     with pytest.raises(ValueError, match=r"`predicted` must .*\(3, 8, 8, 3\)"):
         show.sequence(path, films[0], films[1, ..., :1])
-    with pytest.raises(ValueError, match=r"or \(T, H, W, 3\), and its .* 2\)"):
+    with pytest.raises(ValueError, match=r"or \(T, H, W, 3\); got .* 2\)"):
         show.sequence(path, films[0, ..., :2])
 
 
@@ -176,11 +176,11 @@ def test_nothing_to_show_is_refused(tmp_path, batch):
             show.groups(images, outputs, path, n=n)
         with pytest.raises(ValueError, match="`n` must be an integer of at least 1"):
             show.dataset(path, batch, n=n)
-    with pytest.raises(ValueError, match="`images` is empty"):
+    with pytest.raises(ValueError, match="`images` must contain at least one image"):
         show.groups(images[:0], explanation(0, 3), path)
-    with pytest.raises(ValueError, match="`film` is empty"):
+    with pytest.raises(ValueError, match="`film` must contain at least one image"):
         show.video(images[:0], explanation(1, 3), path)
-    with pytest.raises(ValueError, match="`observed` is empty"):
+    with pytest.raises(ValueError, match="`observed` must contain at least one image"):
         show.sequence(path, images[:0])
     assert not path.exists()
     show.sequence(path, images[:1], images[:0])  # which has no next frame
@@ -244,7 +244,7 @@ def test_groups_have_colours(tmp_path):
     )
     for row, grey in ((0, 1), (2, 1), (3, 0)):
         np.testing.assert_allclose(cell(path, row, 0)[1:-1, 1:-1], grey, atol=0.01)
-    with pytest.raises(ValueError, match="the groups have shape"):
+    with pytest.raises(ValueError, match=r"`outputs\[.groups.\]` must have shape"):
         show.groups(images, explanation(2, 2), path)
 
 
@@ -335,7 +335,7 @@ def test_values_that_are_no_pixels_are_refused(tmp_path, batch):
     for name in ("groups", "reconstructions"):
         outputs = explanation(5, 2)
         outputs[name][0, 0, 0, 3, 4] = np.nan
-        with pytest.raises(ValueError, match="the groups have NaN"):
+        with pytest.raises(ValueError, match="`outputs` must be finite; got NaN"):
             show.groups(frames, outputs, path)
     assert not path.exists()
 

@@ -141,15 +141,15 @@ def test_album():
 
 
 def test_an_album_without_all_scans(empty_machine):
-    with pytest.raises(FileNotFoundError, match="not on this machine: put its scans"):
+    with pytest.raises(FileNotFoundError, match="not on this machine. Put its scans"):
         load_textures("brodatz")
-    with pytest.raises(FileNotFoundError, match="not on this machine: put its scans"):
+    with pytest.raises(FileNotFoundError, match="not on this machine. Put its scans"):
         load_textures("D6,D21")
     (empty_machine / "brodatz").mkdir(parents=True)
     for title in ALBUM[2:]:
         (empty_machine / "brodatz" / f"{title}.gif").touch()
     for source in ("auto", "brodatz"):
-        with pytest.raises(FileNotFoundError, match="lacks D5.gif, D6.gif: put"):
+        with pytest.raises(FileNotFoundError, match="lacks D5.gif, D6.gif. Put"):
             load_textures(source)
 
 
@@ -202,19 +202,19 @@ def test_bad_folders(tmp_path):
     refuse(ValueError, "'D6, D6' names one twice", "D6, D6")
     refuse(ValueError, "`size` must be an integer of at least 24", "auto", 16)
     folder = save_images(tmp_path / "bad", n=1)
-    refuse(ValueError, r"bad has 1 image\(s\) .* add images")
+    refuse(ValueError, r"bad must contain .* got 1 image\(s\). Add images")
     (folder / "1.png").write_bytes((folder / "0.png").read_bytes()[:5000])
-    refuse(ValueError, "1.png cannot be read as an image .* replace it")
+    refuse(ValueError, "1.png must be an image; .* cannot be read .* Replace it")
     (folder / "1.png").write_text("hello")
-    refuse(ValueError, "1.png cannot be read as an image")
+    refuse(ValueError, "1.png must be an image; it cannot be read as an image")
     Image.new("L", (200, 79)).save(folder / "1.png")
-    refuse(ValueError, "1.png is too small, 79 x 200 pixels, .* of 80 x 80: leave")
+    refuse(ValueError, "1.png .* 80 x 80 pixels .* too small, 79 x 200 pixels. Remove")
     Image.new("L", (160, 160), 77).save(folder / "1.png")
-    refuse(ValueError, "1.png is all of one grey in a part: leave it out")
+    refuse(ValueError, "1.png must be a .*; one part of it has a single grey value")
     nan = np.full((160, 160), np.nan, np.float32)
     Image.fromarray(nan).save(folder / "1.tif")
     (folder / "1.png").unlink()
-    refuse(ValueError, "1.tif has pixels that are no numbers")
+    refuse(ValueError, "1.tif must have finite pixels; got NaN")
 
 
 # Crops
@@ -422,7 +422,7 @@ def test_bad_arguments_of_batches():
     for options, message in [
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1"),
         ({"size": 16}, "`size` must be an integer of at least 24"),
-        ({"size": 96}, r"96 x 96 need textures of 271 x 271 pixels, and .* 90 x 100"),
+        ({"size": 96}, r"at least 271 x 271 pixels .* 96 x 96; got 90 x 100"),
         ({"seed": -1}, "`seed` must be an integer of at least 0"),
         ({"sequences": 0}, "`sequences` must be an integer of at least 1"),
         ({"fresh": True, "batch_size": 31}, "30 images do not fill one batch of 31"),
@@ -434,11 +434,11 @@ def test_bad_arguments_of_batches():
             {"labelled": [3], "fresh": True, "batch_size": 5},
             "a `batch_size` that is a multiple of 2",
         ),
-        ({"textures": textures[:1]}, "Two or more textures of shape"),
-        ({"textures": textures * 255}, "Textures with values from 0 to 1"),
-        ({"images": digits.images[:, 1:]}, r"Digits of shape \(n, side, side\)"),
-        ({"images": digits.images * 255}, r"Digits from 0 \(background\) to 1 \(ink\)"),
-        ({"labels": digits.labels[1:]}, "One integer label for each of the 30 digits"),
+        ({"textures": textures[:1]}, "must be two or more textures of shape"),
+        ({"textures": textures * 255}, "`textures` must have values from 0 to 1"),
+        ({"images": digits.images[:, 1:]}, r"Digits must have shape \(n, side, side\)"),
+        ({"images": digits.images * 255}, r"values from 0 \(background\) to 1 \(ink\)"),
+        ({"labels": digits.labels[1:]}, "must be one integer for each of the 30 dig"),
     ]:
         arguments = {**digits._asdict(), "textures": textures, "size": 24, **options}
         with pytest.raises(ValueError, match=message):
@@ -532,7 +532,7 @@ def test_textured_mnist_merges_limits_and_labels(capsys):
         make_sets(evaluation_sequences=0)
     with pytest.raises(ValueError, match="`seed` must be an integer"):
         make_sets(labelled=20, seed=0.5)
-    with pytest.raises(ValueError, match="load them with the `size` of the images"):
+    with pytest.raises(ValueError, match="Load them with the `size` of the images"):
         make_sets(size=32, textures=load_textures("generated", 24))
 
 

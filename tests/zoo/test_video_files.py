@@ -264,7 +264,7 @@ def test_a_folder_in_which_everything_is_read_brings_no_warning(tmp_path):
 
 def test_a_folder_without_videos_says_what_it_has(tmp_path, monkeypatch):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match="has no videos: .* not read: notes.txt"):
+    with pytest.raises(ValueError, match="has no videos. .* not read: notes.txt"):
         zoo.data.from_folder(tmp_path, (8, 8))
     (tmp_path / "film.mov").touch()
     monkeypatch.setattr("zoo.data.videos.files.has_pyav", lambda: False)
@@ -274,7 +274,7 @@ def test_a_folder_without_videos_says_what_it_has(tmp_path, monkeypatch):
     (tmp_path / "class").mkdir()
     animate(tmp_path / "class" / "a.gif")
     with pytest.warns(UserWarning, match="class/a.gif, notes.txt"):
-        with pytest.raises(ValueError, match="class has no pictures.*labels='folders'"):
+        with pytest.raises(ValueError, match="class must .* images.*labels='folders'"):
             zoo.data.from_folder(tmp_path, (8, 8))
 
 
@@ -387,7 +387,7 @@ def test_video_files_are_read(tmp_path, suffix, codec):
     train, _ = zoo.data.from_folder(tmp_path, (32, 48), fps=5, frames=6, batch_size=1)
     found = train.videos[0][:, 24, 24, 0].astype(int)
     np.testing.assert_allclose(found, 40 * np.arange(6), atol=12)
-    with pytest.raises(ValueError, match="a.* has 6 frames, and a sequence 7"):
+    with pytest.raises(ValueError, match="a.* must have at least 7 frames.* got 6"):
         zoo.data.from_folder(tmp_path, (32, 48), fps=5, frames=7)
     with pytest.raises(ValueError, match="must be at most the rate of .*, 10 frames"):
         zoo.data.from_folder(tmp_path, (32, 48), fps=24)
@@ -439,7 +439,7 @@ def test_videos_that_cannot_be_read_are_named(tmp_path):
     for broken in (b"", b"hello", content[:200], content[: len(content) // 2]):
         whole.write_bytes(broken)
         said = "has no video track" if len(broken) == 200 else "cannot be read as a vid"
-        with pytest.raises(ValueError, match=f"a.mp4 {said}"):
+        with pytest.raises(ValueError, match=f"a.mp4 .*{said}"):
             read_video(whole, (8, 8))
     whole.write_bytes(content)
     # Damage that decoders hide: a last frame that is cut, frames with wrong bytes.
@@ -451,14 +451,14 @@ def test_videos_that_cannot_be_read_are_named(tmp_path):
         flipped[i] ^= 0xFF
     wrong.write_bytes(flipped)
     for path in (cut, wrong):
-        with pytest.raises(ValueError, match=f"{path.name} cannot be read as a video"):
+        with pytest.raises(ValueError, match=f"{path.name} must be a video file;"):
             read_video(path, (8, 8))
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in "ab":
         (folder / f"{name}.mp4").write_bytes(content)
     (folder / "c.avi").touch()
-    with pytest.raises(ValueError, match="c.avi cannot be read as a video"):
+    with pytest.raises(ValueError, match="c.avi must be .* cannot be read as a video"):
         zoo.data.from_folder(folder, (8, 8))
     path = encode(tmp_path / "a.mkv", noise, codec="mpeg4")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -479,7 +479,7 @@ def test_a_file_of_sound_only_is_named(tmp_path):
         sound.sample_rate = 44100
         file.mux(stream.encode(sound))
         file.mux(stream.encode())
-    with pytest.raises(ValueError, match="a.mp4 has no video track"):
+    with pytest.raises(ValueError, match="a.mp4 must have a video track"):
         read_video(tmp_path / "a.mp4", (8, 8))
 
 

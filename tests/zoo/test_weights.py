@@ -1,4 +1,4 @@
-"""Trained weights, their cards, and the models that begin with them."""
+"""Trained weights, their cards, and the argument `weights` of the builders."""
 
 import inspect
 import json
@@ -19,6 +19,7 @@ from zoo.data.digits.sources import _find_mnist, load_digits
 from zoo.data.music.corpora import FILES, Corpus
 from zoo.data.music.rolls import PianoRolls, piano_rolls
 from zoo.experiments import EXPERIMENTS
+from zoo.weights.cards import ALIASES
 
 pytestmark = pytest.mark.once
 
@@ -87,7 +88,7 @@ def test_a_name_brings_the_arguments_and_the_weights(published):
 
 @pytest.mark.parametrize("joint", [{}, {"joint": True}])
 def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
-    """A state that goes on between batches, and the initial bias."""
+    """The state that is carried between batches, and the initial bias."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     frequencies = np.full(88, 0.05)
     build = partial(
@@ -107,7 +108,7 @@ def test_what_serves_training_only_is_left_out(tmp_path, monkeypatch, joint):
 
 
 def test_models_of_groups_by_name(tmp_path, monkeypatch):
-    """A table that was given something, and an answer that is another one each time."""
+    """A table with an argument, and a model whose outputs are random."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     table = partial(zoo.moving_mnist.bottleneck_table_of_motion, size=22)
     build = partial(zoo.moving_mnist_rtagger, 0.1, table=table, size=22, frames=3)
@@ -132,7 +133,7 @@ def test_a_builder_hands_on_to_another_what_it_does_not_name(tmp_path, monkeypat
     weights.publish(build(), build, "tiny", {}, tmp_path)
     assert weights.card("moving_mnist_tagger", "tiny")["arguments"]["size"] == 16
     zoo.moving_mnist_tagger(weights="tiny", size=16)
-    with pytest.raises(ValueError, match="leave size out"):
+    with pytest.raises(ValueError, match="Leave `size` out"):
         zoo.moving_mnist_tagger(weights="tiny", size=20)
 
 
@@ -151,7 +152,7 @@ def test_baselines_of_table_3_are_published_by_their_units(tmp_path, monkeypatch
 
 
 def test_another_architecture_is_refused(published, tmp_path):
-    with pytest.raises(ValueError, match="are of width=0.1: leave width out"):
+    with pytest.raises(ValueError, match="`width` must be 0.1 .*Leave `width` out"):
         zoo.occluded_mnist_rladder(0.2, weights="tiny")
     (file,) = tmp_path.glob("*.h5")
     with pytest.raises(ValueError, match="another architecture"):
@@ -180,7 +181,7 @@ def test_weights_that_a_model_has_no_place_for_are_refused(saved, other, tmp_pat
 
 
 def test_a_model_tells_when_its_weights_are_of_other_data(tmp_path, monkeypatch):
-    """In `evaluate` and `predict`, until `fit` has made the weights its own."""
+    """`evaluate` and `predict` warn until `fit` has changed the weights."""
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     weights.publish(BUILD(), BUILD, "tiny", {"data": "MNIST"}, tmp_path)
     model = zoo.occluded_mnist_rladder(weights="tiny")
@@ -209,8 +210,18 @@ def test_music_of_another_corpus_is_noticed(tmp_path, monkeypatch):
 
 
 def test_weights_are_listed_by_their_data():
-    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == ["small"]
-    assert zoo.list_weights(data="MuseData") == {"polyphonic_music_rladder": ["muse"]}
+    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == ["small_mnist"]
+    muse = {"polyphonic_music_rladder": ["small_muse"]}
+    assert zoo.list_weights(data="MuseData") == muse
+
+
+@pytest.mark.once
+def test_former_names_of_weights_stay_valid(published, tmp_path):
+    for former, name in ALIASES.items():
+        model, *_ = (m for m, names in zoo.list_weights().items() if name in names)
+        assert weights.card(model, former) == weights.card(model, name)
+    weights.publish(published, BUILD, "small", {}, tmp_path)
+    assert weights.card("occluded_mnist_rladder", "small")["name"] == "small"
 
 
 def test_trained_weights_serve_any_number_of_groups():
@@ -222,7 +233,9 @@ def test_trained_weights_serve_any_number_of_groups():
 
 
 def test_other_arguments_than_the_usual_are_refused(published, tmp_path):
-    with pytest.raises(ValueError, match="of feedback='recurrent': leave feedback out"):
+    with pytest.raises(
+        ValueError, match="`feedback` must be 'recurrent' .* got 'none'"
+    ):
         zoo.occluded_mnist_rladder(weights="tiny", feedback="none")
     assert zoo.occluded_mnist_rladder(weights="tiny", feedback="recurrent", skip=())
     build = partial(BUILD, skip=("diagonal",))
@@ -297,7 +310,7 @@ def test_a_whole_model_is_loaded_by_keras():
 
 
 def test_a_file_that_is_damaged_in_the_middle_is_named(published, tmp_path):
-    """Whatever the damage leads h5py to; where it reads on, the numbers are odd."""
+    """Damage may raise any error in h5py, or may read as invalid numbers."""
     file = tmp_path / "mine.weights.h5"
     published.save_weights(file)
     whole, refused = file.read_bytes(), 0
@@ -305,7 +318,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_named(published, tmp_path):
         place = len(whole) * part // 20
         for hole in (b"\xff" * 512, b""):
             file.write_bytes(whole[:place] + hole + whole[place + 512 :])
-            with pytest.raises(ValueError, match="must be a whole file of weights; it"):
+            with pytest.raises(ValueError, match="must be a complete file of weights;"):
                 weights.loaded(published, file)
             refused += 1
     assert refused
@@ -327,7 +340,7 @@ def test_what_is_published_is_found_and_not_replaced(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.WEIGHTS_DIR, str(tmp_path))
     weights.publish(BUILD(), BUILD, "tiny", {})
     assert zoo.list_weights("occluded_mnist_rladder").count("tiny") == 1
-    with pytest.raises(ValueError, match="exists: delete it, or publish under another"):
+    with pytest.raises(ValueError, match="exists. Delete it, or publish under another"):
         weights.check_publishable(BUILD, "tiny")
 
 

@@ -1,4 +1,4 @@
-"""Data of the experiments."""
+"""Datasets of the experiments, and your own videos and MIDI files as datasets."""
 
 from zoo.data.chains import gaussian_chain
 from zoo.data.digits.moving import moving_mnist

@@ -1,17 +1,20 @@
-"""Gaussian chains (Appendices B and C): data, and the exact answers.
+"""Gaussian chains (Appendices B and C): datasets and exact inference.
 
-One model covers both appendices. Its levels are `x, y, z, ...`, bottom first:
+One generative model covers both appendices. Its levels are `x, y, z, ...`, bottom
+level first:
 
     z_t ~ N(mu + w_z z_{t-1}, sigma_z^2)               the highest level
     y_t ~ N(w_y y_{t-1} + w_yz z_t, sigma_y^2)         Equation 21
     x_t ~ N(w_x x_{t-1} + w_xy y_t, sigma_x^2)         Equation 20
-    x~_t ~ N(x_t, sigma^2)                             Equation 11, what is seen
+    x~_t ~ N(x_t, sigma^2)                             Equation 11, the observation
 
-with zeros at t = 0. Appendix B is its first time step, Appendix C has `sigma = 0`: `x`
-itself is seen. So that denoising is more than a factor, `x`, `y` and `z` may be rows of
-`sites`. Each column is then a chain of its own, but the noise of the highest level is a
-field: each site, given its neighbours, has the mean `coupling` times their sum, and the
-variance `sigma_z^2`.
+with zeros at t = 0. Appendix B is the first time step of this model. In Appendix C
+`sigma = 0`: `x` itself is observed.
+
+With a single site, optimal denoising is a multiplication by a constant. To make the
+task less trivial, `x`, `y` and `z` may have several `sites`. Each site is then a chain,
+and the noise of the highest level is correlated between neighbours: given its
+neighbours, a site has the mean `coupling` times their sum and the variance `sigma_z^2`.
 """
 
 from typing import NamedTuple
@@ -22,62 +25,68 @@ from zoo.data.epochs import SampleDataset, check_integer
 
 
 class Chain(NamedTuple):
-    """Parameters of a model, see the module's text; L levels.
+    """Parameters of a Gaussian chain with L levels, see `zoo.data.chains`.
 
     Attributes:
-        variances: `sigma_l^2`, bottom first, L of them.
-        weights: `w_{l,l+1}`, bottom first, L - 1 of them, none 0.
-        past: `w_l`, bottom first, L of them; without them nothing lasts.
-        noise: `sigma^2` of what is seen.
-        mean: `mu` of the highest level.
-        sites: Number of columns.
-        coupling: Of neighbours at the highest level, below 1/2.
+        variances: L variances `sigma_l^2`, bottom level first.
+        weights: L - 1 weights `w_{l,l+1}` between levels, bottom first, all nonzero.
+        past: L weights `w_l` of the previous time step, bottom first. By default they
+            are 0: time steps are independent.
+        noise: Variance `sigma^2` of the observation.
+        mean: Mean `mu` of the highest level.
+        sites: Number of sites.
+        coupling: Coupling of neighbouring sites at the highest level, below 1/2.
     """
 
-    variances: tuple
-    weights: tuple
-    past: tuple = ()
+    variances: tuple[float, ...]
+    weights: tuple[float, ...]
+    past: tuple[float, ...] = ()
     noise: float = 0.0
     mean: float = 0.0
     sites: int = 1
     coupling: float = 0.0
 
     @property
-    def levels(self):
+    def levels(self) -> int:
+        """Number of levels, L."""
         return len(self.variances)
 
     @property
-    def gains(self):
-        """`s_l` (Eqs. 17-19, 25, 29): how far each level trusts the one below it."""
+    def gains(self) -> list[float]:
+        """Weights `s_l` of the message from below (Equations 17-19, 25, 29)."""
         return [
             v * w**2 / (v * w**2 + v_below) for v, w, v_below in self.neighbourhoods
         ]
 
     @property
-    def mean_field_variances(self):
-        """`v_l` of Equations 17-19, and of Appendix C; 0 for an `x` that is seen."""
+    def mean_field_variances(self) -> list[float]:
+        """Variances `v_l` (Equations 17-19, Appendix C); 0 if `x` is observed."""
         return [
             v * v_below / (v * w**2 + v_below) for v, w, v_below in self.neighbourhoods
         ]
 
     @property
-    def neighbourhoods(self):
-        """For each level `sigma_l^2`, `w_{l-1,l}` and `sigma_{l-1}^2`."""
+    def neighbourhoods(self) -> list[tuple[float, float, float]]:
+        """`sigma_l^2`, `w_{l-1,l}` and `sigma_{l-1}^2` of each level."""
         below = (self.noise, *self.variances[:-1])
         return list(zip(self.variances, (1.0, *self.weights), below, strict=True))
 
     @property
-    def memory(self):
-        """`past`, with zeros where it was not given."""
+    def memory(self) -> tuple[float, ...]:
+        """`past`, or zeros if it is empty."""
         return self.past or (0.0,) * self.levels
 
 
-def state_space(chain):
-    """The model as `v_t = A v_{t-1} + b + noise of covariance Q`.
+def state_space(chain: Chain) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write a chain as a linear model, `v_t = A v_{t-1} + b + noise of covariance Q`.
+
+    Args:
+        chain: Parameters.
 
     Returns:
-        `A`, `b` and `Q` for the vector `v` of all levels, `x` first, with all the sites
-        of a level one behind the other.
+        `A`, shape `(L sites, L sites)`, `b`, shape `(L sites,)`, and `Q`, shape
+        `(L sites, L sites)`. The vector `v` has all sites of `x` first, then those of
+        the level above, and so on.
     """
     n, eye = chain.sites, np.eye(chain.sites)
     W = np.kron(np.diag(chain.weights, 1), eye)
@@ -93,11 +102,20 @@ def state_space(chain):
     return A, inverse @ mean, inverse @ variances @ inverse.T
 
 
-def sample(chain, n, steps, rng):
-    """Draw sequences.
+def sample(
+    chain: Chain, n: int, steps: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw sequences from a chain.
+
+    Args:
+        chain: Parameters.
+        n: Number of sequences.
+        steps: Number of time steps.
+        rng: Source of randomness.
 
     Returns:
-        What is seen, shape `(n, steps, sites)`, and the levels, `(n, steps, L, sites)`.
+        Observations, shape `(n, steps, sites)`, and levels, shape
+        `(n, steps, L, sites)`.
     """
     A, b, Q = state_space(chain)
     noise = rng.normal(size=(n, steps, len(b))) @ np.linalg.cholesky(Q).T
@@ -109,23 +127,24 @@ def sample(chain, n, steps, rng):
     return seen + np.sqrt(chain.noise) * rng.normal(size=seen.shape), levels
 
 
-def check_chain(chain):
-    """Refuse what is no chain, such as the letter of its appendix."""
+def check_chain(chain: Chain) -> None:
+    """Raise `ValueError` if `chain` is not a `Chain`."""
     if not isinstance(chain, Chain):
         raise ValueError(
-            f"`chain` must be a `zoo.data.gaussian_chain.Chain`; got {chain!r}. Give "
-            "`zoo.gaussian_chain.CHAIN_B`, `CHAIN_C`, or one of your own."
+            f"`chain` must be a `zoo.data.chains.Chain`; got {chain!r}. Pass "
+            "`zoo.gaussian_chain.CHAIN_B`, `CHAIN_C`, or your own."
         )
 
 
 class Posterior(NamedTuple):
-    """What is known of the levels, and of the next `x`.
+    """Posterior of the levels and predictive distribution of the next `x`.
 
     Attributes:
-        means: Shape `(n, T, L, sites)`.
-        covariances: After each step, of all levels and sites, `(T, L sites, L sites)`.
-        predictions: Means of the next `x`, `(n, T, sites)`.
-        prediction_covariances: Of it, `(T, sites, sites)`.
+        means: Posterior means of the levels, shape `(n, T, L, sites)`.
+        covariances: Posterior covariances of all levels and sites after each time step,
+            shape `(T, L sites, L sites)`.
+        predictions: Means of the next `x`, shape `(n, T, sites)`.
+        prediction_covariances: Covariances of the next `x`, shape `(T, sites, sites)`.
     """
 
     means: np.ndarray
@@ -134,17 +153,18 @@ class Posterior(NamedTuple):
     prediction_covariances: np.ndarray
 
 
-def kalman(chain, seen, frozen=False):
-    """The Kalman filter: the distribution of the levels given what was seen so far.
+def kalman(chain: Chain, seen: np.ndarray, frozen: bool = False) -> Posterior:
+    """Compute the posterior of the levels with the Kalman filter.
 
     Args:
         chain: Parameters.
-        seen: Shape `(n, T, sites)`.
-        frozen: Whether to forget after each step how uncertain the levels are, as
-            Appendix C does, which takes of the last step the means only.
+        seen: Observations, shape `(n, T, sites)`.
+        frozen: Whether to set the covariance of the previous time step to zero, as in
+            Appendix C, which uses only the means of the previous time step.
 
     Returns:
-        A `Posterior`. After a single step both are the exact posterior of Appendix B.
+        `Posterior`, given all observations so far. After the first time step it is the
+        exact posterior of Appendix B, with and without `frozen`.
     """
     A, b, Q = state_space(chain)
     sites, size = chain.sites, len(b)
@@ -163,13 +183,15 @@ def kalman(chain, seen, frozen=False):
     return Posterior(means, np.stack(P), np.stack(predictions, axis=1), np.stack(ahead))
 
 
-def posterior_precision(chain):
-    """Precision of the levels of one time step, given `x~` and the step before.
+def posterior_precision(chain: Chain) -> np.ndarray:
+    """Return the posterior precision of the levels, given the previous time step.
 
-    Where `x` itself is seen it is that of the levels above.
+    Args:
+        chain: Parameters.
 
     Returns:
-        Shape `(L sites, L sites)`, or of one level less.
+        Array of shape `(L sites, L sites)`. If `x` itself is observed, the precision of
+        the levels above `x`, shape `((L - 1) sites, (L - 1) sites)`.
     """
     precision = np.linalg.inv(state_space(chain)[2])
     n = chain.sites
@@ -179,12 +201,15 @@ def posterior_precision(chain):
     return precision
 
 
-def contraction(chain):
-    """Factor by which the error falls with each sweep up and down, in the long run.
+def contraction(chain: Chain) -> float:
+    """Return the asymptotic factor of the error in each sweep of message passing.
 
-    A sweep sets one level after the other to its mean given its neighbours, up and down
-    again: the Gauss-Seidel method for `precision @ means`. It converges if the factor,
-    the spectral radius of the sweep, is below 1.
+    A sweep sets each level to its mean given the neighbouring levels, first upwards,
+    then downwards. This is the Gauss-Seidel method for the posterior means. It
+    converges if the factor, the spectral radius of a sweep, is below 1.
+
+    Args:
+        chain: Parameters.
     """
     precision = posterior_precision(chain)
     levels = len(precision) // chain.sites
@@ -197,33 +222,42 @@ def contraction(chain):
 
 
 class GaussianChain(SampleDataset):
-    """Batches of sequences of a chain.
+    """Batches of sequences drawn from a Gaussian chain.
 
-    A batch is `(x, y)`: `x` is what is seen, `float32` of shape `(B, T, sites, 1)`, and
-    `y` has `"x"`, the levels `x` that it shows, and `"next"`, those of the next step,
-    both of the same shape.
+    A batch is `(x, y)`. `x` are the observations, `float32` of shape
+    `(B, T, sites, 1)`. `y` is a dictionary of
 
-    For `epoch` and resuming see `zoo.data.epochs.SampleDataset`.
+    - `"x"`: the level `x` of the same time steps, shape `(B, T, sites, 1)`;
+    - `"next"`: the level `x` one time step later, shape `(B, T, sites, 1)`.
+
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
-        chain: A `Chain`.
+        chain: Parameters, a `Chain`.
         batch_size: Number of sequences in a batch, `B`.
-        steps: Length of the sequences, `T`.
-        sequences: Number of sequences in an epoch; a last batch that is not full is
-            left out.
-        seed: Integer, at least 0.
-        use: 0 for training, where each epoch draws anew; 1 for validation, 2 to test.
-            Sets of different uses have nothing in common, whatever their seeds.
+        steps: Number of time steps in a sequence, `T`.
+        sequences: Number of sequences in an epoch. A last batch that is not full is
+            dropped.
+        seed: Seed of the sequences, an integer of at least 0.
+        use: 0 for training, with new sequences in each epoch; 1 for validation; 2 for
+            testing. Datasets of different uses are independent, also with equal seeds.
 
     Attributes:
         num_sequences: Number of sequences in an epoch.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
     """
 
     def __init__(
-        self, chain, batch_size=100, *, steps=1, sequences=10000, seed=0, use=0
+        self,
+        chain: Chain,
+        batch_size: int = 100,
+        *,
+        steps: int = 1,
+        sequences: int = 10000,
+        seed: int = 0,
+        use: int = 0,
     ):
         check_chain(chain)
         check_integer("steps", steps, 1)
@@ -231,7 +265,7 @@ class GaussianChain(SampleDataset):
         super().__init__(sequences, batch_size, seed, fresh=True)
         self.chain, self.steps, self.use = chain, steps, use
 
-    def batch(self, index):
+    def batch(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         seen, x = self.draw(index)
         x = x.astype("float32")[..., None]
         return seen[:, :-1, :, None].astype("float32"), {
@@ -239,8 +273,8 @@ class GaussianChain(SampleDataset):
             "next": x[:, 1:],
         }
 
-    def draw(self, index):
-        """What is seen and the level `x` in batch `index`, `(B, T + 1, sites)`."""
+    def draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw observations and levels `x` of a batch, shape `(B, T + 1, sites)`."""
         epoch = self.epoch if self.use == 0 else 0
         rng = np.random.default_rng([self.use, self.seed, epoch, index])
         seen, levels = sample(self.chain, self.batch_size, self.steps + 1, rng)
@@ -248,17 +282,24 @@ class GaussianChain(SampleDataset):
 
 
 def gaussian_chain(
-    chain, batch_size=100, *, steps=1, sequences=10000, evaluation=10000, seed=0
-):
-    """Sequences of a chain.
+    chain: Chain,
+    batch_size: int = 100,
+    *,
+    steps: int = 1,
+    sequences: int = 10000,
+    evaluation: int = 10000,
+    seed: int = 0,
+) -> tuple[GaussianChain, GaussianChain, GaussianChain]:
+    """Return datasets of a Gaussian chain (Appendices B and C).
 
     Args:
-        chain: A `Chain`.
+        chain: Parameters, a `Chain`.
         batch_size: Number of sequences in a batch.
-        steps: Length of the sequences: 1 for Appendix B.
-        sequences: Number of sequences in an epoch of training; each epoch has new ones.
-        evaluation: Number of sequences for validation, and as many again to test.
-        seed: Of the training sequences.
+        steps: Number of time steps in a sequence: 1 for Appendix B.
+        sequences: Number of training sequences in an epoch. Each epoch has new
+            sequences.
+        evaluation: Number of validation sequences, and of test sequences.
+        seed: Seed of the training sequences.
 
     Returns:
         Training, validation and test set, each a `GaussianChain`.

@@ -1,35 +1,38 @@
-"""What data sets that draw each epoch anew have in common."""
+"""Base classes of datasets whose samples are drawn again for each epoch."""
+
+from typing import Any
 
 import keras
 import numpy as np
 
 
 class EpochDataset(keras.utils.PyDataset):
-    """Batches that depend on `epoch`, the number of epochs that are over.
+    """Batches that depend on `epoch`, the number of finished epochs.
 
-    A subclass has `__len__` and `batch(index)`.
+    A subclass defines `__len__` and `batch(index)`.
 
-    `on_epoch_end` adds 1 to `epoch` where every batch was asked for; it thus ignores
-    the call that `fit` makes before its first epoch, and the batch at which `fit` may
-    look before it. So `fit` for one epoch and `fit` for one more see what `fit` for two
-    epochs sees. Two remarks for runs that must be repeatable to the bit:
+    `on_epoch_end` adds 1 to `epoch` if all batches were read. Why it counts them: `fit`
+    also calls `on_epoch_end` before its first epoch, and may read one batch before
+    that. With the count, two calls of `fit` for one epoch each see the same data as one
+    call for two epochs. For bitwise reproducible runs:
 
-    - Models of the zoo take the batches in their order, which is random already. The
-      `fit` of others draws an order from Python's `random`; pass `shuffle=False`.
-    - To resume at an epoch, set `epoch`. With `BackupAndRestore`, `steps_per_epoch`,
-      epochs of a single batch, or an `evaluate` of the training data in between, where
-      counting is not enough, let a callback set it:
-      `LambdaCallback(on_epoch_begin=follow)` with
-      `def follow(epoch, logs): train.epoch = epoch`.
+    - Models of the zoo read the batches in their order, which is random already. `fit`
+      of other models shuffles the batches with Python's `random`. Pass `shuffle=False`.
+    - To resume at an epoch, set `epoch`. Some programs read only some of the batches,
+      or read them more than once: with `BackupAndRestore`, `steps_per_epoch`, epochs of
+      a single batch, or `evaluate` on the training data between epochs. In such
+      programs let a callback set the epoch: `LambdaCallback(on_epoch_begin=follow)`
+      with `def follow(epoch, logs): train.epoch = epoch`.
 
-    Batches are drawn faster than a model takes them, so there is only one worker.
+    Batches are drawn faster than models process them, so one worker is enough.
 
     Attributes:
-        origin: Name of the digits or of the corpus that the samples are made of, `None`
-            where it is not known.
+        epoch: Number of finished epochs. It may be set.
+        origin: Name of the digits or the corpus that the samples are made from, or
+            `None` if it is not known.
     """
 
-    origin = None
+    origin: str | None = None
 
     def __init__(self):
         super().__init__()
@@ -40,12 +43,12 @@ class EpochDataset(keras.utils.PyDataset):
         return self._epoch
 
     @epoch.setter
-    def epoch(self, epoch: int):
+    def epoch(self, epoch: int) -> None:
         check_integer("epoch", epoch, 0)
         self._epoch = int(epoch)
-        self._asked_for = set()
+        self._asked_for: set[int] = set()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         if len(self._asked_for) == len(self):
             self.epoch += 1
 
@@ -53,48 +56,70 @@ class EpochDataset(keras.utils.PyDataset):
     def num_batches(self) -> int:
         return len(self)
 
-    def __getitem__(self, index: int):
+    def batch(self, index: int) -> tuple[Any, ...]:
+        """Return a batch of the current epoch.
+
+        Args:
+            index: Number of the batch, counted from 0.
+        """
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         index = self.check_index(index)
         batch = self.batch(index)
         self._asked_for.add(index)
         return batch
 
     def check_index(self, index: int) -> int:
-        """Number of a batch, counted from 0, or an `IndexError`."""
+        """Return the number of a batch, counted from 0.
+
+        Raises:
+            IndexError: If there is no such batch.
+        """
         if not -len(self) <= index < len(self):
-            raise IndexError(f"There are {len(self)} batches, and no batch {index}.")
+            raise IndexError(
+                f"There are {len(self)} batches, and no batch {index}. Choose an index "
+                f"from {-len(self)} to {len(self) - 1}."
+            )
         return index % len(self)
 
 
 class SampleDataset(EpochDataset):
-    """Batches of a number of samples.
+    """Batches of a fixed number of samples.
 
-    With `fresh` a last batch that is not full is left out, because batch normalisation
-    would suffer from it; else it is kept.
+    With `fresh`, the last batch is dropped if it is not full, because a small batch
+    makes the statistics of batch normalisation worse. Otherwise it is kept.
 
     Args:
         samples: Number of samples in an epoch.
         batch_size: Number of samples in a batch.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch draws anew.
-        kind: What the samples are called.
+        seed: Seed of the samples, an integer of at least 0.
+        fresh: Whether samples are drawn again for each epoch.
+        kind: What the samples are called in error messages.
 
     Attributes:
         num_sequences: Number of samples in all batches together.
 
     Raises:
-        ValueError: If an argument is not as above, or there is no full batch.
+        ValueError: If an argument is invalid, or if there is no full batch.
     """
 
-    def __init__(self, samples, batch_size, seed, fresh, kind="sequences"):
+    def __init__(
+        self,
+        samples: int,
+        batch_size: int,
+        seed: int,
+        fresh: bool,
+        kind: str = "sequences",
+    ):
         super().__init__()
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
         if fresh and samples < batch_size:
             raise ValueError(
                 f"{samples} {kind} do not fill one batch of {batch_size}, and training "
-                "leaves out batches that are not full: choose a smaller `batch_size` "
-                f"or more {kind}."
+                "drops batches that are not full. Choose a smaller `batch_size` or "
+                f"more {kind}."
             )
         self.batch_size = batch_size
         self.seed = seed
@@ -105,7 +130,7 @@ class SampleDataset(EpochDataset):
         return -(-self.num_sequences // self.batch_size)
 
     def place(self, index: int) -> slice:
-        """Where the samples of a batch are in the epoch.
+        """Return the position of a batch among the samples of the epoch.
 
         Args:
             index: Number of the batch, from 0; negative numbers count from the end.
@@ -118,8 +143,8 @@ class SampleDataset(EpochDataset):
 
 
 def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:
-    """Raises a `ValueError` unless `value` is an integer in the range."""
+    """Raise `ValueError` if `value` is not an integer from `low` to `high`."""
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not integer or value < low or (high is not None and value > high):
         wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise ValueError(f"`{name}` must be an integer {wanted}, and it is {value!r}.")
+        raise ValueError(f"`{name}` must be an integer {wanted}; got {value!r}.")

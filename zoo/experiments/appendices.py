@@ -6,6 +6,7 @@ from zoo import data
 from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
+    changed,
     common_smaller,
     unroll,
     with_training_set_only,
@@ -20,13 +21,14 @@ def options(sequences, add):
     add(
         "--sequences",
         type=partial(integer, 1),
-        help=f"samples in an epoch, and to evaluate; default: {sequences}",
+        help="sequences in an epoch, in the validation and in the test set; default: "
+        f"{sequences}",
     )
     add(
         "--rate",
         type=positive,
         default=RATE,
-        help="learning rate of the first epoch",
+        help=f"learning rate of the first epoch; default: {RATE:g}",
     )
 
 
@@ -63,11 +65,27 @@ def figures(args, model, test):
 
 
 def tuned(args):
-    if args.rate != RATE:
-        yield f"learning rate {args.rate:g}"
+    yield from changed(args, rate=(RATE, "learning rate {:g}"))
 
 
-def appendix(rows, chain, steps, output, sequences, batch_size):
+def appendix(
+    rows: dict,
+    chain: data.chains.Chain,
+    steps: int,
+    output: str,
+    sequences: int,
+    batch_size: int,
+) -> Experiment:
+    """Return the experiment of an appendix.
+
+    Args:
+        rows: Builder of the model of each row.
+        chain: The Gaussian chain.
+        steps: Length of a sequence.
+        output: Name of the model's output.
+        sequences: Sequences in an epoch, in the validation and in the test set.
+        batch_size: Batch size of the full size.
+    """
     return Experiment(
         rows=rows,
         options=partial(options, sequences),

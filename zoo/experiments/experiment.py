@@ -1,72 +1,102 @@
-"""What a table of the paper is, and what several of them have in common."""
+"""The description of a table of the paper, and functions that several tables share."""
 
 import inspect
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zoo.arguments import integer
+from zoo.data.epochs import EpochDataset
+from zoo.training.protocol import Schedule
+
+# Training, validation, merged and test set. Merged is the training set of phase 2.
+Sets = tuple[EpochDataset, EpochDataset, EpochDataset | None, EpochDataset]
 
 
 class Experiment(NamedTuple):
     """A table of the paper.
 
+    `args` stands for the parsed command line, `row` for the label of a row.
+
     Attributes:
-        rows: Builder of the model of each row, by the label as printed.
-        options: Adds the arguments of the command line that others do not have. It gets
-            `add_argument`.
-        data: Function of the arguments and the row that gives the training, validation,
-            merged and test set.
-        build: Function of the arguments, the row and the training set that gives the
-            builder.
-        schedule: Function of the arguments that gives that of `zoo.training.protocol`.
-        steer: Function of the arguments and the row: the validation metric that steers
-            the protocol.
-        figures: Function of the arguments, the model and the test set that gives the
-            test figures, by name.
-        batch_size: Function of the arguments that gives that of the full size.
-        smaller: Function of the arguments: in which ways the run is not the paper's.
-        tuned: Function of the arguments: what was chosen by searches on validation.
-        optimizer: Function of the arguments and the training set that gives that of
-            `zoo.training.protocol.train`.
-        inputs: What trained models take, for the cards of their weights.
-        phases: 2, or 1 where the paper trains on the training set only.
+        rows: Builder of the model of each row, by its label in the paper.
+        options: Function of `add_argument`. It adds the options that only this table
+            has.
+        data: Function of `args` and `row`. It returns training, validation, merged and
+            test set.
+        build: Function of `args`, `row` and the training set. It returns a function
+            without arguments that builds the compiled model.
+        schedule: Function of `args`. It returns the schedule of the protocol.
+        steer: Function of `args` and `row`. It returns the name of the validation
+            metric that steers the protocol.
+        figures: Function of `args`, the trained model and the test set. It returns the
+            test figures by name.
+        batch_size: Function of `args`. It returns the batch size of the full size.
+        smaller: Function of `args`. It yields each difference between this run and the
+            paper's, in words.
+        tuned: Function of `args`. It yields each hyperparameter that was chosen on the
+            validation set, in words.
+        optimizer: Function of `args` and the training set. It returns a function
+            without arguments that returns the optimiser, or `None` for the optimiser of
+            the model.
+        inputs: Description of the model's inputs, for the cards of its weights.
+        phases: 2, or 1 if the paper trains on the training set only.
     """
 
-    rows: dict
-    options: Callable
-    data: Callable
-    build: Callable
-    schedule: Callable
-    steer: Callable
-    figures: Callable
-    batch_size: Callable
-    smaller: Callable
-    tuned: Callable = lambda args: ()
-    optimizer: Callable = lambda args, train: None
+    rows: dict[str, Any]
+    options: Callable[[Callable], None]
+    data: Callable[..., Sets]
+    build: Callable[..., Any]
+    schedule: Callable[[Namespace], Schedule]
+    steer: Callable[[Namespace, str], str]
+    figures: Callable[..., dict[str, float]]
+    batch_size: Callable[[Namespace], int]
+    smaller: Callable[[Namespace], Iterable[str]]
+    tuned: Callable[[Namespace], Iterable[str]] = lambda args: ()
+    optimizer: Callable[..., Callable | None] = lambda args, train: None
     inputs: str = ""
     phases: int = 2
 
 
-def unroll(args):
-    return {"auto": "auto", "yes": True, "no": False}[args.unroll]
+def unroll(args: Namespace) -> bool | str:
+    """Return the argument `unroll` of a builder for `--unroll`."""
+    values: dict[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
+    return values[args.unroll]
 
 
-def sized_table(ladders, args):
-    """The table that `--ladder` names; filters of the whole map need `--size`, too."""
+def sized_table(ladders: dict[str, Callable], args: Namespace) -> Callable:
+    """Return the table of levels for `--ladder`, with `--size` if the table needs it.
+
+    A table needs the size of the frames if it has filters that cover a whole map.
+    """
     table = ladders[args.ladder]
     whole = "size" in inspect.signature(table).parameters
     return partial(table, size=args.size) if whole else table
 
 
-def common_smaller(args, batch_size, phases):
-    """Ways in which runs of any table may be smaller than the paper's.
+def changed(args: Namespace, **options: tuple[Any, str]) -> Iterator[str]:
+    """Yield, in words, the options that differ from the paper's values.
 
     Args:
-        args: The arguments.
-        batch_size: Of the full size.
-        phases: Of the full size.
+        args: The parsed command line.
+        **options: For the name of each option, the paper's value and a format string
+            for another value.
+    """
+    for name, (usual, words) in options.items():
+        value = getattr(args, name)
+        if value != usual:
+            yield words.format(value)
+
+
+def common_smaller(args: Namespace, batch_size: int, phases: int) -> Iterator[str]:
+    """Yield the differences from the paper's runs that any table may have.
+
+    Args:
+        args: The parsed command line.
+        batch_size: Batch size of the full size.
+        phases: Number of phases of the full size.
     """
     if args.width != 1:
         yield f"width {args.width:g}"
@@ -83,41 +113,52 @@ def common_smaller(args, batch_size, phases):
         yield "training set only"
 
 
-def with_training_set_only(sets):
-    """Training, validation, merged and test set where there is no second phase."""
+def with_training_set_only(sets: tuple) -> Sets:
+    """Return the sets of a table without a second phase: the merged set is `None`."""
     train, valid, test = sets
     return train, valid, None, test
 
 
-def sequences_options(add):
+def sequences_options(add: Callable) -> None:
+    """Add the options of datasets of digits."""
     add(
         "--sequences",
         type=partial(integer, 1),
-        help="samples in an epoch; default: one for each digit",
+        help="training samples in an epoch; default: one for each digit",
     )
     add(
         "--validation",
         type=partial(integer, 1),
-        help="validation samples; default: all",
+        help="number of validation samples; default: one for each digit",
     )
-    add("--digits", default="mnist", help="'mnist', 'sklearn' or a file, see README")
+    add(
+        "--digits",
+        default="mnist",
+        help="'mnist', 'sklearn', 'auto' or an .npz file; default: mnist",
+    )
 
 
-def sized_sets(sets, args):
-    """Training, validation and test set; `--validation` shortens the second of them."""
+def sized_sets(sets: Callable[..., tuple], args: Namespace) -> tuple:
+    """Return training, validation and test set, with `--validation` samples.
+
+    Args:
+        sets: Function of `zoo.data` with all arguments except
+            `evaluation_sequences`, which would also shorten the test set.
+        args: The parsed command line.
+    """
     train, valid, test = sets()
     if args.validation:
         _, valid, _ = sets(evaluation_sequences=args.validation, verbose=False)
     return train, valid, test
 
 
-def digit_sets(load, args, **more):
-    """The sets that `sequences_options` ask for, where there is no second phase.
+def digit_sets(load: Callable[..., tuple], args: Namespace, **more: Any) -> Sets:
+    """Return the datasets of digits of a table without a second phase.
 
     Args:
         load: Function of `zoo.data`.
-        args: The arguments.
-        **more: What else it is to get.
+        args: The parsed command line, with `sequences_options`.
+        **more: Further arguments of `load`.
     """
     sets = partial(
         load,
@@ -130,6 +171,7 @@ def digit_sets(load, args, **more):
     return with_training_set_only(sized_sets(sets, args))
 
 
-def digits_smaller(args):
+def digits_smaller(args: Namespace) -> Iterator[str]:
+    """Yield the source of the digits if it is not MNIST."""
     if args.digits != "mnist":
         yield f"digits {Path(args.digits).name}"

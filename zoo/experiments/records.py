@@ -1,4 +1,4 @@
-"""Records of runs: where, when and with what they were trained, and `runs.csv`."""
+"""Records of runs: `runs.csv`, with the commit, versions, device and date of each."""
 
 import csv
 import datetime
@@ -9,8 +9,10 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,20 +21,23 @@ from zoo.files import read_json, write_whole
 from zoo.training import protocol
 
 RUNS = Path(__file__).parents[1] / "results" / "runs.csv"
-DIVERGED = "diverged in epoch"  # a metric of runs that have no other
+DIVERGED = "diverged in epoch"  # the only metric of a run that diverged
 COLUMNS = (
     "table,row,seed,metric,value,size,epochs,examples,"
     "commit,backend,versions,device,seconds,date"
 ).split(",")
 
 
-def circumstances(progress):
-    """How long a run was, and where, when and with what it was trained.
+def circumstances(progress: dict[str, Any]) -> dict[str, Any]:
+    """Return length, commit, backend, versions, device and date of a run.
 
-    Values that changed in the course of the run stand side by side, and its date is
-    that of the last epoch. A run from before `protocol.remember` has none of them.
+    A value that changed during the run is a list, separated by commas. The date is that
+    of the last epoch. The values are empty for runs from before they were recorded.
+
+    Args:
+        progress: Progress of `zoo.training.protocol`.
     """
-    if not progress["epoch"]:  # nothing was trained
+    if not progress["epoch"]:  # a row without training
         protocol.remember(progress, **present())
     made = {name: progress.get(name, [""]) for name in present()}
     return {
@@ -47,8 +52,8 @@ def circumstances(progress):
     }
 
 
-def present():
-    """What `zoo.training.protocol` remembers of each epoch."""
+def present() -> dict[str, str]:
+    """Return commit, versions, device and date, which are recorded for each epoch."""
     return {
         "commits": commit(),
         "versions": versions(),
@@ -57,21 +62,24 @@ def present():
     }
 
 
-def backends(folder, progress):
-    """Of the epochs of a run: that with which it began, and others that went on."""
+def backends(folder: Path, progress: dict[str, Any]) -> list[str]:
+    """Return the backends of a run: the first one, then those that resumed it."""
     begun = read_json(folder / "run.json")["backend"].split(", ")
     return list(dict.fromkeys([*begun, *(progress.get("backends") or ())]))
 
 
-def check_runs(path):
-    """Refuse a file that is something else; before the training, and after it."""
+def check_runs(path: Path) -> None:
+    """Raise `ValueError` if a file exists and is not a file of runs."""
     header = ",".join(COLUMNS).encode()
     if path.exists() and path.read_bytes().splitlines()[:1] != [header]:
-        raise ValueError(f"{path} is not a file of runs: choose another --runs.")
+        raise ValueError(
+            f"--runs must be a file of runs; {path} is not a file of runs. Choose "
+            "another file."
+        )
 
 
-def append(path, lines):
-    """Add rows to a CSV file in a single write, so that none is ever half there."""
+def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Append rows to a CSV file in a single write, so that each row is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -83,14 +91,23 @@ def append(path, lines):
         file.write(text.getvalue().encode())
 
 
-def claim(folder, identity, resume):
-    """Make `folder` the home of this run, or check that it is.
+def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Create the folder of a run, or check that it is the folder of this run.
 
-    A run may go on with another backend.
+    A run may be resumed with another backend.
+
+    Args:
+        folder: The folder.
+        identity: Arguments that must be equal when a run is resumed.
+        resume: Whether the user asked to resume the run.
+
+    Raises:
+        ValueError: If the folder holds another run or other files, or holds this run
+            and `resume` is false.
     """
     file = folder / "run.json"
     if file.exists():
-        known = read_json(file, f"delete {folder} and train anew")
+        known = read_json(file, f"Delete {folder} and train from scratch")
         different = sorted(
             k for k in identity if k != "backend" and known.get(k) != identity[k]
         )
@@ -99,27 +116,35 @@ def claim(folder, identity, resume):
                 f"{k} {known.get(k)!r} and not {identity[k]!r}" for k in different
             )
             raise ValueError(
-                f"{folder} holds another run, with {what}: choose another --out, or "
-                "give what that run had."
+                f"--out must be the folder of this run; {folder} holds another run, "
+                f"with {what}. Choose another --out, or the same arguments."
             )
         if not resume:
-            raise ValueError(f"{folder} holds this run: go on with --resume.")
+            raise ValueError(
+                f"--out must be a new folder; {folder} holds this run already. Add "
+                "--resume to continue it."
+            )
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(
-            f"{folder} is not empty and holds no run: choose another --out."
+            f"--out must be empty or the folder of this run; {folder} is not empty and "
+            "holds no run. Choose another --out."
         )
     else:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps(identity, indent=1).encode())
 
 
-def slug(row):
+def slug(row: str) -> str:
+    """Return the label of a row as a name for a folder."""
     return re.sub(r"[^a-z0-9]+", "-", row.lower()).strip("-")
 
 
 @cache
-def commit():
-    """Commit of the code, `+` if it was changed since; empty outside of a checkout."""
+def commit() -> str:
+    """Return the commit of the code, with a `+` if the code has changed since.
+
+    The result is empty outside of a Git checkout.
+    """
     git = partial(
         subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True
     )
@@ -131,7 +156,8 @@ def commit():
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def versions():
+def versions() -> str:
+    """Return the versions of Python, Keras, the backend and NumPy."""
     backend = sys.modules[keras.backend.backend()].__version__
     return (
         f"python {platform.python_version()}; keras {keras.__version__}; "
@@ -139,8 +165,8 @@ def versions():
     )
 
 
-def device():
-    """The accelerator if the backend has one, else the processor and its cores."""
+def device() -> str:
+    """Return the accelerator of the backend; otherwise the CPU and its cores."""
     name, module = keras.backend.backend(), sys.modules[keras.backend.backend()]
     if name == "torch" and module.cuda.is_available():
         return module.cuda.get_device_name()

@@ -6,6 +6,7 @@ from zoo import data
 from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
+    changed,
     common_smaller,
     digit_sets,
     digits_smaller,
@@ -26,11 +27,16 @@ ROWS = moving_mnist.SECTION_4_3 | moving_mnist.BASELINES
 
 
 def options(add):
-    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
-    add("--groups", type=partial(integer, 1), default=GROUPS, help="K")
-    add("--size", type=partial(integer, 20), default=SIZE, help="side of the frames")
-    add("--frames", type=partial(integer, 2), default=moving_mnist.FRAMES)
-    add("--rate", type=positive, default=RATE, help="learning rate")
+    ladder = "table of levels; default: paper"
+    add("--ladder", choices=sorted(LADDERS), default="paper", help=ladder)
+    groups = f"number of groups, K; default: {GROUPS}"
+    add("--groups", type=partial(integer, 1), default=GROUPS, help=groups)
+    size = f"side of the frames in pixels; default: {SIZE}"
+    add("--size", type=partial(integer, 20), default=SIZE, help=size)
+    frames = f"frames in a sequence; default: {moving_mnist.FRAMES}"
+    add("--frames", type=partial(integer, 2), default=moving_mnist.FRAMES, help=frames)
+    rate = f"learning rate; default: {RATE:g}"
+    add("--rate", type=positive, default=RATE, help=rate)
     sequences_options(add)
 
 
@@ -61,16 +67,14 @@ def figures(args, model, test):
 
 
 def smaller(args):
-    if args.ladder != "paper":
-        yield f"{args.ladder} ladder"
-    if args.groups != GROUPS:
-        yield f"{args.groups} groups"
-    if args.size != SIZE:
-        yield f"size {args.size}"
-    if args.frames != moving_mnist.FRAMES:
-        yield f"{args.frames} frames"
-    if args.rate != RATE:
-        yield f"rate {args.rate:g}"
+    yield from changed(
+        args,
+        ladder=("paper", "{} ladder"),
+        groups=(GROUPS, "{} groups"),
+        size=(SIZE, "size {}"),
+        frames=(moving_mnist.FRAMES, "{} frames"),
+        rate=(RATE, "rate {:g}"),
+    )
     yield from common_smaller(args, BATCH_SIZE, phases=1)
     yield from digits_smaller(args)
 
@@ -86,6 +90,6 @@ SECTION_4_3 = Experiment(
     batch_size=lambda args: BATCH_SIZE,
     smaller=smaller,
     phases=1,
-    inputs="Films (batch, T, side, side, 1) from 0 to 1, as zoo.data.moving_mnist "
-    "makes them of digits.",
+    inputs="Sequences of frames, shape (batch, T, side, side, 1), values from 0 to 1, "
+    "as in zoo.data.moving_mnist.",
 )

@@ -1,6 +1,9 @@
-"""The results table of the README: the paper's figures beside ours, a row each."""
+"""The results table of the README, with the paper's figures beside ours."""
 
 import re
+from collections.abc import Callable
+
+Line = dict[str, str]  # a row of a CSV file by the names of its columns
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 STATIC = "Optimal reconstruction and static classifier"
@@ -34,8 +37,10 @@ reduced runs of the same table. An empty cell: not run, or not in the paper.
 """
 
 
-def summary(paper, runs, figure):
-    """Return the table as Markdown, with a sentence that says how to read it.
+def summary(
+    paper: list[Line], runs: list[Line], figure: Callable[[list[Line], str, str], str]
+) -> str:
+    """Return the table as Markdown, with a text that explains it.
 
     Args:
         paper: Rows of `paper.csv`.
@@ -61,8 +66,8 @@ def summary(paper, runs, figure):
     return "\n".join(["", TEXT, *lines, ""])
 
 
-def reduced_size(table, runs):
-    """Return the size that has most of the rows; among several, the newest one."""
+def reduced_size(table: str, runs: list[Line]) -> str | None:
+    """Return the reduced size with most rows; among several, the newest one."""
     wanted = {(row, metric) for _, its, row, metric, _ in ROWS if its == table}
 
     def rank(size):
@@ -74,10 +79,12 @@ def reduced_size(table, runs):
     return max(sizes, key=rank, default=None)
 
 
-def with_summary(page, text):
-    """Return a page whose block between the two marks is `text`."""
+def with_summary(page: str, text: str) -> str:
+    """Return a page with `text` between the two markers."""
     pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
     if not re.search(pattern, page, re.DOTALL):
-        raise ValueError(f"the page must have {BEGIN} and {END}; got none.")
+        raise ValueError(
+            f"README.md must have the lines {BEGIN} and {END}; got none. Add them."
+        )
     block = f"{BEGIN}\n{text}\n{END}"
     return re.sub(pattern, lambda _: block, page, flags=re.DOTALL)

@@ -8,6 +8,7 @@ from zoo import data
 from zoo.arguments import positive
 from zoo.experiments.experiment import (
     Experiment,
+    changed,
     common_smaller,
     digits_smaller,
     sequences_options,
@@ -19,7 +20,7 @@ from zoo.training import protocol
 from zoo.training.muon import KernelMuon
 
 ROWS = occluded_mnist.TABLE_1 | occluded_mnist.WITH_SKIPS
-BATCH_SIZE = 100  # of the same authors' other papers; this one gives none
+BATCH_SIZE = 100  # from other papers of the same authors; this paper does not say
 LADDERS = {
     "paper": occluded_mnist.table_5,
     "reduced": occluded_mnist.reduced_table,
@@ -29,20 +30,27 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": KernelMuon}
 
 
 def options(add):
-    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
+    ladder = "table of levels; default: paper"
+    add("--ladder", choices=sorted(LADDERS), default="paper", help=ladder)
     sequences_options(add)
-    add("--frame-weight", type=positive, default=occluded_mnist.FRAME_WEIGHT)
+    add(
+        "--frame-weight",
+        type=positive,
+        default=occluded_mnist.FRAME_WEIGHT,
+        help="weight of the loss of the predicted frames; default: "
+        f"{occluded_mnist.FRAME_WEIGHT:g}",
+    )
     add(
         "--cosine",
         type=positive,
         metavar="RATE",
-        help="highest learning rate of a cosine decay over all --epochs, in place of "
-        "the rates of Appendix D.1",
+        help="use a cosine decay over all --epochs from this highest learning rate, "
+        "instead of the learning rates of Appendix D.1",
     )
     add(
         "--optimizer",
         choices=sorted(OPTIMIZERS),
-        help="with --cosine; default: adam",
+        help="optimiser, only with --cosine; default: adam",
     )
 
 
@@ -75,18 +83,21 @@ def build(args, row, train):
 def schedule(args):
     if args.cosine is None:
         if args.optimizer:
-            raise ValueError("--optimizer must come with --cosine, its learning rate.")
+            raise ValueError(
+                "--optimizer must come with --cosine; got --optimizer only. Add "
+                "--cosine RATE."
+            )
         return protocol.D1
     if args.epochs is None or args.phases != 1:
         raise ValueError(
-            "--cosine must know the number of updates of the whole run: give --epochs "
-            "and --phases 1."
+            "--cosine must come with --epochs and --phases 1, because the decay "
+            f"depends on the number of all updates; got --epochs {args.epochs} and "
+            f"--phases {args.phases}. Give --epochs and --phases 1."
         )
     return protocol.COSINE
 
 
 def optimizer(args, train):
-    """Function that gives the optimiser; `None`: that of the model."""
     if args.cosine is None:
         return None
     updates = args.epochs * len(train)
@@ -112,10 +123,11 @@ def figures(args, model, test):
 
 
 def smaller(args):
-    if args.ladder != "paper":
-        yield f"{args.ladder} ladder"
-    if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
-        yield f"frame weight {args.frame_weight:g}"
+    yield from changed(
+        args,
+        ladder=("paper", "{} ladder"),
+        frame_weight=(occluded_mnist.FRAME_WEIGHT, "frame weight {:g}"),
+    )
     if args.cosine:
         yield f"{args.optimizer or 'adam'}, cosine decay from {args.cosine:g}"
     yield from common_smaller(args, BATCH_SIZE, phases=2)
@@ -133,6 +145,6 @@ TABLE_1 = Experiment(
     figures=figures,
     batch_size=lambda args: BATCH_SIZE,
     smaller=smaller,
-    inputs="Frames (batch, T, 32, 32, 1) from 0 to 1, as zoo.data.occluded_mnist makes "
-    "them of digits, scaled to 14 x 14 pixels.",
+    inputs="Sequences of frames, shape (batch, T, 32, 32, 1), values from 0 to 1, with "
+    "digits of 14 x 14 pixels, as in zoo.data.occluded_mnist.",
 )

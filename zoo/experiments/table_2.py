@@ -4,6 +4,7 @@ from functools import partial
 
 from zoo.arguments import integer, positive
 from zoo.experiments import table_1
+from zoo.experiments.experiment import changed
 from zoo.models import occluded_mnist
 from zoo.models.mean_teacher import CONSISTENCY, NOISE, RAMP, MeanTeacher
 
@@ -11,17 +12,44 @@ FEW, MORE, TEACHER = COLUMNS = ("1k labelled", "1k + 59k", "1k + 59k, MT")
 
 
 def options(add):
-    add("--column", choices=COLUMNS, required=True, help="of the table")
+    add("--column", choices=COLUMNS, required=True, help="column of the table")
     table_1.options(add)
-    add("--labelled", type=partial(integer, 10), default=1000, help="labelled digits")
-    add("--share", type=positive, default=0.5, help="labelled part of a batch")
-    add("--consistency", type=positive, default=CONSISTENCY, help="its weight")
-    add("--ramp", type=partial(integer, 0), default=RAMP, help="steps of the ramp")
-    add("--noise", type=positive, default=NOISE, help="on the frames, in training")
+    add(
+        "--labelled",
+        type=partial(integer, 10),
+        default=1000,
+        help="number of labelled training digits; default: 1000",
+    )
+    add(
+        "--share",
+        type=positive,
+        default=0.5,
+        help="labelled fraction of each training batch; default: 0.5",
+    )
+    add(
+        "--consistency",
+        type=positive,
+        default=CONSISTENCY,
+        help=f"weight of the consistency loss of the Mean Teacher; default: "
+        f"{CONSISTENCY:g}",
+    )
+    add(
+        "--ramp",
+        type=partial(integer, 0),
+        default=RAMP,
+        help=f"steps over which the consistency weight rises from 0; default: {RAMP}",
+    )
+    add(
+        "--noise",
+        type=positive,
+        default=NOISE,
+        help="standard deviation of the noise on training frames for the Mean Teacher; "
+        f"default: {NOISE:g}",
+    )
 
 
 def load(args, row):
-    # Without a task for them, samples without a label are left out.
+    # Models without the task of prediction cannot learn from samples without a label.
     useless = args.column == MORE and row != "RLadder"
     share = 1 if args.column == FEW or useless else args.share
     return table_1.load(args, row, labelled=args.labelled, labelled_share=share)
@@ -47,24 +75,25 @@ def figures(args, model, test):
             name: 100 * values["teacher_class_error"],
             f"{name}, student": 100 * values["student_class_error"],
         }
-    # Models without the task of prediction are the same in both columns.
+    # Models without the task of prediction have the same error in both columns.
     both = args.column == FEW and "frame" not in model.output_names
     columns = (FEW, MORE) if both else (args.column,)
     return {f"error (%), {c}": 100 * values["class_error"] for c in columns}
 
 
 def smaller(args):
-    if args.labelled != 1000:
-        yield f"{args.labelled} labels"
-    if args.share != 0.5:
-        yield f"{args.share:g} of a batch labelled"
+    yield from changed(
+        args,
+        labelled=(1000, "{} labels"),
+        share=(0.5, "{:g} of a batch labelled"),
+    )
     if args.column == TEACHER:
-        if args.consistency != CONSISTENCY:
-            yield f"consistency {args.consistency:g}"
-        if args.ramp != RAMP:
-            yield f"ramp of {args.ramp} steps"
-        if args.noise != NOISE:
-            yield f"noise {args.noise:g}"
+        yield from changed(
+            args,
+            consistency=(CONSISTENCY, "consistency {:g}"),
+            ramp=(RAMP, "ramp of {} steps"),
+            noise=(NOISE, "noise {:g}"),
+        )
     yield from table_1.smaller(args)
 
 

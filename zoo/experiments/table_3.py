@@ -5,7 +5,7 @@ from functools import partial
 from zoo import data
 from zoo.arguments import fraction, integer, positive
 from zoo.data.music.corpora import FILES
-from zoo.experiments.experiment import Experiment, common_smaller, unroll
+from zoo.experiments.experiment import Experiment, changed, common_smaller, unroll
 from zoo.models import music
 from zoo.training import protocol
 
@@ -13,31 +13,35 @@ WINDOW = 25
 
 
 def options(add):
-    add("--dataset", choices=list(FILES), default="jsb")
+    corpora = "corpus, a column of the table; default: jsb"
+    add("--dataset", choices=list(FILES), default="jsb", help=corpora)
     add(
         "--window",
         type=partial(integer, 1),
         default=WINDOW,
-        help="steps of a training batch",
+        help=f"time steps of a training batch; default: {WINDOW}",
     )
     add(
         "--transpose",
         type=partial(integer, 1),
         metavar="KEYS",
-        help="move training pieces up or down by up to that many keys",
+        help="transpose training pieces at random, by up to this many keys",
     )
     add("--rate", type=positive, help="learning rate; default: that of the row")
     add(
         "--halve-rate",
         action="store_true",
-        default=None,  # so that runs which began without this option go on
-        help="whenever the validation error rose, as Appendix D.1 does",
+        # Not False: runs that were started before this option existed have no value.
+        default=None,
+        help="halve the learning rate whenever the validation error rises, as in "
+        "Appendix D.1",
     )
     add(
         "--average",
         type=fraction,
         metavar="MOMENTUM",
-        help="judge the moving average of the weights, such as 0.99, not the last ones",
+        help="evaluate a moving average of the weights with this momentum, such as "
+        "0.99",
     )
 
 
@@ -79,26 +83,26 @@ def figures(args, model, test):
 
 
 def batch_size(args):
-    # The paper gives none. Rows are cheap, but small corpora need many updates, and in
-    # 32 rows of Piano-midi.de there would be the longest piece and padding.
+    # The paper does not say. Larger batches cost little more time, but small corpora
+    # need many updates. With 32 rows, batches of Piano-midi.de would be mostly padding,
+    # because a row is at least as long as the longest piece.
     return {"jsb": 8, "jsb_8th": 16, "piano_midi": 16}.get(args.dataset, 32)
 
 
 def smaller(args):
-    if args.window != WINDOW:
-        yield f"windows of {args.window}"
+    yield from changed(args, window=(WINDOW, "windows of {}"))
     yield from common_smaller(args, batch_size(args), phases=2)
 
 
 def tuned(args):
-    if args.rate:
-        yield f"learning rate {args.rate:g}"
-    if args.halve_rate:
-        yield "rate halved where the error rose"
-    if args.average:
-        yield f"weights averaged with {args.average:g}"
-    if args.transpose:
-        yield f"training pieces moved by up to {args.transpose} keys"
+    # These words are in `runs.csv`.
+    yield from changed(
+        args,
+        rate=(None, "learning rate {:g}"),
+        halve_rate=(None, "rate halved where the error rose"),
+        average=(None, "weights averaged with {:g}"),
+        transpose=(None, "training pieces moved by up to {} keys"),
+    )
 
 
 TABLE_3 = Experiment(
@@ -111,7 +115,7 @@ TABLE_3 = Experiment(
     figures=figures,
     batch_size=batch_size,
     smaller=smaller,
-    inputs="Piano rolls (batch, T, 88) of 0 and 1, the keys 21 to 108 of MIDI, as "
-    "zoo.data.piano_rolls makes them.",
+    inputs="Piano rolls, shape (batch, T, 88), values 0 and 1, the keys 21 to 108 of "
+    "MIDI, as in zoo.data.piano_rolls.",
     tuned=tuned,
 )

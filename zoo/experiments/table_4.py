@@ -7,6 +7,7 @@ from zoo import data
 from zoo.arguments import integer, positive
 from zoo.experiments.experiment import (
     Experiment,
+    changed,
     common_smaller,
     digit_sets,
     digits_smaller,
@@ -35,27 +36,35 @@ ROWS = {
 
 
 def options(add):
-    add("--ladder", choices=sorted(LADDERS), default="paper", help="table of levels")
-    add("--groups", type=partial(integer, 1), default=GROUPS, help="K")
-    add("--size", type=partial(integer, 24), default=SIZE, help="side of the images")
-    add("--rate", type=positive, default=RATE, help="learning rate")
-    add("--variance", type=positive, help="of a pixel, before training")
+    ladder = "table of levels; default: paper"
+    add("--ladder", choices=sorted(LADDERS), default="paper", help=ladder)
+    groups = f"number of groups, K; default: {GROUPS}"
+    add("--groups", type=partial(integer, 1), default=GROUPS, help=groups)
+    size = f"side of the images in pixels; default: {SIZE}"
+    add("--size", type=partial(integer, 24), default=SIZE, help=size)
+    rate = f"learning rate; default: {RATE:g}"
+    add("--rate", type=positive, default=RATE, help=rate)
+    variance = "variance of a pixel before training; default: that of the model"
+    add("--variance", type=positive, help=variance)
     sequences_options(add)
     add(
         "--textures",
         default="brodatz",
-        help="'brodatz', 'generated', titles such as 'D6,D21' or a folder",
+        help="'brodatz', 'generated', titles such as 'D6,D21', or a folder of images; "
+        "default: brodatz",
     )
     add(
         "--texture-size",
         type=partial(integer, 24),
-        help="side of the images that the textures are scaled for; default: --size",
+        help="scale the textures for images of this side; default: --size",
     )
-    add("--upright", action="store_true", help="textures are not turned or scaled")
+    upright = "neither rotate nor scale the textures"
+    add("--upright", action="store_true", help=upright)
     add(
         "--thickness",
         type=partial(integer, 0),
-        help="radius in pixels of what thickens the digits; default: by --size",
+        help="radius in pixels of the disc that thickens the digits; default: in "
+        "proportion to --size",
     )
 
 
@@ -103,33 +112,31 @@ def figures(args, model, test):
         if f"groups_ami_{t}" in values
     }
     errors = [value for key, value in values.items() if "class_error" in key]
-    first = 1 if found else 3  # the paper's column for the ConvNet
+    first = 1 if found else 3  # the paper prints the ConvNet's error as iteration 3
     for t, error in enumerate(errors, first):
         found[f"error (%), iteration {t}"] = 100 * error
     return found
 
 
 def smaller(args):
-    if args.size != SIZE:
-        yield f"size {args.size}"
-    if args.ladder != "paper":
-        yield f"{args.ladder} ladder"
-    if args.groups != GROUPS:
-        yield f"{args.groups} groups"
-    if args.rate != RATE:
-        yield f"rate {args.rate:g}"
-    if args.variance:
-        yield f"variance {args.variance:g}"
+    yield from changed(
+        args,
+        size=(SIZE, "size {}"),
+        ladder=("paper", "{} ladder"),
+        groups=(GROUPS, "{} groups"),
+        rate=(RATE, "rate {:g}"),
+        variance=(None, "variance {:g}"),
+    )
     yield from common_smaller(args, BATCH_SIZE, phases=1)
     yield from digits_smaller(args)
     if args.textures != "brodatz":
         yield f"textures {Path(args.textures).name}"
-    if args.texture_size:
-        yield f"scaled for size {args.texture_size}"
-    if args.upright:
-        yield "upright"
-    if args.thickness is not None:
-        yield f"digits thicker by {args.thickness}"
+    yield from changed(
+        args,
+        texture_size=(None, "scaled for size {}"),
+        upright=(False, "upright"),
+        thickness=(None, "digits thicker by {}"),
+    )
 
 
 TABLE_4 = Experiment(
@@ -143,6 +150,6 @@ TABLE_4 = Experiment(
     batch_size=lambda args: BATCH_SIZE,
     smaller=smaller,
     phases=1,
-    inputs="Images (batch, side, side, 1) from 0 to 1, as zoo.data.textured_mnist "
-    "makes them of digits and of textures.",
+    inputs="Images, shape (batch, side, side, 1), values from 0 to 1, as in "
+    "zoo.data.textured_mnist.",
 )

@@ -1,8 +1,8 @@
-"""Pictures of data and of what a model makes of them, as in Figs. 2, 4, 6 and 7.
+"""Pictures of data and of model predictions, as in Figs. 2, 4, 6 and 7.
 
-Ink is black on white, as in the paper, except where frames or groups have colours.
-matplotlib is used through its `Figure` objects: no window is opened, and no global
-state is touched. matplotlib and Pillow are imported only where a picture is made.
+Pictures have black ink on white, as in the paper, except for colour frames and groups.
+The functions use matplotlib's `Figure` objects, so that they open no window and change
+no global state. They import matplotlib and Pillow only when they are called.
 """
 
 from zoo.show.films import dataset, sequence

@@ -1,17 +1,24 @@
-"""How pictures and animations are drawn and written."""
+"""Drawing and writing of pictures and animations."""
 
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from zoo.data.videos.arrays import check_pixels
 from zoo.files import write_whole
 
-BARS = (0.80, 0.88, 0.96)  # tint of the bars, which look like the background
+# A row of a picture: its name, and for each time step an image of shape (H, W, 3),
+# class probabilities or `None`.
+Row = tuple[str, Sequence[np.ndarray | None]]
+
+BARS = (0.80, 0.88, 0.96)  # tint that makes the bars visible on the white background
 TRUE = "#2166ac"
 OTHER = "#909090"
 FRAME = "#808080"
-# Of groups: blue, orange, green, red, purple, brown, pink, olive.
+# Colours of groups: blue, orange, green, red, purple, brown, pink, olive.
 COLOURS = np.array(
     [
         (0.30, 0.57, 0.95),
@@ -25,7 +32,8 @@ COLOURS = np.array(
     ]
 )
 
-# Inches. 32 pixels in an inch at 192 dots per inch are 6 dots for each pixel.
+# Sizes in inches. A frame of 32 pixels is one inch wide, so that at 192 dots per inch
+# each pixel is 6 dots wide.
 DPI = 192
 CELL = 1.0
 SPACE = 0.08
@@ -34,8 +42,20 @@ HEAD = 0.24
 LABEL = 1.2
 
 
-def _table(rows, label=None, title=None, group=None):
-    """A figure with a row for each of `rows` and a column for each time step."""
+def _table(
+    rows: Sequence[Row],
+    label: int | None = None,
+    title: str | None = None,
+    group: int | None = None,
+) -> Any:
+    """Return a figure with a row for each of `rows` and a column for each time step.
+
+    Args:
+        rows: The rows, from top to bottom.
+        label: The true class, whose bar is coloured.
+        title: Text at the top.
+        group: Number of rows between two wider spaces. By default, there is none.
+    """
     columns = len(rows[0][1])
     groups = (len(rows) - 1) // group if group else 0
     width = 2 * MARGIN + LABEL + columns * CELL + (columns - 1) * SPACE
@@ -47,7 +67,7 @@ def _table(rows, label=None, title=None, group=None):
     left = MARGIN + LABEL
     if title:
         right = width - MARGIN
-        # Above the pictures, or farther to the left where it is longer than they are.
+        # Centred above the images, or shifted to the left if it is wider than they are.
         middle = min((left + right) / 2, right - _text_width(title, 11) / 2)
         _text(figure, middle, top - HEAD / 2, title, ha="center", size=11)
         top -= HEAD
@@ -67,8 +87,8 @@ def _table(rows, label=None, title=None, group=None):
     return figure
 
 
-def _snapshot(rows, t, label, title):
-    """A figure of one time step, the rows side by side."""
+def _snapshot(rows: Sequence[Row], t: int, label: int | None, title: str | None) -> Any:
+    """Return a figure of time step `t`, counted from 0, with the rows side by side."""
     content = len(rows) * (CELL + SPACE) - SPACE
     width = 2 * MARGIN + max(content, _text_width(title, 11))
     height = 2 * MARGIN + (3 if title else 2) * HEAD + CELL
@@ -88,8 +108,8 @@ def _snapshot(rows, t, label, title):
     return figure
 
 
-def _text_width(text, size):
-    """Width in inches of a line of text, which may be `None`."""
+def _text_width(text: str | None, size: float) -> float:
+    """Return the width of a text in inches; 0 for `None`."""
     from matplotlib.textpath import TextPath
 
     if not text or not text.strip():
@@ -102,26 +122,26 @@ def _text_width(text, size):
     return points / 72
 
 
-def _figure(width, height):
+def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
 
 
-def _draw(axes, cell, label):
+def _draw(axes: Any, cell: Any, label: int | None) -> None:
     if cell.ndim == 3:
         axes.imshow(cell, interpolation="nearest", aspect="equal")
         return
     classes = np.arange(len(cell))
     colours = [TRUE if c == label else OTHER for c in classes]
     axes.bar(classes, cell, width=0.8, color=colours)
-    # The classes are written inside the frame, above a bar of probability 1.
+    # Space for the class numbers above a bar of probability 1.
     axes.set(xlim=(-0.7, len(cell) - 0.3), ylim=(0, 1.2))
     for c, colour in zip(classes, colours, strict=True):
         axes.text(c, 1.1, c, ha="center", va="center", size=6, color=colour)
 
 
-def _axes(figure, x, y, side):
+def _axes(figure: Any, x: float, y: float, side: float) -> Any:
     width, height = figure.get_size_inches()
     axes = figure.add_axes((x / width, y / height, side / width, side / height))
     axes.set(xticks=[], yticks=[])
@@ -130,13 +150,27 @@ def _axes(figure, x, y, side):
     return axes
 
 
-def _text(figure, x, y, text, *, ha, size=9):
+def _text(
+    figure: Any, x: float, y: float, text: str, *, ha: str, size: float = 9
+) -> None:
     width, height = figure.get_size_inches()
     figure.text(x / width, y / height, text, ha=ha, va="center", size=size)
 
 
-def _images(name, images, *shapes, colours=False):
-    """The images without the axis of a single channel, or a `ValueError`."""
+def _images(
+    name: str, images: Any, *shapes: tuple, colours: bool = False
+) -> np.ndarray:
+    """Check images, and remove the axis of a single channel.
+
+    Args:
+        name: Name of the argument, for error messages.
+        images: Images of shape `(T, H, W)`, `(T, H, W, 1)` or `(T, H, W, 3)`.
+        *shapes: Allowed shapes after the removal. By default, any size is allowed.
+        colours: Whether three channels are allowed.
+
+    Raises:
+        ValueError: If the shape is another one, or values are outside [0, 1].
+    """
     images = np.asarray(images, np.float32)
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
@@ -145,54 +179,59 @@ def _images(name, images, *shapes, colours=False):
         any_size = "(T, H, W), (T, H, W, 1)" + colours * " or (T, H, W, 3)"
         wanted = " or ".join(str(shape) for shape in shapes) or any_size
         raise ValueError(
-            f"`{name}` must have shape {wanted}, and its shape is {images.shape}."
+            f"`{name}` must have shape {wanted}; got {images.shape}. Reshape it."
         )
     if not shapes and len(images) == 0:
-        raise ValueError(f"`{name}` is empty: give at least one image.")
+        raise ValueError(
+            f"`{name}` must contain at least one image; got an empty array of shape "
+            f"{images.shape}. Check how it was made."
+        )
     if images.size:
         check_pixels(images, f"`{name}` has")
     return images
 
 
-def _check_probabilities(probabilities):
+def _check_probabilities(probabilities: np.ndarray) -> None:
     low, high = np.min(probabilities), np.max(probabilities)
-    if not (low >= 0 and high <= 1.001):  # sums of roundings; NaN is none of both
+    # Rounding errors may add up to 0.001. Comparisons with NaN are false.
+    if not (low >= 0 and high <= 1.001):
         raise ValueError(
-            f"`probabilities` must be from 0 to 1; got {low:g} to {high:g}. Give them "
-            "after the softmax or sigmoid."
+            f"`probabilities` must be from 0 to 1; got {low:g} to {high:g}. Pass the "
+            "values after the softmax or sigmoid."
         )
 
 
-def _grey(images):
-    """Red, green and blue of images in which 1 is white; of coloured ones their own."""
+def _grey(images: np.ndarray) -> np.ndarray:
+    """Return RGB images, `(T, H, W, 3)`. In images of one channel 1 is white."""
     images = np.clip(images, 0, 1)
     return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
 
 
-def _ink(images):
-    """The same, where 1 is black in images without colours."""
+def _ink(images: np.ndarray) -> np.ndarray:
+    """Return RGB images, `(T, H, W, 3)`. In images of one channel 1 is black."""
     return _grey(images if images.ndim == 4 else 1 - images)
 
 
-def _tint(images, hidden):
+def _tint(images: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
+    """Return RGB images with ink in black and tinted bars at the pixels `hidden`."""
     colours = _ink(images)
     if hidden is not None:
         colours[:, hidden] = BARS
     return colours
 
 
-def _write_figure(path, figure):
+def _write_figure(path: str | os.PathLike, figure: Any) -> Path:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".png", ".pdf", ".svg"):
         raise ValueError(
-            f"{str(path)!r} must end in .png, .pdf or .svg (or .gif for the animation "
-            "of one sequence)."
+            "`path` must end in .png, .pdf or .svg (or .gif for the animation of one "
+            f"sequence); got {str(path)!r}. Change the ending."
         )
     return write_whole(path, lambda file: figure.savefig(file, format=suffix[1:]))
 
 
-def _write_animation(path, figures):
+def _write_animation(path: str | os.PathLike, figures: Iterable[Any]) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

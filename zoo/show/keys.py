@@ -24,22 +24,23 @@ def piano_roll(
     prompt: int = 0,
     title: str | None = None,
 ) -> Path:
-    """Shows music as a piano roll: time to the right, pitch upwards.
+    """Draw music as a piano roll, with time to the right and pitch upwards.
 
     Args:
-        path: Where to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
-        roll: Shape `(T, 88)`, above 0 where a key sounds.
-        probabilities: What a model says after each step of the next one, shape
-            `(T, 88)` or `(T - 1, 88)`. It is shown below, each prediction under the
-            step that it is about.
-        prompt: How many first steps were given; a line ends them.
-        title: Text above all.
+        path: File to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
+        roll: Piano roll of shape `(T, 88)`, above 0 where a key sounds.
+        probabilities: Predicted probabilities of the next time step, shape `(T, 88)` or
+            `(T - 1, 88)`. They are drawn below the roll; each prediction is below the
+            time step that it predicts.
+        prompt: Number of time steps of the prompt. A line marks its end.
+        title: Text at the top.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If a shape does not fit, or the suffix of the path is another one.
+        ValueError: If a shape does not fit, a value is invalid, or the ending of the
+            path is not supported.
 
     Examples:
         >>> zoo.show.piano_roll("scale.png", np.eye(88)[:24], prompt=8).name
@@ -47,9 +48,11 @@ def piano_roll(
     """
     roll = np.asarray(roll)
     if roll.ndim != 2 or roll.shape[1] != KEYS:
-        raise ValueError(f"`roll` must have shape (T, {KEYS}), and not {roll.shape}.")
+        raise ValueError(
+            f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
+        )
     if np.isnan(roll).any():
-        raise ValueError("`roll` must have numbers; got NaN. Clean it first.")
+        raise ValueError("`roll` must have numbers; got NaN. Remove NaN values first.")
     time = len(roll)
     check_integer("prompt", prompt, 0, time)
     panels = {"Notes": roll > 0}
@@ -58,7 +61,7 @@ def piano_roll(
         if probabilities.shape not in ((time, KEYS), (time - 1, KEYS)):
             raise ValueError(
                 f"`probabilities` must have shape ({time}, {KEYS}) or ({time - 1}, "
-                f"{KEYS}), and its shape is {probabilities.shape}."
+                f"{KEYS}); got {probabilities.shape}. Pass those of this piece."
             )
         _check_probabilities(probabilities)
         panels["Predicted"] = np.zeros(roll.shape)
@@ -80,7 +83,7 @@ def piano_roll(
             interpolation="nearest",
             extent=(0, time, -0.5, KEYS - 0.5),
         )
-        # The Cs, by the names that MIDI players give them; the lowest key is A0.
+        # Ticks at the keys C1, C2, ... The lowest key is A0.
         cs = np.arange(3, KEYS, 12)
         axes.set_yticks(cs, [f"C{octave}" for octave in range(1, len(cs) + 1)])
         axes.set(ylim=(low - 0.5, high + 0.5), ylabel="pitch")

@@ -8,6 +8,7 @@ import numpy as np
 from zoo.data.epochs import check_integer
 from zoo.show.drawing import (
     COLOURS,
+    Row,
     _grey,
     _images,
     _snapshot,
@@ -20,23 +21,23 @@ from zoo.show.drawing import (
 def groups(
     images: np.ndarray, outputs: dict, path: str | os.PathLike, n: int = 2
 ) -> Path:
-    """Shows how still images fall into groups, iteration by iteration, like Fig. 6.
+    """Draw the groups of still images in each iteration, like Fig. 6.
 
-    For each image: the image coloured by its groups, then what each group takes the
-    whole image for.
+    For each image there is a row with the image in the colours of its groups, and one
+    row for each group with the reconstruction of the image by this group.
 
     Args:
-        images: Shape `(batch, H, W, 1)`, from 0 (black) to 1 (white).
-        outputs: What a model of `zoo.textured_mnist` predicts for them.
-        path: Where to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
-        n: Number of images to show, at least 1.
+        images: Images of shape `(batch, H, W, 1)`, from 0 (black) to 1 (white).
+        outputs: Predictions of a model of `zoo.textured_mnist` for these images.
+        path: File to write: `.png`, `.pdf` or `.svg`. An existing file is replaced.
+        n: Number of images to draw, at least 1.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If a shape does not fit, `n` is not as above, or the suffix of the
-            path is another one.
+        ValueError: If a shape does not fit, `n` is below 1, or the ending of the path
+            is not supported.
 
     Examples:
         >>> pi, mu = np.full((1, 3, 2, 8, 8), 0.5), np.zeros((1, 3, 2, 8, 8, 1))
@@ -47,35 +48,37 @@ def groups(
     check_integer("n", n, 1)
     images = _images("images", images)
     pi, mu = _explanations(outputs, len(images), images.shape[1:])
-    rows = []
+    rows: list[Row] = []
     for image, p, m in zip(images[:n], pi, mu, strict=False):
         still = [_grey(image), *[None] * (len(p) - 1)]
         rows.append(("Image", still))
         rows.append(("Groups", [_coloured(image, each, floor=0.3) for each in p]))
         for k in range(p.shape[1]):
-            rows.append((f"Group {k + 1}", _grey(m[:, k])))
+            rows.append((f"Group {k + 1}", list(_grey(m[:, k]))))
     return _write_figure(path, _table(rows, group=2 + pi.shape[2]))
 
 
 def video(
     film: np.ndarray, outputs: dict, path: str | os.PathLike, title: str | None = None
 ) -> Path:
-    """Shows the groups of one film, like Fig. 7: observed, and predicted in colours.
+    """Draw the groups of one sequence of frames, like Fig. 7.
+
+    The upper row has the observed frames, the lower row the predicted frames in the
+    colours of their groups. The prediction at time t is drawn below frame t + 1.
 
     Args:
         film: Frames of shape `(T, H, W, 1)`, from 0 (background) to 1.
-        outputs: What a model of `zoo.moving_mnist` predicts for it, of a batch of one.
-            What it says at frame t stands under frame t + 1. It may go on where the
-            film ends.
-        path: Where to write. `.png`, `.pdf` and `.svg` give a figure, `.gif` gives an
+        outputs: Predictions of a model of `zoo.moving_mnist` for a batch of this
+            sequence only. They may have more time steps than the sequence.
+        path: File to write. `.png`, `.pdf` and `.svg` give a figure, `.gif` gives an
             animation. An existing file is replaced.
-        title: Text above all.
+        title: Text at the top.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If a shape does not fit, or the suffix of the path is another one.
+        ValueError: If a shape does not fit, or the ending of the path is not supported.
 
     Examples:
         >>> pi, mu = np.full((1, 3, 2, 8, 8), 0.5), np.zeros((1, 3, 2, 8, 8, 1))
@@ -85,10 +88,10 @@ def video(
     """
     film = _images("film", film)
     pi, mu = (x[0] for x in _explanations(outputs, 1, film.shape[1:]))
-    predicted = [_coloured((p * m).sum(0), p) for p, m in zip(pi, mu, strict=True)]
-    time = max(len(film), len(predicted))
+    coloured = [_coloured((p * m).sum(0), p) for p, m in zip(pi, mu, strict=True)]
+    time = max(len(film), len(coloured))
     observed = [*_grey(film), *[None] * (time - len(film))]
-    predicted = [None, *predicted][:time]
+    predicted = [None, *coloured][:time]
     predicted += [None] * (time - len(predicted))
     rows = [("Observed", observed), ("Predicted\nin groups", predicted)]
     if Path(path).suffix.lower() == ".gif":
@@ -97,23 +100,37 @@ def video(
     return _write_figure(path, _table(rows, None, title))
 
 
-def _explanations(outputs, batch, grid):
-    """Groups and reconstructions of a grouping model, without the axis of colours."""
+def _explanations(
+    outputs: dict[str, np.ndarray], batch: int, grid: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return groups and reconstructions of a grouping model after checking them.
+
+    Both have shape `(batch, T, K, H, W)`.
+    """
     pi = np.asarray(outputs["groups"], np.float32)
     mu = np.asarray(outputs["reconstructions"], np.float32)[..., 0]
     if pi.ndim != 5 or pi.shape[0] != batch or pi.shape[-2:] != grid:
         wanted = f"({batch}, T, K, {', '.join(map(str, grid))})"
         raise ValueError(
-            f"the groups have shape {pi.shape}, and must have {wanted}, as the model "
-            "predicts them for these images."
+            f"`outputs['groups']` must have shape {wanted}; got {pi.shape}. Pass the "
+            "predictions of the model for these images."
         )
     if not (np.isfinite(pi).all() and np.isfinite(mu).all()):
-        raise ValueError("the groups have NaN or infinite numbers.")
+        raise ValueError(
+            "`outputs` must be finite; got NaN or infinite values. Check the weights "
+            "of the model."
+        )
     return pi, mu
 
 
-def _coloured(image, groups, floor=0.0):
-    """An image in the colours of its groups, which no pixel is too dark for."""
+def _coloured(image: np.ndarray, groups: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """Return an image in the colours of its groups.
+
+    Args:
+        image: Image of shape `(H, W)`, from 0 to 1.
+        groups: Probability of each group, shape `(K, H, W)`.
+        floor: Brightness of black pixels, which would otherwise hide their group.
+    """
     colours = COLOURS[np.arange(len(groups)) % len(COLOURS)]
     light = floor + (1 - floor) * np.clip(image, 0, 1)
     return np.tensordot(groups, colours, (0, 0)) * light[..., None]

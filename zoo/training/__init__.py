@@ -1,1 +1,1 @@
-"""The protocols of the paper, checkpoints, interrupts and memory."""
+"""Training protocols of the paper, checkpoints, interrupts and memory."""

@@ -1,9 +1,11 @@
-"""Checkpoints of a training run: whole or absent, in files of a moderate size."""
+"""Checkpoints of a training run, written atomically and in files of at most 12 MiB."""
 
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,18 +16,18 @@ from zoo.files import read_arrays, read_json
 SHARD_BYTES = 12 * 2**20
 
 
-def save(folder, model, progress):
-    """Replace the checkpoint in `folder` by the present state of a run.
+def save(folder: str | os.PathLike, model: keras.Model, progress: Any) -> None:
+    """Replace the checkpoint in `folder` with the current state of a run.
 
-    A new checkpoint is written beside the old one and renamed when it is complete. A
-    stop at any moment thus leaves the old one or the new one, and `load` takes the
-    newest.
+    The new checkpoint is written to another folder, which is renamed when it is
+    complete. If the process is stopped at any moment, the old or the new checkpoint is
+    complete, and `load` reads the newest complete one.
 
     Args:
-        folder: Where the run keeps its files.
-        model: Compiled `keras.Model`. Its weights, the states of its random numbers and
-            its optimiser's variables are saved.
-        progress: What else the run must know to go on: anything that JSON can hold.
+        folder: Folder of the run.
+        model: Compiled `keras.Model`. Its weights, the states of its random number
+            generators and the variables of its optimiser are saved.
+        progress: Progress of the run, an object that JSON can represent.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,12 +45,12 @@ def save(folder, model, progress):
         shutil.rmtree(path)
 
 
-def load(folder, model):
-    """Bring a model and its optimiser to the state of the checkpoint in `folder`.
+def load(folder: str | os.PathLike, model: keras.Model) -> None:
+    """Load the checkpoint in `folder` into a model and its optimiser.
 
     Args:
-        folder: Where the run keeps its files.
-        model: Compiled model of the run, as new.
+        folder: Folder of the run.
+        model: Compiled model of the run.
 
     Raises:
         ValueError: If the checkpoint is of another model.
@@ -56,33 +58,34 @@ def load(folder, model):
     path = complete(Path(folder))[-1]
     arrays = {}
     for shard in sorted(path.glob("shard-*.npz")):
-        arrays.update(read_arrays(shard, f"delete {folder} and train anew"))
+        arrays.update(read_arrays(shard, f"Delete {folder} and train from scratch"))
     expected = variables(model)
     shapes = {name: tuple(v.shape) for name, v in expected.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError(
-            f"the checkpoint {path} is not of this model, or lacks files: choose "
-            "another --out."
+            f"The checkpoint must be of this model; {path} is not of this model, or "
+            "lacks files. Choose another --out."
         )
     for name, variable in expected.items():
         variable.assign(arrays[name])
 
 
-def progress(folder):
-    """What `save` was given as `progress`, or `None` where there is no checkpoint."""
+def progress(folder: str | os.PathLike) -> Any:
+    """Return the `progress` of the checkpoint, or `None` if there is no checkpoint."""
     paths = complete(Path(folder))
     if not paths:
         return None
-    return read_json(paths[-1] / "progress.json", f"delete {folder} and train anew")
+    remedy = f"Delete {folder} and train from scratch"
+    return read_json(paths[-1] / "progress.json", remedy)
 
 
-def complete(folder):
-    """Folders of the complete checkpoints, oldest first."""
+def complete(folder: Path) -> list[Path]:
+    """Return the folders of the complete checkpoints, oldest first."""
     return sorted(folder.glob("checkpoint-" + "[0-9]" * 6))
 
 
-def variables(model):
-    """Variables of a model, its random numbers and its optimiser, by name."""
+def variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the variables of a model, its random generators and its optimiser."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     known = {id(v) for v in model.weights}
@@ -94,17 +97,21 @@ def variables(model):
     return {f"{k}-{i:04d}": v for k, vs in groups.items() for i, v in enumerate(vs)}
 
 
-def as_array(variable):
-    """Its value in NumPy, which has no bfloat16: what is of that type as `float32`."""
+def as_array(variable: keras.Variable) -> np.ndarray:
+    """Return the value of a variable as a NumPy array.
+
+    bfloat16 is cast to `float32`, because NumPy has no bfloat16.
+    """
     value = variable.value
     if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
         value = ops.cast(value, "float32")
     return ops.convert_to_numpy(value)
 
 
-def shards(arrays):
+def shards(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
     """Split a dictionary of arrays into dictionaries of at most `SHARD_BYTES`."""
-    shard, size = {}, 0
+    shard: dict[str, np.ndarray] = {}
+    size = 0
     for name, array in arrays.items():
         if shard and size + array.nbytes > SHARD_BYTES:
             yield shard

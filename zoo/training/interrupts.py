@@ -1,32 +1,41 @@
-"""What a model keeps where it is stopped at its work.
+"""Protection of a model's weights on JAX when `fit` is interrupted.
 
-On JAX Keras takes the values out of the variables while it trains, evaluates or
-predicts. Each step uses up the arrays that it is given, and what the last one gave is
-put back at the end, or where `fit` is stopped between two steps. Stopped elsewhere, by
-the user or by an error, the model would have no weights left.
+Why this module exists: on JAX, Keras moves the values of the variables into a state
+while `fit`, `evaluate` or `predict` runs. Each step donates the arrays of the state to
+the compiled function, which deletes them, and returns new ones. Keras writes the last
+arrays back into the variables at the end, or if `fit` is interrupted between two steps.
+If Ctrl-C or an error stops the call at another moment, the variables refer to deleted
+arrays, and the weights are lost.
+
+This module prevents that in two ways. It delays Ctrl-C until a moment between two
+steps, and it writes the last arrays back into the variables after any error.
 """
 
 import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 from keras import tree
 
 
 @contextlib.contextmanager
-def variables_kept(model, arguments):
-    """Puts the values of a model's variables back, if JAX was stopped with them.
+def variables_kept(
+    model: keras.Model, arguments: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Keep the values of a model's variables if `fit` is interrupted on JAX.
 
     Args:
-        model: The model that is at work.
-        arguments: Those of `fit`, `evaluate` or `predict` by name.
+        model: The model whose `fit`, `evaluate` or `predict` runs in this context.
+        arguments: Arguments of that call, by name.
 
     Yields:
-        The arguments to use instead.
+        The arguments to call with. On JAX they contain one more callback.
     """
     callbacks = arguments.get("callbacks")
-    # Where `fit` evaluates it hands on its callbacks, with the one that follows.
+    # `fit` passes a `CallbackList` to its own `evaluate`. It has a `Keeper` already.
     inner = isinstance(callbacks, keras.callbacks.CallbackList)
     if keras.backend.backend() != "jax" or inner:
         yield arguments
@@ -41,17 +50,24 @@ def variables_kept(model, arguments):
 
 
 class Keeper(keras.callbacks.Callback):
-    """Has the values before the first step, and lets interrupts in between two steps.
+    """Callback that keeps the initial values and delivers interrupts between two steps.
 
-    Not at the end of a step, where Keras would wait for its results.
+    It delivers them at the beginning of a step. At the end of a step, Keras would wait
+    for the results of the step before it calls the callback, which is slow.
+
+    Args:
+        model: The model whose values are kept.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         super().__init__()
-        self.worker = model  # `self.model` would have Keras put values back each time
-        self.kept, self.begun = [], 0
+        # Not `self.model`: on JAX, each access to this property of callbacks writes the
+        # values back into the variables.
+        self.worker = model
+        self.kept: list[tuple[keras.Variable, Any]] = []
+        self.begun = 0
 
-    def keep(self, *args, **kwargs):
+    def keep(self, *args: Any, **kwargs: Any) -> None:
         optimizer = getattr(self.worker, "optimizer", None)
         variables = [
             *self.worker.variables,
@@ -59,38 +75,48 @@ class Keeper(keras.callbacks.Callback):
         ]
         self.kept, self.begun = [(v, v.value) for v in variables], 0
 
-    def begin(self, *args, **kwargs):
+    def begin(self, *args: Any, **kwargs: Any) -> None:
         self.let_in()
         self.begun += 1
 
     on_epoch_begin = on_test_begin = on_predict_begin = keep
     on_train_batch_begin = on_test_batch_begin = on_predict_batch_begin = begin
 
-    def used_up(self):
-        """Whether a step was given the values; until then it is being compiled."""
+    def used_up(self) -> bool:
+        """Return whether a step has donated the initial values.
+
+        Before that, the first step is being compiled, and an interrupt does no harm.
+        """
         return self.begun > 1 or any(value.is_deleted() for _, value in self.kept)
 
-    def put_back(self):
-        self.worker.jax_state_sync()  # what the last step gave, also of an older call
+    def put_back(self) -> None:
+        """Write the last values back into the variables."""
+        self.worker.jax_state_sync()  # values of the last step, also of an earlier call
         if not self.used_up():
             for variable, value in self.kept:
                 variable.assign(value)
 
 
-def step_kept():
-    """A context for one step alone, which an interrupt of the user waits for on JAX."""
+def step_kept() -> contextlib.AbstractContextManager:
+    """Return a context for a single step, in which Ctrl-C is delayed on JAX."""
     jax = keras.backend.backend() == "jax"
     return interrupts_held() if jax else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
-def interrupts_held(busy=lambda: True):
-    """Lets an interrupt of the user wait while `busy()`, but not a second one.
+def interrupts_held(busy: Callable[[], bool] = lambda: True) -> Iterator[Callable]:
+    """Delay the first Ctrl-C while `busy()` is true.
+
+    A second Ctrl-C is not delayed, so that a user can always stop the program.
+
+    Args:
+        busy: Function that returns whether an interrupt would do harm now.
 
     Yields:
-        A function that lets the one in that waits, if any.
+        A function that delivers the delayed interrupt, if there is one.
     """
-    handler, waiting = signal.getsignal(signal.SIGINT), []
+    handler = signal.getsignal(signal.SIGINT)
+    waiting: list[tuple] = []
 
     def let_in():
         if waiting:
@@ -103,6 +129,7 @@ def interrupts_held(busy=lambda: True):
             waiting.clear()
             handler(*received)
 
+    # Python delivers signals to the main thread, and only there handlers can be set.
     main = threading.current_thread() is threading.main_thread()
     if not main or not callable(handler):
         yield let_in

@@ -1,35 +1,38 @@
-"""Muon with kernels of convolutions, for short trainings of ladders."""
+"""Muon optimiser for dense and convolution kernels, for short training runs."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
-COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of the Newton-Schulz iteration
-SMALLEST_SIDE = 8  # of kernels that are orthogonalised
+COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of the Newton-Schulz iteration (Jordan et al.)
+SMALLEST_SIDE = 8  # fewest input and output channels of an orthogonalised kernel
 
 
 @keras.saving.register_keras_serializable("zoo")
 class KernelMuon(keras.optimizers.Optimizer):
-    """Muon for kernels, also of convolutions, and Adam for all other weights.
+    """Muon for dense and convolution kernels, and Adam for all other weights.
 
-    `keras.optimizers.Muon` orthogonalises the updates of matrices only. Here the kernel
-    of a convolution, shape `(*grid, a, b)`, is a matrix of shape `(grid * a, b)`:
+    `keras.optimizers.Muon` orthogonalises the updates of matrices only. This optimiser
+    treats the kernel of a convolution, shape `(*grid, a, b)`, as a matrix of shape
+    `(grid * a, b)`:
 
         m = momentum m + g
         w = w - rate 0.2 sqrt(max(rows, columns)) orthogonal(g + momentum m)
 
-    The factor gives updates the size that they have with Adam (Liu et al.). Gains,
-    biases, and kernels with fewer than 8 input or output channels, such as read-outs,
-    are trained by Adam, whose rate is `adam_ratio` times the learning rate.
+    The factor gives updates about the size of Adam's (Liu et al.). Adam trains gains,
+    biases, and kernels with fewer than 8 input or output channels, such as read-outs.
+    Its learning rate is `adam_ratio` times `learning_rate`.
 
     Args:
         learning_rate: Float or `keras.optimizers.schedules.LearningRateSchedule`.
-        momentum: Of the gradients of kernels.
-        adam_ratio: Learning rate of Adam, as a share of `learning_rate`.
-        iterations_of_newton_schulz: Their number; more make the update more orthogonal.
-        name: Of the optimiser.
-        **kwargs: Those of `keras.optimizers.Optimizer`.
+        momentum: Momentum of the gradients of kernels.
+        adam_ratio: Learning rate of Adam, as a fraction of `learning_rate`.
+        iterations_of_newton_schulz: Number of Newton-Schulz iterations. More iterations
+            make the updates closer to orthogonal.
+        name: Name of the optimiser.
+        **kwargs: Arguments of `keras.optimizers.Optimizer`.
 
     References:
         - Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
@@ -44,12 +47,12 @@ class KernelMuon(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=5e-3,
-        momentum=0.95,
-        adam_ratio=0.4,
-        iterations_of_newton_schulz=5,
-        name="kernel_muon",
-        **kwargs,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 5e-3,
+        momentum: float = 0.95,
+        adam_ratio: float = 0.4,
+        iterations_of_newton_schulz: int = 5,
+        name: str = "kernel_muon",
+        **kwargs: Any,
     ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
@@ -69,7 +72,7 @@ class KernelMuon(keras.optimizers.Optimizer):
         ]
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)  # as in Keras' guide to optimisers
+        index = self._get_variable_index(variable)  # as Keras' own optimisers do
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         first, second = self.first[index], self.second[index]
@@ -99,7 +102,7 @@ class KernelMuon(keras.optimizers.Optimizer):
         update = first / (ops.sqrt(second) + epsilon)
         self.assign_sub(variable, rate * correction * update)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "momentum": self.momentum,
@@ -108,18 +111,18 @@ class KernelMuon(keras.optimizers.Optimizer):
         }
 
 
-def is_kernel(variable):
-    """Whether it is a kernel with enough channels on both sides."""
+def is_kernel(variable: keras.Variable) -> bool:
+    """Return whether a variable is a kernel with at least 8 channels on both sides."""
     shape = variable.shape
     return variable.name == "kernel" and min(shape[-2:]) >= SMALLEST_SIDE
 
 
-def orthogonal(x, iterations):
-    """A matrix with the singular vectors of `x`, and singular values of about 1.
+def orthogonal(x: Any, iterations: int) -> Any:
+    """Return a matrix with the singular vectors of `x` and singular values of about 1.
 
     Args:
-        x: Shape `(rows, columns)`.
-        iterations: Of Newton and Schulz.
+        x: Tensor of shape `(rows, columns)`.
+        iterations: Number of Newton-Schulz iterations.
     """
     rows, columns = x.shape
     x = ops.transpose(x) if rows > columns else x

@@ -1,26 +1,31 @@
-"""The training protocols of the paper, in steps that can be stopped and resumed.
+"""The training protocols of the paper, with checkpoints after each epoch.
 
-Phase 1 trains on the training set, phase 2 anew, from the same seed, on training and
-validation set together, with the rates of phase 1. What the rates are, and how many
-epochs, is a `Schedule`.
+Phase 1 trains on the training set. Phase 2 trains from scratch, from the same seed and
+with the learning rates of phase 1, on training and validation set together. A
+`Schedule` sets the learning rates and the number of epochs:
 
-Appendix D.1 (Occluded Moving MNIST): whenever the error on the validation set rose
-against the epoch before, the learning rate is halved, down to a floor. Appendix D.2
-(music): one rate; phase 2 has as many epochs as led to the lowest error in phase 1.
-Appendix D.3 (grouping): one rate, 160,000 updates, and no phase 2. Section 4.3 (films)
-has no protocol: as many epochs as D.3, with the rates of D.1. Runs at a reduced size
-may follow `COSINE`, which depends on the number of updates only.
+- `D1`, Appendix D.1 (Occluded Moving MNIST): the learning rate is halved whenever the
+  validation error is higher than after the epoch before, down to a lowest rate.
+- `D2`, Appendix D.2 (music): constant learning rate. Phase 2 has as many epochs as
+  phase 1 needed to reach its lowest validation error.
+- `D3`, Appendix D.3 (grouping): constant learning rate, 160,000 updates, no phase 2.
+- `FILMS`, Section 4.3 (Moving MNIST): the paper does not describe a protocol. Here: as
+  many epochs as D.3, with the learning rates of D.1.
+- `CHAINS`, Appendices B and C: the learning rate is multiplied by 0.8 after each epoch.
+- `COSINE`, for runs at a reduced size: depends only on the number of updates.
 """
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from zoo.data.epochs import EpochDataset
 from zoo.models.fitting import make_variables
 from zoo.training import checkpoint
 
@@ -28,36 +33,38 @@ FIRST_RATE, LOWEST_RATE = 1e-3, 1e-4
 
 
 class Schedule(NamedTuple):
-    """Learning rates, and when a phase is over.
+    """Learning rates and number of epochs of a protocol.
 
     Attributes:
-        first_rate: Learning rate of the first epoch; `None`: the model's own.
-        next_rate: Function of an epoch's rate and the validation errors so far that
-            gives the rate of the next epoch; `None`: the optimiser's own schedule sets
-            the rate of each update.
-        settled: Function of the rates so far that tells whether phase 1 may end. It
-            does once the error has had no new minimum for some epochs.
-        patience: That number of epochs.
-        repeated: Function of the errors that gives the number of epochs of phase 2.
+        first_rate: Learning rate of the first epoch, or `None` to use the learning rate
+            of the model's optimiser.
+        next_rate: Function of the learning rate of an epoch and of all validation
+            errors so far. It returns the learning rate of the next epoch. `None` if the
+            optimiser has a learning rate schedule.
+        settled: Function of all learning rates so far. It returns whether phase 1 may
+            end. Phase 1 then ends after `patience` epochs without a new lowest error.
+        patience: Number of epochs without a new lowest validation error.
+        repeated: Function of all validation errors of phase 1. It returns the number of
+            epochs of phase 2.
     """
 
     first_rate: float | None
-    next_rate: Callable
-    settled: Callable
+    next_rate: Callable[[float, list[float]], float] | None
+    settled: Callable[[list[float]], bool]
     patience: int
-    repeated: Callable
+    repeated: Callable[[list[float]], int]
 
 
-def next_rate(rate, errors):
-    """Learning rate of the next epoch (Appendix D.1).
+def next_rate(rate: float, errors: list[float]) -> float:
+    """Return the learning rate of the next epoch (Appendix D.1).
 
     Args:
-        rate: That of the epoch that has ended.
+        rate: Learning rate of the last epoch.
         errors: Validation errors of all epochs so far, at least one.
 
     Returns:
-        Half the rate, but not less than `LOWEST_RATE` (a rate below it stays), if the
-        error rose, else the rate.
+        Half of `rate`, but at least `LOWEST_RATE`, if the error rose. Otherwise `rate`.
+        A rate below `LOWEST_RATE` does not change.
 
     Examples:
         >>> from zoo.training.protocol import next_rate
@@ -68,15 +75,17 @@ def next_rate(rate, errors):
     return min(rate, max(rate / 2, LOWEST_RATE)) if rose else rate
 
 
-def cosine_decay(rate, updates):
-    """Learning rate of each update: a short linear warm-up, then half a cosine to 0.
+def cosine_decay(
+    rate: float, updates: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a schedule with a short linear warm-up and a cosine decay to 0.
 
     Args:
         rate: Highest learning rate, reached after 3 % of the updates.
         updates: Number of updates of the whole run.
 
     Returns:
-        A `keras.optimizers.schedules.CosineDecay`.
+        `keras.optimizers.schedules.CosineDecay`.
 
     Examples:
         >>> from zoo.training.protocol import cosine_decay
@@ -90,8 +99,8 @@ def cosine_decay(rate, updates):
     )
 
 
-def best_epoch(errors):
-    """Number of the epoch with the lowest error, from 1."""
+def best_epoch(errors: list[float]) -> int:
+    """Return the number of the epoch with the lowest error, counted from 1."""
     return errors.index(min(errors)) + 1
 
 
@@ -103,7 +112,7 @@ D1 = Schedule(
     repeated=len,
 )
 D2 = Schedule(
-    first_rate=None,  # 0.01 for the RLadder; a stock LSTM does not learn with that
+    first_rate=None,  # 0.01 for the RLadder; Keras' LSTM does not learn at that rate
     next_rate=lambda rate, errors: rate,
     settled=lambda rates: True,
     patience=3,
@@ -112,11 +121,12 @@ D2 = Schedule(
 D3 = Schedule(
     first_rate=None,
     next_rate=lambda rate, errors: rate,
-    settled=lambda rates: len(rates) >= 52,  # of 50,000 images in batches of 16
+    # 52 epochs of 50,000 images in batches of 16 are 162,500 updates.
+    settled=lambda rates: len(rates) >= 52,
     patience=0,
     repeated=len,
 )
-COSINE = Schedule(  # with `cosine_decay` in the optimiser; ends after `epochs`
+COSINE = Schedule(  # with `cosine_decay` as learning rate; ends after `epochs` epochs
     first_rate=None,
     next_rate=None,
     settled=lambda rates: False,
@@ -124,7 +134,7 @@ COSINE = Schedule(  # with `cosine_decay` in the optimiser; ends after `epochs`
     repeated=len,
 )
 FILMS = D3._replace(next_rate=next_rate)
-CHAINS = Schedule(  # of the learned ladders of Appendices B and C
+CHAINS = Schedule(  # for the trained ladders of Appendices B and C
     first_rate=None,
     next_rate=lambda rate, errors: 0.8 * rate,
     settled=lambda rates: len(rates) >= 16,
@@ -133,12 +143,24 @@ CHAINS = Schedule(  # of the learned ladders of Appendices B and C
 )
 
 
-def finished(schedule, errors, rates, epochs=None):
-    """Whether phase 1 is over.
+def finished(
+    schedule: Schedule,
+    errors: list[float],
+    rates: list[float],
+    epochs: int | None = None,
+) -> bool:
+    """Return whether phase 1 is over.
 
-    The paper does not say when to stop. Here: after `epochs` if given, else when the
-    error has had no new minimum for a while and, by Appendix D.1, the rate is the
-    lowest.
+    The paper does not say when phase 1 ends. Here it ends after `epochs` epochs, if
+    given. Otherwise it ends when the validation error has had no new minimum for
+    `schedule.patience` epochs and, with the schedule of Appendix D.1, the learning rate
+    has reached its lowest value.
+
+    Args:
+        schedule: The schedule.
+        errors: Validation errors of all epochs so far.
+        rates: Learning rates of all epochs so far.
+        epochs: Number of epochs of phase 1.
     """
     if epochs is not None:
         return len(errors) >= epochs
@@ -148,51 +170,55 @@ def finished(schedule, errors, rates, epochs=None):
 
 
 def train(
-    build,
-    data,
-    merged,
-    steer,
-    folder,
+    build: Callable[[], keras.Model],
+    data: tuple[EpochDataset, EpochDataset],
+    merged: EpochDataset | None,
+    steer: str,
+    folder: str | os.PathLike,
     *,
-    seed,
-    schedule=D1,
-    epochs=None,
-    phases=2,
-    optimizer=None,
-    average=None,
-    time_budget=None,
-    verbose="auto",
-    circumstances=dict,
-):
-    """Train a model by the protocol, going on from the checkpoint in `folder` if any.
+    seed: int,
+    schedule: Schedule = D1,
+    epochs: int | None = None,
+    phases: int = 2,
+    optimizer: Callable[[], keras.optimizers.Optimizer] | None = None,
+    average: float | None = None,
+    time_budget: float | None = None,
+    verbose: int | str = "auto",
+    circumstances: Callable[[], dict[str, str]] = dict,
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Train a model by a protocol, or resume from the checkpoint in `folder`.
 
-    A checkpoint is written after each epoch. A run that was stopped, at any moment, and
-    resumed ends with the same weights as one that was not. A model that has no weights
-    is done at once.
+    A checkpoint is written after each epoch. A run that is stopped at any moment and
+    resumed ends with the same weights as a run that is not stopped. A model without
+    trainable weights is not trained.
 
     Args:
-        build: Function without arguments that gives the compiled model.
-        data: `(train, valid)` for phase 1; `train.epoch` is set before each epoch.
+        build: Function without arguments that returns the compiled model.
+        data: `(train, valid)` of phase 1. `train.epoch` is set before each epoch.
         merged: Training data of phase 2.
-        steer: Name of the validation metric that steers the rate: an error.
-        folder: Where checkpoints are kept.
-        seed: Of the initial weights.
-        schedule: Learning rates, and when a phase is over.
-        epochs: Number of epochs of phase 1; by default until the error settles.
-            With more than a finished run had, and `phases=1`, it goes on.
-        phases: 2, or 1 to leave phase 2 out.
-        optimizer: Function without arguments that gives the optimiser; default: that of
-            the model.
-        average: Momentum of a moving average of the weights (Polyak and Juditsky),
-            which is then evaluated and returned. Training goes on from the last ones.
-        time_budget: Seconds after which to stop, at the end of an epoch.
-        verbose: As in `fit`.
-        circumstances: Function without arguments that gives what else to remember of
-            each epoch, by name: see `remember`.
+        steer: Name of the validation metric that steers the learning rate. Lower must
+            be better.
+        folder: Folder of the checkpoints.
+        seed: Seed of the initial weights.
+        schedule: Learning rates and number of epochs.
+        epochs: Number of epochs of phase 1. By default, phase 1 ends when the
+            validation error settles. With `phases=1`, a finished run with fewer epochs
+            continues.
+        phases: 2, or 1 to skip phase 2.
+        optimizer: Function without arguments that returns the optimiser. By default,
+            the optimiser of the model is used.
+        average: Momentum of a moving average of the weights (Polyak and Juditsky). The
+            averaged weights are evaluated and returned; training continues from the
+            weights of the last update.
+        time_budget: Time in seconds. Training stops at the end of an epoch if the next
+            epoch would probably exceed it.
+        verbose: Verbosity, as in `fit`.
+        circumstances: Function without arguments that returns values to record after
+            each epoch, by name. See `remember`.
 
     Returns:
-        The model and the progress, a dictionary; `progress["done"]` tells whether the
-        protocol ran to its end.
+        The model, and the progress as a dictionary. `progress["done"]` is whether the
+        protocol is complete.
     """
     started = time.monotonic()
     train_data, valid = data
@@ -203,13 +229,14 @@ def train(
         progress = begun()
     else:
         checkpoint.load(folder, model)
-        # A phase 1 that was over may be asked to go on for more epochs.
+        # A finished phase 1 continues if more epochs are asked for.
         if progress["phase"] == phases == 1:
             errors, rates = progress["errors"], progress["rates"]
             if epochs is not None and epochs < len(errors):
                 raise ValueError(
-                    f"{folder} has {len(errors)} epochs already: ask for as many or "
-                    "more, or choose another folder."
+                    f"`epochs` must be at least {len(errors)}, the epochs that the run "
+                    f"in {folder} has already; got {epochs}. Ask for more epochs, or "
+                    "choose another folder."
                 )
             progress["done"] = finished(schedule, errors, rates, epochs)
     if not model.trainable_variables:
@@ -220,7 +247,7 @@ def train(
         if progress["phase"] == 1:
             own = float(ops.convert_to_numpy(model.optimizer.learning_rate))
             if schedule.next_rate is None:
-                rates.append(own)  # at the start of the epoch
+                rates.append(own)  # learning rate at the start of the epoch
             elif rates:
                 rates.append(schedule.next_rate(rates[-1], errors))
             else:
@@ -275,8 +302,12 @@ def train(
     return model, progress
 
 
-def compiled_with(model, optimizer, average):
-    """The model with another optimiser, or with one that averages its weights."""
+def compiled_with(
+    model: keras.Model,
+    optimizer: Callable[[], keras.optimizers.Optimizer] | None,
+    average: float | None,
+) -> keras.Model:
+    """Compile the model with another optimiser, or with averaging of its weights."""
     config = model.get_compile_config()
     if optimizer:
         config["optimizer"] = keras.saving.serialize_keras_object(optimizer())
@@ -288,73 +319,90 @@ def compiled_with(model, optimizer, average):
     return model
 
 
-def take_average(model):
-    """Put the average of the weights into the model."""
+def take_average(model: keras.Model) -> None:
+    """Assign the moving average of the weights to the weights."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    # Copies, because JAX would give away what is the optimiser's too.
+    # Copies: the weights now share arrays with the optimiser, and a step on JAX would
+    # donate the same array twice.
     assign(model, copies(model))
 
 
 class LastWeights(keras.callbacks.Callback):
-    """The weights that training goes on from, where `fit` ends with their average."""
+    """Callback that keeps the weights of the last update.
 
-    arrays = ()
+    `fit` ends with the moving average of the weights. Training continues from the
+    weights of the last update, not from their average.
+    """
+
+    arrays: Sequence[np.ndarray] = ()
 
     def on_epoch_end(self, epoch, logs=None):
         self.arrays = copies(self.model)
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> None:
+        """Assign the kept weights to a model, if there are any."""
         if self.arrays:
             assign(model, self.arrays)
 
 
-def copies(model):
-    """Arrays of the weights that are trained."""
+def copies(model: keras.Model) -> list[np.ndarray]:
+    """Return copies of the trainable weights as arrays."""
     return [checkpoint.as_array(v).copy() for v in model.trainable_variables]
 
 
-def assign(model, arrays):
+def assign(model: keras.Model, arrays: Sequence[np.ndarray]) -> None:
+    """Assign arrays to the trainable weights."""
     for variable, array in zip(model.trainable_variables, arrays, strict=True):
         variable.assign(array)
 
 
-def all_finite(model):
-    """Whether training left numbers in the weights: the last update has no loss."""
+def all_finite(model: keras.Model) -> bool:
+    """Return whether all trainable weights are finite.
+
+    `TerminateOnNaN` looks at the loss, which does not show the effect of the last
+    update.
+    """
     weights = map(checkpoint.as_array, model.trainable_variables)
     return all(np.isfinite(w).all() for w in weights)
 
 
-def remember(progress, **circumstances):
-    """Note under which circumstances an epoch was trained: each value once."""
+def remember(progress: dict[str, Any], **circumstances: str) -> None:
+    """Add values to the lists in `progress`, such as the device; each value once."""
     for name, value in circumstances.items():
         values = progress.setdefault(name, [])
         if value not in values:
             values.append(value)
 
 
-def diverged(epoch, folder):
+def diverged(epoch: int, folder: str | os.PathLike) -> FloatingPointError:
+    """Return the error for a run that diverged in an epoch, counted from 0."""
     return FloatingPointError(
-        f"the loss of epoch {epoch + 1} is not a number; the checkpoint before it is "
-        f"in {folder}. Lower the learning rate."
+        f"The loss of epoch {epoch + 1} must be finite; got NaN or infinity. The "
+        f"checkpoint before this epoch is in {folder}. Lower the learning rate."
     )
 
 
-def begun():
-    """The progress of a run before its first epoch."""
+def begun() -> dict[str, Any]:
+    """Return the progress of a run before its first epoch."""
     return {
         "phase": 1,
-        "rates": [],  # of the epochs of phase 1
-        "errors": [],  # on validation, after each epoch of phase 1
-        "epoch": 0,  # epochs of this phase that are over
-        "sequences": 0,  # trained on in this phase
+        "rates": [],  # learning rate of each epoch of phase 1
+        "errors": [],  # validation error after each epoch of phase 1
+        "epoch": 0,  # number of finished epochs of this phase
+        "sequences": 0,  # number of sequences that this phase was trained on
         "seconds": 0.0,
         "backends": [],
         "done": False,
     }
 
 
-def fresh_model(build, seed, optimizer=None, average=None):
-    """The model as it is before training: the same for the same seed and backend."""
+def fresh_model(
+    build: Callable[[], keras.Model],
+    seed: int,
+    optimizer: Callable[[], keras.optimizers.Optimizer] | None = None,
+    average: float | None = None,
+) -> keras.Model:
+    """Build the untrained model, the same one for the same seed and backend."""
     keras.utils.set_random_seed(seed)
     model = build()
     if optimizer or average:

@@ -1,4 +1,4 @@
-"""Trained weights: which there are, what they are, and models that begin with them."""
+"""Trained weights: their names, their cards, and the builders' argument `weights`."""
 
 from zoo.weights.cards import (
     SHIPPED,

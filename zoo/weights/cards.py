@@ -1,9 +1,11 @@
-"""Trained weights: what there is, what it is, and models that begin with it.
+"""Cards of trained weights, and the argument `weights` of the builders.
 
-Each file of weights has a card beside it, JSON, which says which model it is of, what
-it was trained on and how, with which result, and its SHA-256. Both are written by
-`python -m zoo.reproduce ... --publish NAME`. They are looked up in the folder that
-`$RLADDER_WEIGHTS_DIR` names, and in this package.
+Each file of weights has a card: a JSON file in the same folder with the model and its
+arguments, the training data, the command, the test figures and the SHA-256 of the
+weights. `python -m zoo.reproduce ... --publish NAME` writes both files. They are looked
+up in the folder `$RLADDER_WEIGHTS_DIR` first, then in this package.
+
+A name is `<size>_<data>`, such as `small_mnist`.
 """
 
 import functools
@@ -13,7 +15,10 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+import keras
 
 from zoo.files import read_json
 from zoo.weights.files import ENDING, MODEL_ENDING, file_of, loaded
@@ -21,7 +26,15 @@ from zoo.weights.files import ENDING, MODEL_ENDING, file_of, loaded
 SHIPPED = Path(__file__).parent
 WEIGHTS_DIR = "RLADDER_WEIGHTS_DIR"
 NEEDED = ("name", "model", "arguments", "file", "sha256")  # keys of a card
-# Arguments of builders that are of no use after training.
+# Names that the shipped weights had before names said the data. They stay valid.
+ALIASES = {
+    "small": "small_mnist",
+    "small-sklearn": "small_sklearn",
+    "jsb": "small_jsb",
+    "muse": "small_muse",
+    "nottingham": "small_nottingham",
+}
+# Arguments of builders that only matter for training. They are not written on cards.
 OF_TRAINING = (
     "unroll",
     "remat",
@@ -31,24 +44,31 @@ OF_TRAINING = (
     "frequencies",
     "carry",
 )
-# Arguments that are on the card, and may differ from it: no weight depends on them.
+# Arguments that may differ from the card, because no weight depends on them.
 WITHOUT_WEIGHTS = ("groups", "digits")
 Model = TypeVar("Model")
-MODELS = {}  # builders of the zoo that take `weights=`, by name
+MODELS: dict[str, Callable] = {}  # builders of the zoo that take `weights=`, by name
 
 WEIGHTS_DOC = """\
-        weights: `None`, the name of trained weights (see `zoo.list_weights`), or the
-            path of a file that `save_weights` wrote. By name the model has the
-            arguments with which these were trained, and no others that change its
-            weights.
+        weights: `None` for random initial weights, the name of trained weights (see
+            `zoo.list_weights`), or the path of a file that `save_weights` wrote. With a
+            name, the model is built with the arguments of these weights; another value
+            for an argument that changes the weights raises a `ValueError`.
 """
 
 
 def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
-    """Add the argument `weights` to a builder, its signature and its docstring.
+    """Add the keyword argument `weights` to a builder.
 
-    The decorator writes the docstring of `weights`, so that all builders describe the
-    argument in the same words.
+    The decorator also adds the argument to the builder's signature, so that `help` and
+    editors show it, and `WEIGHTS_DOC` to the `Args` of its docstring. One text for all
+    builders cannot drift apart. The builder's docstring must have a section `Returns`.
+
+    Args:
+        build: Function that returns a compiled model.
+
+    Returns:
+        The builder with the argument `weights`. It is registered in `MODELS`.
     """
 
     @functools.wraps(build)
@@ -62,7 +82,7 @@ def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
         if str(weights).endswith(MODEL_ENDING):
             raise ValueError(
                 f"`weights` must be a name, or the path of a file *{ENDING}; got "
-                f"{str(weights)!r}, a whole model. Load it by "
+                f"{str(weights)!r}, a saved model. Load it with "
                 f"keras.saving.load_model({str(weights)!r})."
             )
         known = card(build.__name__, weights)
@@ -81,34 +101,47 @@ def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
     )
     parameters = sorted([*signature.parameters.values(), own], key=lambda p: p.kind)
     builder.__signature__ = signature.replace(parameters=parameters)
-    before, returns, after = build.__doc__.partition("\n    Returns:")
+    before, returns, after = (build.__doc__ or "").partition("\n    Returns:")
     builder.__doc__ = before.rstrip("\n") + "\n" + WEIGHTS_DOC + returns + after
     MODELS[build.__name__] = builder
     return builder
 
 
-def named(build, *args, **kwargs):
-    """Arguments of a call by their names."""
+def named(build: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return the arguments of a call by name."""
     arguments = inspect.signature(build).bind_partial(*args, **kwargs).arguments
     others = arguments.pop("kwargs", {})
     return {**arguments, **others}
 
 
-def list_models():
-    """Names of the builders of the zoo that may begin with trained weights."""
+def list_models() -> list[str]:
+    """Return the names of the builders that take the argument `weights`."""
     return sorted(MODELS)
 
 
-def list_weights(model=None, data=None):
-    """Which weights there are.
+@overload
+def list_weights(model: str, data: str | None = None) -> list[str]: ...
+
+
+@overload
+def list_weights(
+    model: None = None, data: str | None = None
+) -> dict[str, list[str]]: ...
+
+
+def list_weights(
+    model: str | None = None, data: str | None = None
+) -> list[str] | dict[str, list[str]]:
+    """Return the names of the trained weights.
 
     Args:
-        model: Name of a builder in the zoo; all of them if it is `None`.
-        data: Only weights that were trained on data of this name, such as
-            `test.origin` of a dataset of the zoo.
+        model: Name of a builder of the zoo. By default, weights of all builders are
+            listed.
+        data: Name of the training data, such as `test.origin` of a dataset of the zoo.
+            By default, weights are listed whatever their training data.
 
     Returns:
-        List of names, for that model; or a dictionary of such lists.
+        List of names for one model, or a dictionary of such lists by model.
 
     Raises:
         ValueError: If there is no such model.
@@ -118,62 +151,83 @@ def list_weights(model=None, data=None):
         return {model: names for model, names in named.items() if names}
     if model not in MODELS:
         known = ", ".join(list_models())
-        raise ValueError(f"There is no model {model!r}: choose from {known}.")
+        raise ValueError(
+            f"`model` must be a builder of the zoo; got {model!r}. Choose one of "
+            f"{known}."
+        )
     files = (file for folder in folders() for file in folder.glob(f"{model}-*.json"))
     names = sorted({file.stem.removeprefix(f"{model}-") for file in files})
     return [n for n in names if data is None or card(model, n).get("data") == data]
 
 
-def card(model, name):
-    """The card of trained weights.
+def card(model: str, name: str) -> dict[str, Any]:
+    """Return the card of trained weights.
 
     Args:
-        model: Name of a builder in the zoo.
+        model: Name of a builder of the zoo.
         name: Name of its weights.
 
     Returns:
-        A dictionary: `model`, `name`, `arguments` of the builder, `table` and `row` of
-        the paper, `inputs`, `data`, the name of what it was trained on, `protocol`,
-        `seed`, `metrics` on the test set, `command`, `epochs`, `examples`, `commit`,
-        `backend`, `versions`, `device`, `seconds`, `date`, `licence`, `check`,
-        `sha256`, and `file`, the path. If that is not there it is downloaded from
-        `url`.
+        A dictionary with
+
+        - `model`, `name`, and `arguments` of the builder;
+        - `table` and `row` of the paper, `protocol`, `seed` and `command` of the run;
+        - `data`, the name of the training data, and `inputs`, a description of them;
+        - `metrics` on the test set;
+        - `epochs`, `examples`, `seconds`, `commit`, `backend`, `versions`, `device` and
+          `date` of the training;
+        - `licence`, `sha256` and `file`, the path of the weights, and optionally `url`,
+          from which a missing file is downloaded;
+        - `check`, outputs of the model for a fixed input.
 
     Raises:
         ValueError: If there are no such weights.
     """
     names = list_weights(model)
-    for folder in folders():
-        file = folder / f"{model}-{name}.json"
-        if file.exists():
-            found = read_json(file)
-            check_card(file, found)
-            return {**found, "file": str(folder / found["file"])}
-    there = " or ".join(map(repr, names)) if names else "None: there are none"
+    for name_on_card in (name, ALIASES.get(name, name)):
+        for folder in folders():
+            file = folder / f"{model}-{name_on_card}.json"
+            if file.exists():
+                found = read_json(file)
+                check_card(file, found)
+                return {**found, "file": str(folder / found["file"])}
+    known = ", ".join([*map(repr, names), f"the path of a file *{ENDING}"])
     raise ValueError(
-        f"{model} has no weights {name!r}: choose {there}, or the path of a file "
-        f"*{ENDING}. The card {model}-{name}.json was looked for in "
-        f"{' and '.join(map(str, folders()))}."
+        f"`weights` must be the name of weights for {model}; got {name!r}. Choose one "
+        f"of {known}. (The card {model}-{name}.json is not in "
+        f"{' or '.join(map(str, folders()))}.)"
     )
 
 
-def check_card(path, known):
-    """Refuse a card that lacks what loading needs."""
+def check_card(path: Path, known: Any) -> None:
+    """Raise `ValueError` if a card lacks a key that loading needs."""
     missing = [key for key in NEEDED if not isinstance(known, dict) or key not in known]
     if missing:
         raise ValueError(
             f"{path} must be a card with {', '.join(map(repr, NEEDED))}; it lacks "
-            f"{', '.join(map(repr, missing))}. Get it again, with its weights."
+            f"{', '.join(map(repr, missing))}. Download the card and its weights again."
         )
 
 
-def folders():
+def folders() -> list[Path]:
+    """Return the folders in which weights are looked up, in this order."""
     own = os.environ.get(WEIGHTS_DIR)
     return [*([Path(own)] if own else []), SHIPPED]
 
 
-def arguments_of(build, known, given):
-    """Arguments of a builder: those of the card, and those given that may differ."""
+def arguments_of(
+    build: Callable, known: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Merge the arguments of a card with those that the user gave.
+
+    Args:
+        build: The builder.
+        known: Card of the weights.
+        given: Arguments that the user gave, by name.
+
+    Raises:
+        ValueError: If an argument differs from the card and would change the weights.
+    """
     module = sys.modules[build.__module__]
     arguments = {
         name: table_of(module, value) if name == "table" else value
@@ -186,38 +240,39 @@ def arguments_of(build, known, given):
         default = usual[name].default if name in usual else None
         its = arguments.get(name, default)
         if as_read(value) != as_read(its):
+            expected = known["arguments"].get(name, its)
             raise ValueError(
-                f"The weights {known['name']!r} of {known['model']} are of "
-                f"{name}={known['arguments'].get(name, its)!r}: leave {name} out."
+                f"`{name}` must be {expected!r} for the weights {known['name']!r} of "
+                f"{known['model']}; got {as_written(value)!r}. Leave `{name}` out."
             )
     return {**arguments, **given}
 
 
-def check_origin(model, data):
-    """Warn if a model with trained weights is evaluated on other data than theirs."""
+def check_origin(model: keras.Model, data: Any) -> None:
+    """Warn if a model with trained weights is used on data of another origin."""
     trained, found = getattr(model, "trained_on", None), getattr(data, "origin", None)
     if None not in (trained, found) and trained != found:
         warnings.warn(
             f"The weights of this model were trained on {trained}, and these data are "
-            f"{found}: the figures of their card do not apply.",
+            f"{found}. The figures on the card of the weights do not apply.",
             stacklevel=3,
         )
 
 
-def table_of(module, written):
-    """A table of a module, from what `as_written` made of it."""
+def table_of(module: ModuleType, written: Any) -> Callable:
+    """Return the table of a module that `as_written` turned into JSON."""
     if isinstance(written, str):
         return getattr(module, written)
     return functools.partial(getattr(module, written["name"]), **written["arguments"])
 
 
-def as_written(value):
-    """An argument as on a card: of a table its name, and what it was given."""
+def as_written(value: Any) -> Any:
+    """Return an argument as it is written on a card: tables by name and arguments."""
     if isinstance(value, functools.partial):
         return {"name": value.func.__name__, "arguments": value.keywords}
     return value.__name__ if callable(value) else value
 
 
-def as_read(value):
-    """A value as JSON gives it back: it has no tuples."""
+def as_read(value: Any) -> Any:
+    """Return a value as JSON gives it back: a tuple becomes a list."""
     return list(value) if isinstance(value, tuple) else value

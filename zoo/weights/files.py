@@ -1,8 +1,9 @@
-"""Files of weights: download, verification and loading."""
+"""Files of weights: download, verification, loading."""
 
 import hashlib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -12,8 +13,16 @@ ENDING = ".weights.h5"
 MODEL_ENDING = ".keras"
 
 
-def file_of(known):
-    """Path of the file of a card, downloaded if it must be, and verified."""
+def file_of(known: dict[str, Any]) -> Path:
+    """Return the verified file of weights of a card; download it if it is missing.
+
+    Args:
+        known: Card of the weights.
+
+    Raises:
+        ValueError: If the file is missing and the card has no `url`, or if the SHA-256
+            of the file is not that of the card.
+    """
     path = Path(known["file"])
     if not path.exists() and "url" in known:
         path = Path(
@@ -25,37 +34,55 @@ def file_of(known):
             )
         )
     if not path.exists():
-        raise ValueError(f"{path} is missing: install the package anew.")
+        raise ValueError(
+            f"{path} must be a file of weights; it is missing. Install the package "
+            "again."
+        )
     if hashlib.sha256(path.read_bytes()).hexdigest() != known["sha256"]:
         raise ValueError(
-            f"{path} is incomplete or was altered (its SHA-256 is not "
-            f"{known['sha256'][:12]}...): delete it and get it anew."
+            f"{path} must have the SHA-256 {known['sha256'][:12]}...; it is incomplete "
+            "or was altered. Delete it and download it again."
         )
     return path
 
 
-def loaded(model, path):
-    """The model with the weights of a file."""
+def loaded(model: keras.Model, path: Path) -> keras.Model:
+    """Load the weights of a file into a model.
+
+    Args:
+        model: The model.
+        path: `pathlib.Path` of a file that `save_weights` wrote.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If the file is missing, is damaged or does not fit the model.
+    """
     if not path.exists():
-        raise ValueError(f"There is no file {path}.")
+        raise ValueError(
+            f"`weights` must be an existing file; there is no file {path}. Check the "
+            "path."
+        )
     check_whole(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras leaves out what is not there
+            # Keras only warns about a layer that has no weights in the file.
+            warnings.simplefilter("error")
             without_optimizer(model).load_weights(path)
         check_all_used(model, path)
     except (ValueError, KeyError, OSError, UserWarning) as error:
         first = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"{path} does not fit {model.name}, because it is of a model of another "
-            f"architecture, or damaged: build it with the arguments of the saved one. "
-            f"({first})"
+            f"{path} must hold weights of this {model.name}; it is damaged or of "
+            "another architecture. Build the model with the arguments of the saved "
+            f"one. ({first})"
         ) from error
     return model
 
 
-def check_whole(path):
-    """Refuse a file of weights that cannot be read to its end."""
+def check_whole(path: Path) -> None:
+    """Raise `ValueError` if a file of weights is damaged or has NaN values."""
 
     def read(name, x):
         values = x[()] if isinstance(x, h5py.Dataset) else np.zeros(())
@@ -65,17 +92,21 @@ def check_whole(path):
     try:
         with h5py.File(path) as file:
             file.visititems(read)
-    except Exception as error:  # h5py raises whatever the damage leads it to
+    except Exception as error:  # h5py raises many types for damaged files
         raise ValueError(
-            f"{path} must be a whole file of weights; it is damaged ({error}). Save or "
-            "copy it again."
+            f"{path} must be a complete file of weights; it is damaged ({error}). Save "
+            "or copy it again."
         ) from error
 
 
-def check_all_used(model, path):
-    """Refuse a file with more weights than the model has, which Keras leaves unread."""
+def check_all_used(model: keras.Model, path: Path) -> None:
+    """Raise `ValueError` if a file has more weights than the model.
+
+    Keras ignores such weights without a warning.
+    """
     found = []
-    # States that were carried from batch to batch are a ladder's only own variables.
+    # The states that a ladder carries between batches are not weights. They are the
+    # only variables that a `RecurrentLadder` has itself.
     other = ("optimizer/", "layers/recurrent_ladder/vars/")
 
     def note(name, x):
@@ -86,14 +117,17 @@ def check_all_used(model, path):
         file.visititems(note)
     own = len(learned(model))
     if len(found) > own:
-        raise ValueError(f"it has {len(found)} arrays, and the model {own}.")
+        raise ValueError(f"The file has {len(found)} arrays, and the model {own}.")
 
 
-def learned(model):
-    """Weights of the model, without states that are carried from batch to batch."""
+def learned(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights of a model without the states carried between batches."""
     return [v for v in model.weights if not v.name.startswith("carried")]
 
 
-def without_optimizer(model):
-    """A model of the same layers, whose files hold their weights only."""
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """Return a model of the same layers without an optimiser.
+
+    `save_weights` of a compiled model also writes the state of the optimiser.
+    """
     return keras.Model(model.input, model.output)

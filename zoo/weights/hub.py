@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -66,24 +67,29 @@ other data the figures above do not apply.
 """
 
 
-def export(folder: str | os.PathLike, model: str, name: str, picture=None) -> Path:
+def export(
+    folder: str | os.PathLike,
+    model: str,
+    name: str,
+    picture: str | os.PathLike | None = None,
+) -> Path:
     """Write trained weights as a folder for the Hugging Face Hub.
 
-    The folder holds the model as `keras.saving.load_model` reads it from a folder or
-    from `hf://...`, and the card as `README.md`. Upload it with
+    The folder contains the model for `keras.saving.load_model`, which loads a folder or
+    `hf://...`, and the card as `README.md`. Upload it with
     `huggingface_hub.upload_folder`.
 
     Args:
-        folder: Where to write. It must not exist, or be empty.
-        model: Name of a builder, see `zoo.list_models`.
-        name: Name of its weights, see `zoo.list_weights`.
+        folder: Folder to write. It must be new or empty.
+        model: Name of a builder, one of `zoo.list_models()`.
+        name: Name of its weights, one of `zoo.list_weights(model)`.
         picture: Path of a picture to show on the card.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: If there are no such weights, or the folder has files in it.
+        ValueError: If there are no such weights, or the folder is not empty.
     """
     known, folder = card(model, name), Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -91,12 +97,14 @@ def export(folder: str | os.PathLike, model: str, name: str, picture=None) -> Pa
             f"`folder` must be new or empty; got {str(folder)!r}. Choose another one."
         )
     if picture is not None and not Path(picture).is_file():
-        raise ValueError(f"`picture` must be a file; got {str(picture)!r}.")
+        raise ValueError(
+            f"`picture` must be a file; got {str(picture)!r}. Check the path."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     keras.saving.save_model(MODELS[model](weights=name), folder, zipped=False)
     shown = ""
     if picture is not None:
-        # In `assets`: Keras reads a folder with more files as one that has assets.
+        # In `assets`, because Keras treats other files in the folder as assets, too.
         target = folder / "assets" / Path(picture).name
         shutil.copy(picture, target)
         shown = f"![What the model predicts](assets/{target.name})\n\n"
@@ -104,8 +112,13 @@ def export(folder: str | os.PathLike, model: str, name: str, picture=None) -> Pa
     return folder
 
 
-def page(known, picture=""):
-    """Return the card as a page with the metadata that hubs read."""
+def page(known: dict[str, Any], picture: str = "") -> str:
+    """Return the card as a Markdown page with metadata for model hubs.
+
+    Args:
+        known: Card of the weights.
+        picture: Markdown of a picture.
+    """
     metrics = known["metrics"]
     return PAGE.format(
         **{key: value for key, value in known.items() if key != "metrics"},

@@ -1,9 +1,12 @@
-"""Writing the weights of a trained model, and their card."""
+"""Writing of trained weights and their card."""
 
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,43 +24,67 @@ from zoo.weights.cards import (
 from zoo.weights.files import ENDING, learned, without_optimizer
 
 
-def check_publishable(build, name, folder=None):
-    """Name of the builder, if its weights can be published under that name."""
+def check_publishable(
+    build: Callable, name: str, folder: str | Path | None = None
+) -> str:
+    """Raise `ValueError` if weights cannot be published; return the builder's name.
+
+    Args:
+        build: `functools.partial` of a builder of the zoo.
+        name: Name of the weights.
+        folder: Folder for the files. By default, the first folder in which weights are
+            looked up.
+    """
     builder = getattr(getattr(build, "func", None), "__name__", "")
     if builder not in MODELS:
         raise ValueError(
-            f"This model takes no weights: publish one of {', '.join(list_models())}."
+            f"Published weights must be of a builder with the argument `weights`; "
+            f"{builder or build!r} takes no weights. Publish one of "
+            f"{', '.join(list_models())}."
         )
     if not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(
-            f"Weights cannot be named {name!r}: take letters, digits, '_', '-' and '.'."
+            "The name of weights must have only letters, digits, '_', '-' and '.'; "
+            f"got {name!r}. Choose another name."
         )
     path = card_path(builder, name, folder)
     if path.exists():
-        raise ValueError(f"{path} exists: delete it, or publish under another name.")
-    check_writable(path, "weights that are published")
+        raise ValueError(
+            f"The name of weights must be new; {path} exists. Delete it, or publish "
+            "under another name."
+        )
+    check_writable(path, "The card of the weights")
     return builder
 
 
-def card_path(builder, name, folder):
+def card_path(builder: str, name: str, folder: str | Path | None) -> Path:
+    """Return the path of a card."""
     return Path(folder or folders()[0]) / f"{builder}-{name}.json"
 
 
-def publish(model, build, name, about, folder=None):
-    """Write the weights of a trained model, and their card.
+def publish(
+    model: keras.Model,
+    build: partial,
+    name: str,
+    about: dict[str, Any],
+    folder: str | Path | None = None,
+) -> Path:
+    """Write the weights of a trained model and their card.
 
     Args:
-        model: The model.
-        build: `functools.partial` of a builder of the zoo that gives such a model.
-        name: Of the weights.
-        about: What else the card says.
-        folder: Where to; by default the first in which weights are looked up.
+        model: The trained model.
+        build: `functools.partial` of a builder of the zoo that returns such a model.
+        name: Name of the weights.
+        about: Further entries of the card.
+        folder: Folder for the files. By default, the first folder in which weights are
+            looked up.
 
     Returns:
         The path of the card.
 
     Raises:
-        ValueError: If the builder takes no weights, or the name is none for a file.
+        ValueError: If the builder does not take the argument `weights`, or if the name
+            is invalid or exists.
     """
     builder = check_publishable(build, name, folder)
     arguments = {
@@ -66,7 +93,7 @@ def publish(model, build, name, about, folder=None):
         if name not in OF_TRAINING
     }
     bare = build.func(**arguments_of(build.func, {"arguments": arguments}, {}))
-    # Copies: JAX may free an array once one of the two models has used it.
+    # Copies, because JAX may free an array that two models share.
     bare.set_weights([np.array(keras.ops.convert_to_numpy(v)) for v in learned(model)])
     path = card_path(builder, name, folder)
     file = path.with_name(f"{builder}-{name}{ENDING}")
@@ -91,18 +118,21 @@ def publish(model, build, name, about, folder=None):
     return write_whole(path, (json.dumps(known, indent=1) + "\n").encode())
 
 
-def check(model):
-    """The largest numbers that a model gives for certain inputs, to six digits.
+def check(model: keras.Model) -> dict[str, list[float]]:
+    """Return the five largest values of each output for a fixed input, to six digits.
 
-    None of a model whose answer is another one each time, because it starts at random.
+    The card of weights holds them, and a test compares them on each backend. The result
+    is empty for a model that starts from random numbers, such as a Tagger.
     """
     rng = np.random.default_rng(0)
 
     def draw(tensor):
         shape = [2 if n is None else n for n in tensor.shape[1:]]
-        return (rng.random((1, *shape)) < 0.05).astype("float32")  # few notes
+        # Sparse zeros and ones are valid notes and valid pixels.
+        return (rng.random((1, *shape)) < 0.05).astype("float32")
 
-    x = model.input  # sorted, because each backend goes through it in its own order
+    # Sorted by name, because the order of the inputs depends on the backend.
+    x = model.input
     x = {name: draw(x[name]) for name in sorted(x)} if isinstance(x, dict) else draw(x)
     outputs, again = (model.predict(x, verbose=0) for _ in range(2))
     if any((y != again[name]).any() for name, y in outputs.items()):

@@ -1,1 +1,1 @@
-"""Digits: where they come from, and the datasets that are drawn from them."""
+"""Sources of digits, and the datasets that are made from digits."""

@@ -1,4 +1,4 @@
-"""Few labels: which samples have one, and batches that mix them with the others."""
+"""Semi-supervised data: the choice of labelled digits, and batches that mix them."""
 
 from fractions import Fraction
 
@@ -10,24 +10,24 @@ CLASSES = 10
 
 
 def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Draws digits whose labels are used, as many of each class.
+    """Draw the digits whose labels are used, with the same number from each class.
 
     Args:
-        labels: Integers from 0 to 9, shape `(n,)`.
-        count: How many are drawn, a multiple of 10; may be 0.
-        seed: Integer, at least 0. It alone decides which ones.
+        labels: Classes of all digits, integers from 0 to 9, shape `(n,)`.
+        count: Number of labelled digits, a multiple of 10; 0 is allowed.
+        seed: Seed of the draw, an integer of at least 0.
 
     Returns:
         Indices in ascending order, shape `(count,)`.
 
     Raises:
-        ValueError: If a class has fewer digits, or `count` is not as above.
+        ValueError: If a class has too few digits, or `count` is invalid.
     """
     check_integer("labelled", count, 0)
     if count % CLASSES:
         raise ValueError(
-            f"`labelled` must be a multiple of {CLASSES}, as many of each class, and "
-            f"it is {count}."
+            f"`labelled` must be a multiple of {CLASSES}, as many of each class; got "
+            f"{count}."
         )
     rng = np.random.default_rng(seed)
     each = count // CLASSES
@@ -37,7 +37,7 @@ def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         if len(where) < each:
             raise ValueError(
                 f"There are only {len(where)} digits of class {label}, and "
-                f"`labelled={count}` takes {each}: choose a smaller number."
+                f"`labelled={count}` takes {each}. Choose a smaller number."
             )
         chosen.append(where[:each])
     return np.sort(np.concatenate(chosen))
@@ -50,19 +50,22 @@ def check_labelled(
     fresh: bool,
     share: float | None = None,
 ) -> tuple[np.ndarray, Fraction]:
-    """Which digits are labelled, and which part of each batch, or a `ValueError`.
+    """Check which digits are labelled, and the labelled fraction of each batch.
 
     Args:
-        labelled: Indices of digits whose labels may be used; may be empty.
-        n: Number of digits, labelled or not.
+        labelled: Indices of the digits whose labels are used. It may be empty.
+        n: Number of all digits.
         batch_size: Number of samples in a batch.
-        fresh: Whether each epoch of the data draws anew.
-        share: Labelled part of each batch, above 0 and up to 1. With 1 the digits
-            without a label are left out. `None`: half of it, and it cannot be chosen.
+        fresh: Whether samples are drawn again for each epoch.
+        share: Labelled fraction of each batch, above 0 and at most 1. With 1, digits
+            without a label are not used. `None` for 1/2, if users cannot choose it.
 
     Returns:
-        The indices in ascending order, each once, and the share as a fraction, which is
-        0 where there are no indices.
+        Unique indices in ascending order, and the fraction, which is 0 if there are no
+        indices.
+
+    Raises:
+        ValueError: If an argument is invalid.
     """
     labelled = np.asarray(labelled)
     if labelled.size == 0:
@@ -70,39 +73,45 @@ def check_labelled(
     valid = labelled.ndim == 1 and labelled.dtype.kind in "iu"
     if not valid or labelled.min() < 0 or labelled.max() >= n:
         raise ValueError(
-            f"`labelled` must be a list of indices from 0 to {n - 1}, or None for all."
+            f"`labelled` must be a list of indices from 0 to {n - 1}, or None for all; "
+            f"got {labelled.dtype} of shape {labelled.shape}. Check the indices."
         )
     labelled = np.unique(labelled)
     if not fresh:
-        raise ValueError("`labelled` is for training: use it with `fresh=True`.")
+        raise ValueError("`labelled` is for training only. Use it with `fresh=True`.")
     other = "" if share is None else ", or another `labelled_share`"
     share = 0.5 if share is None else share
     if not 0 < share <= 1:
         raise ValueError(
-            f"`labelled_share` must be above 0 and at most 1, and it is {share!r}."
+            f"`labelled_share` must be above 0 and at most 1; got {share!r}."
         )
     share = Fraction(share).limit_denominator(1000)
     if share < 1 and len(labelled) == n:
         raise ValueError(
-            f"All {n} digits are labelled, which leaves none without: choose fewer, "
-            "or `labelled=None`."
+            f"All {n} digits are labelled, and none is left for the unlabelled part of "
+            "a batch. Choose fewer, or `labelled=None`."
         )
     if share == 0 or share * batch_size % 1:
         raise ValueError(
-            f"A batch of {batch_size} cannot be labelled to {share}: choose a "
-            f"`batch_size` that is a multiple of {share.denominator}{other}."
+            f"A fraction of {share} of a batch must be a whole number of samples; got "
+            f"`batch_size` {batch_size}. Choose a `batch_size` that is a multiple of "
+            f"{share.denominator}{other}."
         )
     return labelled, share
 
 
 def places(count: int, share: Fraction) -> np.ndarray:
-    """Which of the first samples of an epoch, or of a batch, are labelled.
+    """Return which of the first `count` samples of an epoch or a batch are labelled.
 
-    In each batch it is the same part, so that what an epoch draws does not depend on
-    the size of the batches.
+    The same places are labelled in each batch, so that the samples of an epoch do not
+    depend on the batch size.
+
+    Args:
+        count: Number of samples.
+        share: Labelled fraction of the samples.
 
     Returns:
-        `bool` of shape `(count,)`; the first one is, unless the share is 0.
+        `bool` of shape `(count,)`. The first sample is labelled, unless `share` is 0.
     """
     labelled = -(-np.arange(count + 1) * share.numerator // share.denominator)
     return np.diff(labelled) > 0
@@ -111,17 +120,17 @@ def places(count: int, share: Fraction) -> np.ndarray:
 def mixed(
     n: int, labelled: np.ndarray, share: Fraction, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draws the digit of each sample of an epoch, some labelled and some not.
+    """Draw the digit of each sample of an epoch, from labelled and unlabelled digits.
 
     Args:
-        n: Number of digits, labelled or not.
-        labelled: Indices of the labelled ones.
-        share: See `check_labelled`.
+        n: Number of all digits.
+        labelled: Indices of the labelled digits.
+        share: Labelled fraction of each batch, from `check_labelled`.
         count: Number of samples.
         rng: Source of randomness.
 
     Returns:
-        Indices, shape `(count,)`.
+        Indices of digits, shape `(count,)`.
     """
     where = places(count, share)
     order = np.empty(count, np.int64)
@@ -132,7 +141,16 @@ def mixed(
 
 
 def cycle(items: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """That many items: all in a random order, then all in another one, and so on."""
+    """Draw `count` items: all items in a random order, then all in another, and so on.
+
+    Args:
+        items: Array of shape `(n,)`.
+        count: Number of items to draw.
+        rng: Source of randomness.
+
+    Returns:
+        Array of shape `(count,)`.
+    """
     rounds = -(-count // max(1, len(items)))
     drawn = [items[:0], *(rng.permutation(items) for _ in range(rounds))]
     return np.concatenate(drawn)[:count]

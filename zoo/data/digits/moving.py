@@ -1,19 +1,22 @@
 """Moving MNIST with its segmentation (Section 4.3), in NumPy.
 
-Digits fly over a background and through each other, and bounce off the edges. The paper
-takes the data of Srivastava et al. (2015) and makes them anew, to know which pixel is
-whose. So do we, after the program which they published:
+Digits move over a black background and through each other, and bounce off the edges.
+The paper generates the data of Srivastava et al. (2015) again, because the original
+data do not say which digit a pixel belongs to. This module follows their published
+program:
 
-- A position is a point of the unit square, at first uniform; the square is the places
-  where the digit is in view. The direction is uniform, the speed 0.1 per frame.
-- A digit that reaches a wall, or would pass it, stops at the wall and flies on from
-  there, with that component of its velocity reversed.
-- The first frame is one step after the start. Pixels are found by rounding down.
-- A pixel is the maximum of the digits there.
+- A position is a point of the unit square, which covers all places where the digit is
+  completely in the frame. The first position and the direction are uniform; the speed
+  is 0.1 per frame.
+- A digit that reaches an edge or would pass it is placed at the edge, and this
+  component of its velocity changes sign.
+- The first frame is one step after the first position. Pixel positions are rounded
+  down.
+- The value of a pixel is the maximum over all digits.
 
-The segmentation is ours. A pixel belongs to the only digit with more than 0.5 there.
-Where no digit has, it is background; where several have, one cannot know. Both are
-marked -1 and do not count.
+The segmentation is ours. A pixel belongs to a digit if this digit alone has more than
+0.5 ink there. Pixels without such a digit are background; pixels with several digits
+are ambiguous. Both have the label -1 and are not scored.
 
 Positions are given as (row, column).
 """
@@ -30,35 +33,34 @@ from zoo.data.digits.sources import Digits, load_digits
 from zoo.data.epochs import check_integer
 
 FULL = 28  # side of the digits of MNIST, in frames of 64 x 64
-SPEED = 0.1
-INK = 0.5
-SMALLEST = 20
-# The digits of a pixel are noted in the bits of a byte.
-MOST_DIGITS = 8
+SPEED = 0.1  # sides of the unit square per frame
+INK = 0.5  # a digit covers a pixel if it has more ink than this
+SMALLEST = 20  # pixels
+MOST_DIGITS = 8  # because the digits at a pixel are stored in the bits of one byte
 
 
 def trajectories(
     start: np.ndarray, angle: np.ndarray, room: int, frames: int = 20
 ) -> np.ndarray:
-    """Lets digits fly.
+    """Compute the trajectories of digits.
 
     Args:
-        start: Where in the unit square they start, shape `(..., 2)`.
-        angle: The direction in which they start, in radians, shape `(...)`. 0 leads to
-            higher columns, pi / 2 to higher rows.
-        room: The last row and column where a digit can begin.
+        start: First positions in the unit square, shape `(..., 2)`.
+        angle: First directions in radians, shape `(...)`. 0 points to higher columns,
+            pi / 2 to higher rows.
+        room: Largest row and column of the upper left corner of a digit.
         frames: Number of frames, `T`.
 
     Returns:
-        Integers of shape `(..., T, 2)`: the upper left corner of the digit, 0 to
-        `room`.
+        Upper left corners of the digits, integers from 0 to `room`, shape
+        `(..., T, 2)`.
     """
     place = np.array(start, float)
     velocity = SPEED * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     places = np.empty((frames, *place.shape))
     for t in range(frames):
         place += velocity
-        # At the wall counts as beyond it, as in the published program.
+        # A digit exactly at the edge bounces, too, as in the published program.
         bounced = (place <= 0) | (place >= 1)
         np.clip(place, 0, 1, out=place)
         np.negative(velocity, out=velocity, where=bounced)
@@ -68,14 +70,15 @@ def trajectories(
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """A batch of sequences: what was drawn, and the pictures that follow from it.
+    """Batch of sequences: the random draws, and the frames that follow from them.
 
-    The pictures are made when first asked for.
+    Frames and segments are computed when they are first read.
 
     Attributes:
-        digits: `float32` of shape `(B, D, side, side)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(B, D)`.
-        positions: Integers of shape `(B, D, T, 2)`, the upper left corner of a digit.
+        digits: Digits, `float32` of shape `(B, D, side, side)`, from 0 (background) to
+            1 (ink).
+        labels: Classes, integers of shape `(B, D)`.
+        positions: Upper left corners of the digits, integers of shape `(B, D, T, 2)`.
         size: Side of the frames in pixels.
     """
 
@@ -86,14 +89,14 @@ class Sequences:
 
     @functools.cached_property
     def frames(self) -> np.ndarray:
-        """What the network sees: `float32` of shape `(B, T, size, size, 1)`."""
+        """Frames, the input of the network, `float32`, `(B, T, size, size, 1)`."""
         return self._merge(self.digits, np.maximum)[..., None]
 
     @functools.cached_property
     def segments(self) -> np.ndarray:
-        """Whose a pixel is: `int32` of shape `(B, T, size, size)`.
+        """Segmentation, `int32` of shape `(B, T, size, size)`.
 
-        The index of the digit, or -1 for the background and where digits overlap.
+        The index of the digit at each pixel, or -1 for background and overlaps.
         """
         n = self.digits.shape[1]
         bits = 1 << np.arange(n, dtype=np.uint8)
@@ -103,7 +106,10 @@ class Sequences:
         return owner[self._merge(ink, np.bitwise_or)]
 
     def _merge(self, digits, merge):
-        """Puts digits, `(B, D, side, side)`, on empty frames, `(B, T, size, size)`."""
+        """Place digits, `(B, D, side, side)`, into frames, `(B, T, size, size)`.
+
+        Where digits overlap, `merge` combines their values.
+        """
         batch, _, time = self.positions.shape[:3]
         side = digits.shape[-1]
         canvas = np.zeros((batch, time, self.size, self.size), digits.dtype)
@@ -119,41 +125,42 @@ class MovingMNIST(DigitDataset):
     """Batches of Moving MNIST (Section 4.3).
 
     A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, size, size, 1)`,
-    from 0 (background) to 1 (ink), and `y` is a dict of
+    from 0 (background) to 1 (ink). `y` is a dictionary of
 
-    - `"class"`: the labels of the digits, `int32` of shape `(B, D)`;
-    - `"groups"`: whose a pixel is, `int32` of shape `(B, T, size, size)`: the index
-      of the digit, or -1 for the background and where digits overlap.
+    - `"class"`: the classes of the digits, `int32` of shape `(B, D)`;
+    - `"groups"`: the segmentation, `int32` of shape `(B, T, size, size)`: the index
+      of the digit at each pixel, or -1 for background and overlaps.
 
-    What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
-    not depend on which batches were asked for before, or on the size of the batches;
-    fewer sequences or frames are the first ones of more. With `fresh=True` each epoch
-    draws anew, and a last batch that is not full is left out, because batch
-    normalisation would suffer from it. With `fresh=False` every epoch is the same, and
-    the last batch is kept.
+    A sequence depends only on `seed`, `epoch` and its place in the epoch. It does not
+    depend on the batch size or on the batches that were read before. Sequences of fewer
+    frames begin like sequences of more frames.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    With `fresh=True`, each epoch has new sequences, and a last batch that is not full
+    is dropped, because a small batch makes the statistics of batch normalisation worse.
+    With `fresh=False`, all epochs are the same, and the last batch is kept.
+
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
         images: Digits of shape `(n, side, side)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(n,)`.
+        labels: Classes of the digits, integers of shape `(n,)`.
         batch_size: Number of sequences in a batch, `B`.
-        size: Side of the frames in pixels, more than that of the digits.
-        digits: Number of digits in a sequence, `D`, 1 to 8.
+        size: Side of the frames in pixels, larger than the side of the digits.
+        digits: Number of digits in a sequence, `D`, from 1 to 8.
         frames: Number of frames in a sequence, `T`.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch draws anew.
-        sequences: Number of sequences in an epoch, by default as many as there are
-            digits. Then each digit flies `D` times in an epoch.
-        digits_name: Which digits these are.
+        seed: Seed of the sequences, an integer of at least 0.
+        fresh: Whether sequences are drawn again for each epoch.
+        sequences: Number of sequences in an epoch. By default, the number of digits, so
+            that each digit appears `D` times in an epoch.
+        digits_name: Name of the digits.
 
     Attributes:
-        epoch: Number of epochs that are over; may be set.
+        epoch: Number of finished epochs. It may be set.
         num_sequences: Number of sequences in an epoch, in all batches together.
-        digits_name: Which digits these are.
+        digits_name: Name of the digits.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
     """
 
     def __init__(
@@ -186,19 +193,19 @@ class MovingMNIST(DigitDataset):
         self.digits = digits
         self.frames = frames
 
-    def batch(self, index: int):
+    def batch(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         sequences = self.sequences(index)
         x = sequences.frames
         return x, {"class": sequences.labels, "groups": sequences.segments}
 
     def sequences(self, index: int) -> Sequences:
-        """All there is to know about a batch of this epoch.
+        """Return a batch of the current epoch with all that was drawn.
 
         Args:
-            index: Number of the batch, from 0; negative numbers count from the end.
+            index: Number of the batch, from 0. Negative numbers count from the end.
 
         Returns:
-            `Sequences`, with the true positions too.
+            `Sequences`, which include the true positions.
 
         Raises:
             IndexError: If there is no such batch.
@@ -212,11 +219,12 @@ class MovingMNIST(DigitDataset):
             self.size,
         )
 
-    def draw(self, epoch):
-        """Digits, starts and directions of all sequences of an epoch."""
+    def draw(self, epoch: int) -> tuple[np.ndarray, ...]:
+        """Draw digits, first positions and directions of all sequences of an epoch."""
         n, shape = len(self.images), (self.total, self.digits)
-        # Training flies other ways than validation and test, whatever its seed. Two
-        # sources, or else the flights would depend on the number of digits.
+        # The extra 1 makes trajectories of training differ from those of validation and
+        # test also with the same seed. With two generators, the trajectories do not
+        # depend on the number of digits.
         seeds = [self.seed, epoch, *([1] if self.fresh else [])]
         rngs = np.random.default_rng(seeds).spawn(2)
         order = cycle(np.arange(n), shape[0] * shape[1], rngs[0])
@@ -237,32 +245,33 @@ def moving_mnist(
     merge_validation: bool = False,
     verbose: bool = True,
 ) -> tuple[MovingMNIST, MovingMNIST, MovingMNIST]:
-    """Moving MNIST with its segmentation (Section 4.3).
+    """Return datasets of Moving MNIST with segmentation (Section 4.3).
 
     Args:
-        source: What `load_digits` takes (by default MNIST if it is on this machine,
-            else the digits of scikit-learn), or what it returns.
+        source: Source of the digits, an argument of `load_digits` or its result. By
+            default, MNIST if it is on this machine, otherwise the digits of
+            scikit-learn.
         batch_size: Number of sequences in a batch.
-        size: Side of the frames in pixels, at least 20. The digits have 7/16 of it: 28
-            pixels at 64, as in the standard data, and 14 at 32.
-        digits: Number of digits in a sequence, 1 to 8.
+        size: Side of the frames in pixels, at least 20. The side of the digits is 7/16
+            of it: 28 pixels at 64, as in the standard data, and 14 at 32.
+        digits: Number of digits in a sequence, from 1 to 8.
         frames: Number of frames in a sequence.
-        seed: Seed of the training sequences. The validation and the test sequences are
-            always the same ones.
-        sequences: Number of training sequences in an epoch, by default as many as there
-            are digits. Each epoch draws digits and trajectories anew.
+        seed: Seed of the training sequences. Validation and test sequences are always
+            the same.
+        sequences: Number of training sequences in an epoch. By default, the number of
+            training digits. Each epoch has new digits and trajectories.
         evaluation_sequences: Number of sequences in the validation set and in the test
-            set, by default as many as there are digits. Fewer are the first ones, which
-            have digits from the whole set.
-        merge_validation: Whether the digits of the validation set are in the training
-            set too.
-        verbose: Whether to print which digits are used, and how many.
+            set. By default, the number of their digits. A smaller set is the beginning
+            of the default one; its digits are drawn from all digits.
+        merge_validation: Whether the training set also contains the digits of the
+            validation set.
+        verbose: Whether to print which digits are used and how many samples there are.
 
     Returns:
         Training, validation and test set, each a `MovingMNIST`.
 
     Raises:
-        ValueError: If an argument is not as above; see also `load_digits`.
+        ValueError: If an argument is invalid, or if `load_digits` raises it.
 
     Examples:
         >>> sets = zoo.data.moving_mnist("sklearn", 4, size=32, frames=5, verbose=False)
@@ -289,5 +298,5 @@ def moving_mnist(
 
 
 def digit_side(size: int) -> int:
-    """Side of the digits in frames of that size, in pixels: 28 at 64, 14 at 32."""
+    """Return the side of the digits in pixels: 28 for frames of 64, 14 for 32."""
     return round(size * FULL / 64)

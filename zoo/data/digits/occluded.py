@@ -1,4 +1,4 @@
-"""Occluded Moving MNIST in batches that `fit`, `evaluate` and `predict` take."""
+"""Datasets of Occluded Moving MNIST for `fit`, `evaluate` and `predict`."""
 
 import os
 
@@ -19,57 +19,57 @@ from zoo.data.epochs import check_integer
 class OccludedMNIST(DigitDataset):
     """Batches of Occluded Moving MNIST (Section 3.1).
 
-    A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, 32, 32, 1)`, and
-    `y` is a dict of
+    A batch is `(x, y)`. `x` are the frames, `float32` of shape `(B, T, 32, 32, 1)`,
+    from 0 (background) to 1 (ink). `y` is a dictionary of
 
-    - `"class"`: the labels, `int32` of shape `(B,)`;
-    - `"frame"`: the frames once more, for the task of next-step prediction, whose loss
-      compares the prediction made at t with frame t + 1;
+    - `"class"`: the classes, `int32` of shape `(B,)`;
+    - `"frame"`: the same frames as `x`, for the task of next-step prediction. Its loss
+      compares the prediction at time t with frame t + 1;
     - `"probe"`: the frames without bars, for the read-out of Fig. 4.
 
-    With `inputs="reconstruction"` (the static classifier of Table 1) `x` is the optimal
-    temporal reconstruction at the last frame, shape `(B, 1, 32, 32, 1)`, and `y` has
-    `"class"` only.
+    With `inputs="reconstruction"` (the static classifier of Table 1), `x` is the
+    optimal temporal reconstruction at the last frame, shape `(B, 1, 32, 32, 1)`, and
+    `y` has only `"class"`.
 
-    With `labelled` a batch is `(x, y, weight)`: `weight["class"]`, `float32` of shape
-    `(B,)`, is 1 where the label may be used and 0 where it may not. The same part of
-    each batch is labelled, and the labelled digits are used again and again.
+    With `labelled`, a batch is `(x, y, weight)`. `weight["class"]`, `float32` of shape
+    `(B,)`, is 1 for labelled samples and 0 for others. The same fraction of each batch
+    is labelled, so that labelled digits appear more often than others.
 
-    What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
-    not depend on which batches were asked for before, or on the size of the batches.
-    With `fresh=True` each epoch has an order and trajectories of its own, and a last
-    batch that is not full is left out, because batch normalisation would suffer from
-    it. With `fresh=False` every epoch is the same, in the order of the digits, and the
+    A sequence depends only on `seed`, `epoch` and its place in the epoch. It does not
+    depend on the batch size or on the batches that were read before. With `fresh=True`,
+    each epoch has a new order and new trajectories, and a last batch that is not full
+    is dropped, because a small batch makes the statistics of batch normalisation worse.
+    With `fresh=False`, all epochs are the same, in the order of the digits, and the
     last batch is kept.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
         images: Digits of shape `(n, 14, 14)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(n,)`.
+        labels: Classes of the digits, integers of shape `(n,)`.
         batch_size: Number of sequences in a batch, `B`.
         frames: Number of frames in a sequence, `T`.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch draws anew.
-        sequences: Number of sequences in an epoch, by default one for each digit. With
-            fewer, an epoch has a random part of the digits (`fresh=True`) or evenly
-            spaced ones (`fresh=False`); with more, digits fly several times.
-        phase: Where the bars begin, see `zoo.data.occluded_mnist`.
-        random_bounce: Whether a bounce draws a new velocity.
+        seed: Seed of the sequences, an integer of at least 0.
+        fresh: Whether sequences are drawn again for each epoch.
+        sequences: Number of sequences in an epoch. By default, one for each digit. With
+            fewer, an epoch has random digits (`fresh=True`) or evenly spaced digits
+            (`fresh=False`). With more, digits appear several times.
+        phase: First row and column of a bar, from 0 to 11.
+        random_bounce: Whether a digit gets a random new velocity when it bounces.
         inputs: `"frames"` or `"reconstruction"`.
-        labelled: Indices of the digits whose labels may be used, or `None` for all.
-            Only with `fresh=True`.
-        labelled_share: Labelled part of each batch, above 0 and up to 1. With 1 the
-            digits without a label are left out.
-        digits_name: Which digits these are.
+        labelled: Indices of the digits whose labels are used, or `None` for all. Only
+            with `fresh=True`.
+        labelled_share: Labelled fraction of each batch, above 0 and at most 1. With 1,
+            digits without a label are not used.
+        digits_name: Name of the digits.
 
     Attributes:
-        epoch: Number of epochs that are over; may be set.
+        epoch: Number of finished epochs. It may be set.
         num_sequences: Number of sequences in an epoch, in all batches together.
-        digits_name: Which digits these are.
+        digits_name: Name of the digits.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Examples:
         >>> from zoo.data.digits.occluded import OccludedMNIST
@@ -102,7 +102,7 @@ class OccludedMNIST(DigitDataset):
         check_integer("phase", phase, 0, BAR + GAP - 1)
         if inputs not in ("frames", "reconstruction"):
             raise ValueError(
-                f"`inputs` must be 'frames' or 'reconstruction', and it is {inputs!r}."
+                f"`inputs` must be 'frames' or 'reconstruction'; got {inputs!r}."
             )
         super().__init__(
             images,
@@ -120,7 +120,7 @@ class OccludedMNIST(DigitDataset):
         self.random_bounce = random_bounce
         self.inputs = inputs
 
-    def batch(self, index: int):
+    def batch(self, index: int) -> tuple:
         sequences = self.sequences(index)
         y = {"class": sequences.labels}
         if self.inputs == "reconstruction":
@@ -131,23 +131,24 @@ class OccludedMNIST(DigitDataset):
         return self.weighted(x, y)
 
     def sequences(self, index: int) -> Sequences:
-        """All there is to know about a batch of this epoch.
+        """Return a batch of the current epoch with all that was drawn.
 
         Args:
-            index: Number of the batch, from 0; negative numbers count from the end.
+            index: Number of the batch, from 0. Negative numbers count from the end.
 
         Returns:
-            `Sequences`, with the true positions and velocities, the frames with and
-            without bars, and the optimal reconstructions.
+            `Sequences`, which include the true positions and velocities, the frames
+            with and without bars, and the optimal reconstructions.
 
         Raises:
             IndexError: If there is no such batch.
         """
-        order, *flights = self.drawn(index)
-        return Sequences(self.images[order], self.labels[order], *flights, self.phase)
+        order, positions, velocities = self.drawn(index)
+        images, labels = self.images[order], self.labels[order]
+        return Sequences(images, labels, positions, velocities, self.phase)
 
-    def draw(self, epoch):
-        """Digits, positions and velocities of all sequences of an epoch."""
+    def draw(self, epoch: int) -> tuple[np.ndarray, ...]:
+        """Draw digits, positions and velocities of all sequences of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         order = self.draw_digits(rng)
         flights = trajectories(
@@ -172,38 +173,40 @@ def occluded_mnist(
     merge_validation: bool = False,
     verbose: bool = True,
 ) -> tuple[OccludedMNIST, OccludedMNIST, OccludedMNIST]:
-    """Occluded Moving MNIST (Section 3.1): the data of Tables 1 and 2.
+    """Return datasets of Occluded Moving MNIST (Section 3.1), for Tables 1 and 2.
 
     Args:
-        digits: What `load_digits` takes (by default MNIST if it is on this machine,
-            else the digits of scikit-learn), or what it returns.
+        digits: Source of the digits, an argument of `load_digits` or its result. By
+            default, MNIST if it is on this machine, otherwise the digits of
+            scikit-learn.
         batch_size: Number of sequences in a batch.
         frames: Number of frames in a sequence.
-        seed: Seed of the training sequences and of which digits are labelled. The
-            validation and the test sequences are always the same ones.
-        sequences: Number of training sequences in an epoch, by default one for each
-            digit. Each epoch draws digits and trajectories anew.
+        seed: Seed of the training sequences and of the choice of labelled digits.
+            Validation and test sequences are always the same.
+        sequences: Number of training sequences in an epoch. By default, one for each
+            digit. Each epoch has a new order and new trajectories.
         evaluation_sequences: Number of sequences in the validation set and in the test
-            set, by default one for each digit. Fewer are evenly spaced digits: the
-            first half of the test file of MNIST is easier than the second.
-        phase: Where the bars begin, see `zoo.data.occluded_mnist`.
-        random_bounce: Whether a bounce draws a new velocity.
+            set. By default, one for each digit. A smaller set has evenly spaced digits,
+            because the first half of MNIST's test file is easier than the second.
+        phase: First row and column of a bar, from 0 to 11.
+        random_bounce: Whether a digit gets a random new velocity when it bounces. By
+            default, it is reflected.
         inputs: `"frames"`, or `"reconstruction"` for the static classifier.
-        labelled: Number of labelled training digits, as many of each class; Table 2 has
-            1,000. Then a weight says which samples of a training batch are labelled,
-            see `OccludedMNIST`. By default all are; with 0 none is.
-        labelled_share: Labelled part of each training batch, above 0 and up to 1. With
-            1 the digits without a label are left out.
-        merge_validation: Whether the digits of the validation set are in the training
-            set too, as in the second phase of the protocol of Appendix D.1. The
-            labelled ones are the same with and without them.
-        verbose: Whether to print which digits are used, and how many.
+        labelled: Number of labelled training digits, a multiple of 10; Table 2 has
+            1,000. Training batches then contain sample weights, see `OccludedMNIST`.
+            By default, all digits are labelled. With 0, none is.
+        labelled_share: Labelled fraction of each training batch, above 0 and at most 1.
+            With 1, digits without a label are not used.
+        merge_validation: Whether the training set also contains the digits of the
+            validation set, as in phase 2 of Appendix D.1. The labelled digits do not
+            depend on it.
+        verbose: Whether to print which digits are used and how many samples there are.
 
     Returns:
         Training, validation and test set, each an `OccludedMNIST`.
 
     Raises:
-        ValueError: If an argument is not as above; see also `load_digits`.
+        ValueError: If an argument is invalid, or if `load_digits` raises it.
 
     Examples:
         >>> train, valid, test = zoo.data.occluded_mnist("sklearn", 10, verbose=False)

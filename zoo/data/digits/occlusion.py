@@ -1,21 +1,24 @@
 """Occluded Moving MNIST (Section 3.1, Fig. 2), in NumPy.
 
-A digit of 14 x 14 pixels flies over a background of 32 x 32 and bounces off its edges.
-Vertical and horizontal bars, 4 pixels wide and 8 visible pixels apart, hide what is
-behind them and look like the background. The paper prints ink on white; here the
-background is 0 and ink goes up to 1.
+A digit of 14 x 14 pixels moves over a background of 32 x 32 pixels and bounces off its
+edges. Vertical and horizontal bars, 4 pixels wide with 8 visible pixels between them,
+hide the digit behind them; their colour is that of the background. The paper prints
+dark ink on white. Here the background is 0 and ink goes up to 1.
 
-What the paper leaves open is decided as follows.
+The paper does not specify the following details:
 
-- The bars repeat every 4 + 8 = 12 pixels, and `phase` is where the first one begins.
-  In 32 pixels just two layouts are symmetric: phase 2, `2|4|8|4|8|4|2` with three bars,
-  and phase 8, `8|4|8|4|8` with two. Digits keep to the middle, where phase 2 has one
-  bar and phase 8 has two. Phase 2 is the default: with it 93 % of a digit's ink has
-  been seen after five frames, with phase 8 only 86 %, which is too little for the
-  0.71 % errors of the static classifier in Table 1.
-- The first position is uniform over the 19 x 19 places where the digit is in view.
-- A bounce is a reflection that keeps the speed. "Apart from the bouncing, the movement
-  is deterministic" may also mean that a bounce draws a new velocity: `random_bounce`.
+- Position of the bars. They repeat every 4 + 8 = 12 pixels, and `phase` is the first
+  row and column of a bar. Two layouts of 32 pixels are symmetric: phase 2,
+  `2|4|8|4|8|4|2`, with three bars, and phase 8, `8|4|8|4|8`, with two bars. The default
+  is phase 2. With it, 93 % of a digit's ink has been visible after five frames, because
+  the middle of the frame, where digits are most often, has only one bar. With phase 8
+  it is 86 %, which is not enough for the error of 0.71 % that the static classifier
+  reaches in Table 1.
+- First position. It is uniform over the 19 x 19 positions where the digit is completely
+  in the frame.
+- Bounces. By default, a digit is reflected and keeps its speed. "Apart from the
+  bouncing, the movement is deterministic" may also mean that the digit gets a random
+  new velocity. This is `random_bounce`.
 
 Positions, velocities and pixels are given as (row, column).
 """
@@ -33,20 +36,20 @@ CANVAS = 32
 DIGIT = 14
 BAR = 4
 GAP = 8
-FURTHEST = CANVAS - DIGIT  # the last row or column where a digit can begin
+FURTHEST = CANVAS - DIGIT  # largest row and column of the upper left corner of a digit
 VELOCITIES = np.array(
     [(1, 2), (1, -2), (-1, 2), (-1, -2), (2, 1), (2, -1), (-2, 1), (-2, -1)]
 )
 
 
 def visibility(phase: int = 2) -> np.ndarray:
-    """Where the background and the digit can be seen, and where the bars are.
+    """Return the visible pixels of a frame.
 
     Args:
-        phase: First row and column of a bar, 0 to 11.
+        phase: First row and column of a bar, from 0 to 11.
 
     Returns:
-        `float32` of shape `(32, 32)`: 1 where visible, 0 behind a bar.
+        `float32` of shape `(32, 32)`: 1 for visible pixels, 0 behind a bar.
 
     Raises:
         ValueError: If `phase` is not an integer from 0 to 11.
@@ -63,18 +66,19 @@ def trajectories(
     frames: int = 5,
     random_bounce: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws the flights of `n` digits.
+    """Draw the trajectories of `n` digits.
 
     Args:
         n: Number of sequences.
         rng: Source of randomness.
         frames: Number of frames, `T`.
-        random_bounce: Whether a bounce draws a new velocity, from those that lead away
-            from the walls just hit. If `False`, it is a reflection.
+        random_bounce: Whether a digit gets a random new velocity when it bounces, out
+            of those that point away from the edges it has reached. By default, it is
+            reflected.
 
     Returns:
         Two integer arrays of shape `(n, T, 2)`: the upper left corner of the digit, 0
-        to 18, and the velocity with which it leaves that place, in pixels per frame.
+        to 18, and its velocity after this frame, in pixels per frame.
     """
     positions = np.empty((n, frames, 2), np.int64)
     velocities = np.empty((n, frames, 2), np.int64)
@@ -97,16 +101,18 @@ def trajectories(
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """A batch of sequences: what was drawn, and the pictures that follow from it.
+    """Batch of sequences: the random draws, and the frames that follow from them.
 
-    The pictures have the shape `(B, T, 32, 32, 1)` and are made when first asked for.
+    Frames have shape `(B, T, 32, 32, 1)`. They are computed when they are first read.
 
     Attributes:
-        digits: `float32` of shape `(B, 14, 14)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(B,)`.
-        positions: Integers of shape `(B, T, 2)`, the upper left corner of the digit.
-        velocities: Integers of shape `(B, T, 2)`, the velocity with which it leaves.
-        phase: Where the bars begin, see `visibility`.
+        digits: Digits, `float32` of shape `(B, 14, 14)`, from 0 (background) to 1
+            (ink).
+        labels: Classes, integers of shape `(B,)`.
+        positions: Upper left corners of the digits, integers of shape `(B, T, 2)`.
+        velocities: Velocities after each frame in pixels per frame, integers of shape
+            `(B, T, 2)`.
+        phase: First row and column of a bar, from 0 to 11.
     """
 
     digits: np.ndarray
@@ -117,28 +123,27 @@ class Sequences:
 
     @functools.cached_property
     def frames(self) -> np.ndarray:
-        """What the network sees: the digit behind the bars, `float32`."""
+        """Frames with bars, the input of the network, `float32`."""
         return self.unoccluded * visibility(self.phase)[..., None]
 
     @functools.cached_property
     def unoccluded(self) -> np.ndarray:
-        """The ground truth, which the network never sees, `float32`."""
+        """Frames without bars, the ground truth, `float32`."""
         return _paste(self.digits[:, None], self.positions)
 
     @functools.cached_property
     def seen(self) -> np.ndarray:
-        """Which pixels of the digit were visible by frame t, `(B, T, 14, 14)`."""
+        """Pixels of the digit visible in frames 1 to t, `bool`, `(B, T, 14, 14)`."""
         windows = sliding_window_view(visibility(self.phase) > 0, (DIGIT, DIGIT))
         visible_now = windows[self.positions[..., 0], self.positions[..., 1]]
         return np.logical_or.accumulate(visible_now, axis=1)
 
     @functools.cached_property
     def reconstruction(self) -> np.ndarray:
-        """The optimal temporal reconstruction: all that was seen, put together.
+        """Optimal temporal reconstruction, the bottom row of Fig. 2, `float32`.
 
-        The bottom row of Fig. 2: all pixels of the digit that were visible in frames 1
-        to t, without bars, where the digit is in frame t. Pixels that were not yet
-        visible are background. `float32`.
+        It has the pixels of the digit that were visible in frames 1 to t, at the
+        position of the digit in frame t. All other pixels are background.
         """
         return _paste(self.digits[:, None] * self.seen, self.positions)
 
@@ -152,21 +157,21 @@ def make_sequences(
     phase: int = 2,
     random_bounce: bool = False,
 ) -> Sequences:
-    """Sends digits on flights drawn at random (Section 3.1).
+    """Make sequences of digits with random trajectories (Section 3.1).
 
     Args:
-        digits: Array of shape `(B, 14, 14)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(B,)`.
+        digits: Digits of shape `(B, 14, 14)`, from 0 (background) to 1 (ink).
+        labels: Classes of the digits, integers of shape `(B,)`.
         rng: Source of randomness.
         frames: Number of frames, `T`.
-        phase: Where the bars begin, see `visibility`.
-        random_bounce: Whether a bounce draws a new velocity, see `trajectories`.
+        phase: First row and column of a bar, from 0 to 11.
+        random_bounce: Whether a digit gets a random new velocity when it bounces.
 
     Returns:
         `Sequences`.
 
     Raises:
-        ValueError: If a shape or a number is not as above.
+        ValueError: If an argument is invalid.
     """
     digits, labels = check_digits(digits, labels, DIGIT)
     check_integer("frames", frames, 1)
@@ -178,13 +183,13 @@ def make_sequences(
 
 
 def ink_seen(sequences: Sequences) -> np.ndarray:
-    """Share of each digit's ink that was visible by frame t, shape `(B, T)`."""
+    """Return the fraction of each digit's ink visible in frames 1 to t, `(B, T)`."""
     seen = (sequences.digits[:, None] * sequences.seen).sum(axis=(2, 3))
     return seen / sequences.digits.sum(axis=(1, 2))[:, None]
 
 
 def background_error(frames: np.ndarray) -> np.ndarray:
-    """Mean squared error per pixel of predicting an empty frame.
+    """Return the mean squared error per pixel of predicting an empty frame.
 
     Args:
         frames: Array of shape `(B, T, 32, 32, 1)`.
@@ -196,7 +201,7 @@ def background_error(frames: np.ndarray) -> np.ndarray:
 
 
 def copy_error(frames: np.ndarray) -> np.ndarray:
-    """Mean squared error per pixel of predicting that nothing moves.
+    """Return the mean squared error per pixel of repeating the last frame.
 
     Args:
         frames: Array of shape `(B, T, 32, 32, 1)`.
@@ -208,7 +213,7 @@ def copy_error(frames: np.ndarray) -> np.ndarray:
 
 
 def _paste(digits: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Puts digits, `(B, 1 or T, 14, 14)`, on empty canvases, `(B, T, 32, 32, 1)`."""
+    """Place digits, `(B, 1 or T, 14, 14)`, into frames, `(B, T, 32, 32, 1)`."""
     batch, time = positions.shape[:2]
     canvas = np.zeros((batch, time, CANVAS, CANVAS), np.float32)
     # windows[b, t, y, x] is the part of a canvas with its upper left corner at (y, x).

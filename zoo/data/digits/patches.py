@@ -6,21 +6,20 @@ import numpy as np
 
 from zoo.data.digits.sources import resample
 
-SCALES = (0.5, 1.5)
-
-
-SIDE = 28  # of the digits of MNIST
+SCALES = (0.5, 1.5)  # smallest and largest scale of a crop
+SIDE = 28  # side of the digits of MNIST in pixels
 
 
 class Crops(NamedTuple):
-    """Where crops lie in their textures; arrays of one shape.
+    """Positions of crops in their textures, as arrays of one shape.
 
     Attributes:
-        texture: Number of the texture.
+        texture: Index of the texture.
         angle: Rotation in radians.
-        scale: Pixels of the crop for each pixel of the texture.
-        row: Place from 0 to 1 among those where the crop fits, from top to bottom.
-        column: The same from left to right.
+        scale: Pixels of the crop per pixel of the texture.
+        row: Vertical position, from 0 (top) to 1 (bottom), among all positions where
+            the crop is completely inside the texture.
+        column: Horizontal position, from 0 (left) to 1 (right), in the same way.
     """
 
     texture: np.ndarray
@@ -31,7 +30,18 @@ class Crops(NamedTuple):
 
 
 def draw_crops(n: int, textures: int, rng: np.random.Generator) -> Crops:
-    """Draws foreground and background of `n` images, from two different textures."""
+    """Draw crops for foreground and background of `n` images.
+
+    The two crops of an image are of different textures.
+
+    Args:
+        n: Number of images.
+        textures: Number of textures.
+        rng: Source of randomness.
+
+    Returns:
+        `Crops` of shape `(n, 2)`.
+    """
     foreground = rng.integers(textures, size=n)
     background = (foreground + rng.integers(1, textures, size=n)) % textures
     return Crops(
@@ -44,23 +54,24 @@ def draw_crops(n: int, textures: int, rng: np.random.Generator) -> Crops:
 
 
 def cut(textures: np.ndarray, crops: Crops, size: int) -> np.ndarray:
-    """Rotated and scaled crops, with linear interpolation.
+    """Cut rotated and scaled crops out of textures, with linear interpolation.
 
     Args:
-        textures: `float32` of shape `(k, rows, columns)`, large enough for each crop.
-        crops: Of any shape.
+        textures: Textures, `float32` of shape `(k, rows, columns)`, large enough for
+            each crop.
+        crops: Positions, arrays of any shape `(...)`.
         size: Side of the crops in pixels.
 
     Returns:
-        `float32` of the shape of the crops and `(size, size)`.
+        Crops, `float32` of shape `(..., size, size)`.
     """
     _, rows, columns = textures.shape
     angle, scale = crops.angle[..., None], crops.scale[..., None]
-    # Positions along one side of the crop from its middle, in pixels of the texture.
+    # Distances from the centre along one side of the crop, in pixels of the texture.
     side = (np.arange(size) - (size - 1) / 2) / scale
     along, across = side * np.cos(angle), side * np.sin(angle)
     reach = abs(along[..., 0]) + abs(across[..., 0])
-    # A hundredth of a pixel at both ends is for the rounding of `float32`.
+    # A margin of 0.01 pixels at both ends allows for rounding errors of `float32`.
     y = reach + 0.01 + crops.row * (rows - 1.02 - 2 * reach)
     x = reach + 0.01 + crops.column * (columns - 1.02 - 2 * reach)
     y = _sum(y[..., None] + along, -across)
@@ -87,26 +98,26 @@ def cut(textures: np.ndarray, crops: Crops, size: int) -> np.ndarray:
 
 
 def _sum(first, second):
-    """Sums of all pairs of (..., n) and (..., n), shape (..., n, n)."""
+    """Add all pairs of `(..., n)` and `(..., n)`; return shape `(..., n, n)`."""
     first, second = first.astype(np.float32), second.astype(np.float32)
     return first[..., :, None] + second[..., None, :]
 
 
 def thick_masks(digits: np.ndarray, size: int, radius: int) -> np.ndarray:
-    """Enlarges, cuts off and thickens digits.
+    """Turn digits into masks: enlarge them, apply a threshold, and thicken them.
 
     Args:
-        digits: Array of shape `(B, side, side)`, from 0 (background) to 1 (ink).
-        size: Side of the masks in pixels. The digit fills the middle 7/8.
-        radius: Of the disc that thickens, in pixels.
+        digits: Digits of shape `(B, side, side)`, from 0 (background) to 1 (ink).
+        size: Side of the masks in pixels. The digit fills the central 7/8.
+        radius: Radius in pixels of the disc that thickens the digits.
 
     Returns:
-        `bool` of shape `(B, size, size)`, `True` where the digit is.
+        `bool` of shape `(B, size, size)`, `True` inside the digit.
     """
     inner = round(size * 7 / 8)
     margin = (size - inner) // 2
     large = resample(digits, inner)
-    # Thin strokes of digits that were made smaller are nowhere as bright as 1.
+    # Relative to the maximum, because thin strokes lose ink when digits are reduced.
     ink = large > 0.5 * large.max(axis=(1, 2), keepdims=True)
     padded = np.zeros((len(digits), size + 2 * radius, size + 2 * radius), bool)
     first = radius + margin

@@ -1,4 +1,6 @@
-"""What the data sets that are made of digits have in common."""
+"""Base class of datasets that are made from digits."""
+
+from typing import Any
 
 import numpy as np
 
@@ -6,51 +8,50 @@ from zoo.data.digits.labels import balanced, check_labelled, cycle, mixed, place
 from zoo.data.digits.sources import Digits, Split, check_digits
 from zoo.data.epochs import SampleDataset, check_integer
 
-# The test samples are the same ones whatever seed a model is trained with.
+# Fixed seeds, so that the test samples do not depend on the seed of a run.
 VALID_SEED = 1
 TEST_SEED = 2
 
 
 class DigitDataset(SampleDataset):
-    """Batches of samples that show digits.
+    """Batches of samples that are made from digits.
 
-    What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
-    not depend on which batches were asked for before, or on the size of the batches.
+    A sample depends only on `seed`, `epoch` and its place in the epoch. It does not
+    depend on the batch size or on the batches that were read before.
 
-    A subclass has `batch(index)` and `draw(epoch)`, which gives all that is random in
-    an epoch: arrays, first the digits' indices, with an entry for each of the `total`
-    (those of a batch left out too, or else it would depend on the size of the batches).
+    A subclass defines `batch(index)` and `draw(epoch)`.
 
     Args:
         images: Digits of shape `(n, side, side)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(n,)`.
+        labels: Classes of the digits, integers of shape `(n,)`.
         batch_size: Number of samples in a batch, `B`.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch draws anew.
-        sequences: Number of samples in an epoch, by default one for each digit.
-        labelled: Indices of the digits whose labels may be used, or `None` for all.
-        labelled_share: See `zoo.data.digits.labels.check_labelled`.
-        digits_name: Which digits these are.
+        seed: Seed of the samples, an integer of at least 0.
+        fresh: Whether samples are drawn again for each epoch.
+        sequences: Number of samples in an epoch. By default, one for each digit.
+        labelled: Indices of the digits whose labels are used, or `None` for all.
+        labelled_share: Labelled fraction of each batch, above 0 and at most 1. `None`
+            for 1/2, if users cannot choose it.
+        digits_name: Name of the digits.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
     """
 
     kind = "sequences"
-    side = None  # of the digits, where they must have one
+    side: int | None = None  # required side of the digits in pixels
 
     def __init__(
         self,
-        images,
-        labels,
-        batch_size,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
         *,
-        seed,
-        fresh,
-        sequences,
-        labelled=None,
-        labelled_share=None,
-        digits_name,
+        seed: int,
+        fresh: bool,
+        sequences: int | None,
+        labelled: np.ndarray | None = None,
+        labelled_share: float | None = None,
+        digits_name: str,
     ):
         images, labels = check_digits(images, labels, self.side)
         samples = len(images) if sequences is None else sequences
@@ -66,21 +67,37 @@ class DigitDataset(SampleDataset):
         self.total = samples
         self.labelled = labelled
         self.digits_name = self.origin = digits_name
-        self._drawn = (None, None)
+        self._drawn: tuple[int | None, Any] = (None, None)
+
+    def draw(self, epoch: int) -> tuple[np.ndarray, ...]:
+        """Draw everything that is random in an epoch.
+
+        Args:
+            epoch: Number of finished epochs.
+
+        Returns:
+            Arrays whose first axis has `total` entries, the indices of the digits
+            first. They include samples of a dropped last batch, so that they do not
+            depend on the batch size.
+        """
+        raise NotImplementedError
 
     def drawn(self, index: int) -> list[np.ndarray]:
-        """What was drawn for a batch of this epoch."""
+        """Return the random draws of a batch of the current epoch."""
         place = self.place(index)
         epoch = self.epoch if self.fresh else 0
         drawn_epoch, arrays = self._drawn
         if drawn_epoch != epoch:
             arrays = self.draw(epoch)
-            # Epoch and draws in one assignment: `fit` may read from another thread.
+            # One assignment for both, because `fit` may read batches in another thread.
             self._drawn = (epoch, arrays)
         return [array[place] for array in arrays]
 
     def draw_digits(self, rng: np.random.Generator) -> np.ndarray:
-        """The digit of each sample of an epoch; evenly spaced ones unless `fresh`."""
+        """Draw the digit of each sample of an epoch.
+
+        Without `fresh`, digits are not random but evenly spaced.
+        """
         n = len(self.images)
         if not self.fresh:
             return np.arange(self.total) * n // self.total
@@ -88,8 +105,8 @@ class DigitDataset(SampleDataset):
             return cycle(np.arange(n), self.total, rng)
         return mixed(n, self.labelled, self._share, self.total, rng)
 
-    def weighted(self, x, y):
-        """The batch, with a weight of the class where not all digits are labelled."""
+    def weighted(self, x: np.ndarray, y: dict[str, np.ndarray]) -> tuple:
+        """Return a batch, with sample weights if not all digits are labelled."""
         if self.labelled is None:
             return x, y
         return x, y, {"class": places(len(x), self._share).astype(np.float32)}
@@ -108,23 +125,23 @@ def digit_sets(
     labelled: int | None = None,
     merge_validation: bool,
     verbose: bool,
-    **common,
+    **common: Any,
 ) -> tuple:
-    """Training, validation and test set.
+    """Return training, validation and test set.
 
     Args:
-        dataset: What they are.
-        title: What the data are called in what is printed.
-        digits: Which digits they have.
+        dataset: Class of the datasets.
+        title: Name of the data, to print.
+        digits: The digits.
         others: For each set, positional arguments after the digits and labels.
-        seed: Seed of the training samples and of which digits are labelled.
+        seed: Seed of the training samples and of the choice of labelled digits.
         sequences: Number of training samples in an epoch.
         evaluation_sequences: Number of validation samples, and of test samples.
-        labelled: Number of labelled training digits; `None`: all.
-        merge_validation: Whether the digits of the validation set are in the training
-            set too.
-        verbose: Whether to print `title` and how many samples there are.
-        **common: Keyword arguments of all three.
+        labelled: Number of labelled training digits, or `None` for all.
+        merge_validation: Whether the training set also contains the digits of the
+            validation set.
+        verbose: Whether to print `title` and the number of samples.
+        **common: Keyword arguments of all three datasets.
     """
     check_integer("seed", seed, 0)
     training = {"seed": seed, "fresh": True, "sequences": sequences}

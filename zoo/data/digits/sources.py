@@ -1,9 +1,10 @@
-"""The digits of the image experiments: MNIST, or digits of the same size.
+"""Digits for the image experiments: MNIST, scikit-learn's digits, or your own.
 
 "It consists of MNIST digits downsampled to 14 x 14 pixels" (Section 3.1). The paper
-does not say how they were made smaller; here each pixel is the mean over its area, for
-14 x 14 of a 2 x 2 block. Other experiments have digits of other sizes.
-Keras and scikit-learn are imported only where a source needs them.
+does not say how. Here each new pixel is the mean over its area, which is a 2 x 2 block
+for 14 x 14 pixels. Other experiments use digits of other sizes.
+
+Keras and scikit-learn are imported only if a source needs them.
 """
 
 import functools
@@ -24,8 +25,8 @@ class Split(NamedTuple):
     """Digits of one split.
 
     Attributes:
-        images: `float32` of shape `(n, side, side)`, background 0 and ink up to 1.
-        labels: `int32` of shape `(n,)`, the classes 0 to 9.
+        images: `float32` of shape `(n, side, side)`, from 0 (background) to 1 (ink).
+        labels: Classes from 0 to 9, `int32` of shape `(n,)`.
     """
 
     images: np.ndarray
@@ -33,7 +34,14 @@ class Split(NamedTuple):
 
 
 class Digits(NamedTuple):
-    """Three disjoint splits, and the name of the digits that they hold."""
+    """Three disjoint splits of digits.
+
+    Attributes:
+        name: Name of the digits.
+        train: Training split.
+        valid: Validation split.
+        test: Test split.
+    """
 
     name: str
     train: Split
@@ -44,36 +52,36 @@ class Digits(NamedTuple):
 def load_digits(
     source: str | os.PathLike | Digits = "auto", side: int = SIZE
 ) -> Digits:
-    """Loads the digits; a second call with the same source gives the same arrays.
+    """Load digits.
 
-    Of MNIST, the first 50,000 digits of the training file are the training split, its
-    last 10,000 are the validation split, and the test file is the test split.
+    The training split of MNIST is the first 50,000 digits of the training file, the
+    validation split its last 10,000. The test split is the test file.
 
     Args:
         source: One of
 
             - `"mnist"`: MNIST from `$RLADDER_DATA_DIR/mnist/mnist.npz` or
-              `$RLADDER_DATA_DIR/mnist.npz`, else from the cache of Keras, else
-              downloaded by Keras.
-            - `"auto"`: the same files without the download, else `"sklearn"`.
-            - `"sklearn"`: the 1,797 digits that scikit-learn carries, 8 x 8 and
-              enlarged. For trying things out; no number obtained with them compares
-              with the paper's.
+              `$RLADDER_DATA_DIR/mnist.npz`, otherwise from the cache of Keras. If it is
+              not there, Keras downloads it.
+            - `"auto"`: MNIST as above without the download, otherwise `"sklearn"`.
+            - `"sklearn"`: the 1,797 digits of scikit-learn, enlarged from 8 x 8 pixels.
+              They need no download, but results on them cannot be compared with the
+              paper's.
             - the path of an `.npz` file with the keys `x_train`, `y_train`, `x_test`
-              and `y_test`, 28 x 28 images of `uint8`. The last sixth of the training
-              images is the validation split;
-            - `Digits` of any size, whose values are checked.
-        side: Rows and columns of the images. They are made of the 28 x 28 pixels of
-            MNIST: smaller ones are means over the area of a pixel, larger ones are
-            interpolated linearly.
+              and `y_test`, with 28 x 28 images of `uint8`. The last sixth of the
+              training images is the validation split.
+            - `Digits` of any size. They are checked and resampled.
+        side: Side of the returned images in pixels. Images are reduced by means over
+            the area of the new pixels, and enlarged by linear interpolation.
 
     Returns:
-        `Digits`. The arrays are read-only, because every caller gets the same ones.
+        `Digits`. The arrays are cached and shared by all callers, and therefore
+        read-only.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or does not hold such digits.
-        ConnectionError: If MNIST is not here and cannot be downloaded.
+        ValueError: If the file is damaged or does not contain such digits.
+        ConnectionError: If MNIST is not on this machine and cannot be downloaded.
         ImportError: If scikit-learn is needed and not installed.
 
     Examples:
@@ -94,14 +102,14 @@ def load_digits(
     path = Path(source).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no file {str(path)!r}: give the path of an .npz file with "
+            f"There is no file {str(path)!r}. Pass the path of an .npz file with "
             f"{', '.join(KEYS)}, or one of 'auto', 'mnist' and 'sklearn'."
         )
     return _load_file(path.resolve(), False, side)
 
 
 def _find_mnist() -> Path | None:
-    """The first file with MNIST among the places where it may lie, if any."""
+    """Return the first existing file of MNIST, or `None`."""
     places = [keras_datasets() / "mnist.npz"]
     if folder := data_dir():
         places = [folder / "mnist" / "mnist.npz", folder / "mnist.npz", *places]
@@ -109,13 +117,13 @@ def _find_mnist() -> Path | None:
 
 
 def data_dir() -> Path | None:
-    """The folder that `$RLADDER_DATA_DIR` names, if it is set."""
+    """Return the folder `$RLADDER_DATA_DIR`, or `None` if it is not set."""
     folder = os.environ.get(DATA_DIR)
     return Path(folder).expanduser() if folder else None
 
 
 def keras_datasets() -> Path:
-    """Where Keras keeps the data sets that it has downloaded."""
+    """Return the folder of the datasets that Keras has downloaded."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
@@ -130,19 +138,19 @@ def _load_file(path: Path, mnist: bool, side: int) -> Digits:
             arrays = None if missing else {key: file[key] for key in KEYS}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
-            f"{path} cannot be read ({error}): it is damaged or incomplete; delete it "
-            "and download or copy it again."
+            f"{path} must be an .npz file; it cannot be read ({error}), because it is "
+            "damaged or incomplete. Delete it, and download or copy it again."
         ) from error
     if missing:
         raise ValueError(
-            f"{path} lacks {', '.join(missing)}: an .npz file with {', '.join(KEYS)} "
-            "is needed."
+            f"{path} must be an .npz file with {', '.join(KEYS)}; it lacks "
+            f"{', '.join(missing)}. Add these arrays."
         )
     if mnist and len(arrays["x_train"]) + len(arrays["x_test"]) != 70_000:
         raise ValueError(
-            f"{path} holds {len(arrays['x_train'])} + {len(arrays['x_test'])} digits "
-            "and MNIST has 60000 + 10000: replace the file, or give its path as the "
-            "source to use these digits as they are."
+            f"{path} must contain the 60000 + 10000 digits of MNIST; got "
+            f"{len(arrays['x_train'])} + {len(arrays['x_test'])} digits. Delete the "
+            "file, or pass its path as the source to use these digits."
         )
     name = "MNIST" if mnist else f"digits of {path}"
     return _from_arrays(name, str(path), side, **arrays)
@@ -156,29 +164,37 @@ def _download_mnist(side: int) -> Digits:
         train, test = keras.datasets.mnist.load_data()
     except Exception as error:  # Keras raises a bare Exception without a network.
         raise ConnectionError(
-            "MNIST is not on this machine and its download failed "
-            f"({error}): go online, or put mnist.npz into the folder that ${DATA_DIR} "
-            "names, or use the digits of scikit-learn with digits='sklearn'."
+            f"MNIST is not on this machine, and its download failed ({error}). Connect "
+            f"to the Internet, put mnist.npz into the folder ${DATA_DIR}, or use the "
+            "digits of scikit-learn with digits='sklearn'."
         ) from error
     return _from_arrays("MNIST", "the downloaded mnist.npz", side, *train, *test)
 
 
-def _from_arrays(name, origin, side, x_train, y_train, x_test, y_test) -> Digits:
+def _from_arrays(
+    name: str,
+    origin: str,
+    side: int,
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+) -> Digits:
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if x.dtype != np.uint8 or x.shape[1:] != (28, 28) or len(x) < 2:
             raise ValueError(
-                f"x_{part} of {origin} has shape {x.shape} and type {x.dtype}: images "
-                "of shape (n, 28, 28) and type uint8 are needed."
+                f"x_{part} of {origin} must have shape (n, 28, 28) and type uint8; got "
+                f"shape {x.shape} and type {x.dtype}. Convert the images."
             )
         if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
             raise ValueError(
-                f"y_{part} of {origin} has shape {y.shape} and type {y.dtype}: one "
-                f"integer for each of the {len(x)} images is needed."
+                f"y_{part} of {origin} must have one integer for each of the {len(x)} "
+                f"images; got shape {y.shape} and type {y.dtype}. Convert the labels."
             )
         if y.min() < 0 or y.max() > 9:
             raise ValueError(
-                f"y_{part} of {origin} holds labels from {y.min()} to {y.max()}: "
-                "labels from 0 to 9 are needed."
+                f"y_{part} of {origin} must have labels from 0 to 9; got labels from "
+                f"{y.min()} to {y.max()}. Leave other classes out."
             )
     images = _scale(x_train, side)
     valid = max(1, len(images) // 6)  # the last 10,000 of the 60,000 of MNIST
@@ -191,10 +207,10 @@ def _from_arrays(name, origin, side, x_train, y_train, x_test, y_test) -> Digits
 
 
 def _scale(images: np.ndarray, side: int) -> np.ndarray:
-    """From 28 x 28 to `side` x `side` pixels, and from 0...255 to [0, 1]."""
+    """Resample from 28 x 28 to `side` x `side` pixels, and from 0...255 to [0, 1]."""
     if side != SIZE:
         return resample(images.astype(np.float32) / 255, side)
-    # Means of 2 x 2 blocks without a rounding error.
+    # Integer sums of 2 x 2 blocks avoid rounding errors.
     blocks = images.reshape(len(images), SIZE, 2, SIZE, 2)
     return blocks.sum(axis=(2, 4), dtype=np.uint16).astype(np.float32) / (4 * 255)
 
@@ -205,15 +221,17 @@ def _load_sklearn(side: int) -> Digits:
         from sklearn import datasets
     except ImportError as error:
         raise ImportError(
-            "No digits found: install scikit-learn, or put mnist.npz into the folder "
-            f"that ${DATA_DIR} names, or let source='mnist' download MNIST."
+            "The digits of scikit-learn need scikit-learn. Run `pip install "
+            f"scikit-learn`, put mnist.npz into the folder ${DATA_DIR}, or download "
+            "MNIST with source='mnist'."
         ) from error
     bunch = datasets.load_digits()
     labels = bunch.target
     images = resample(bunch.images / 16, side)
 
-    # For each class the first two thirds, the next sixth and the last sixth. In the
-    # order of the file, in which the digits of one writer stand together.
+    # The first two thirds of each class are for training, the next sixth for validation
+    # and the last sixth for testing. In the file, the digits of a writer are in
+    # sequence, so that most writers are in one split only.
     rank = np.empty(len(labels), int)
     for label in range(10):
         where = np.flatnonzero(labels == label)
@@ -227,12 +245,12 @@ def _load_sklearn(side: int) -> Digits:
 
 
 def resample(images: np.ndarray, side: int) -> np.ndarray:
-    """Square images with another number of pixels.
+    """Resample square images to another number of pixels.
 
     Args:
-        images: Shape `(n, m, m)`, values in [0, 1].
-        side: Rows and columns wanted. Fewer pixels are means over their area, more are
-            interpolated linearly.
+        images: Images of shape `(n, m, m)`, values in [0, 1].
+        side: Side of the result in pixels. Images are reduced by means over the area of
+            the new pixels, and enlarged by linear interpolation.
 
     Returns:
         Array of shape `(n, side, side)`.
@@ -242,12 +260,12 @@ def resample(images: np.ndarray, side: int) -> np.ndarray:
         return images
     matrix = _bilinear(n, side) if side > n else _means(n, side)
     matrix = matrix.astype(images.dtype)
-    # Weights add up to 1 only within rounding errors.
+    # The weights of a pixel add up to 1 only within rounding errors.
     return np.clip(matrix @ images @ matrix.T, 0, 1)
 
 
 def _means(n: int, m: int) -> np.ndarray:
-    """The (m, n) matrix that resamples n pixels to fewer, m: means over their area."""
+    """Return the `(m, n)` matrix that reduces n pixels to m by means over the area."""
     edges = np.arange(m + 1)[:, None] * (n / m)
     pixels = np.arange(n)
     shared = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
@@ -255,7 +273,7 @@ def _means(n: int, m: int) -> np.ndarray:
 
 
 def _bilinear(n: int, m: int) -> np.ndarray:
-    """The (m, n) matrix that resamples n pixels to m, with linear interpolation."""
+    """Return the `(m, n)` matrix that enlarges n pixels to m, bilinearly in 2D."""
     centres = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
     return np.maximum(0, 1 - abs(centres[:, None] - np.arange(n)))
 
@@ -267,36 +285,39 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
     return split
 
 
-def _resize(images, labels, side):
+def _resize(images: np.ndarray, labels: np.ndarray, side: int) -> Split:
     return Split(resample(images, side), labels)
 
 
 def check_digits(
     images: np.ndarray, labels: np.ndarray, side: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The digits as `float32` and the labels as `int32`, or a `ValueError`.
+    """Check digits and labels, and convert them to `float32` and `int32`.
 
     Args:
-        images: Digits from 0 (background) to 1 (ink), all squares.
-        labels: An integer for each.
-        side: Of the squares in pixels, by default any.
+        images: Square digits from 0 (background) to 1 (ink), shape `(n, side, side)`.
+        labels: One integer for each digit.
+        side: Required side in pixels. By default, any side is allowed.
+
+    Raises:
+        ValueError: If an array is invalid.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     square = images.ndim == 3 and images.shape[1] == images.shape[2]
     if not square or images.size == 0 or side not in (None, images.shape[1]):
         side = "side" if side is None else side
         raise ValueError(
-            f"Digits of shape (n, {side}, {side}) are needed, and these have shape "
-            f"{images.shape}."
+            f"Digits must have shape (n, {side}, {side}); got {images.shape}. Resize "
+            "or crop them."
         )
     if not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(
-            "Digits from 0 (background) to 1 (ink) are needed, and these go from "
-            f"{images.min()} to {images.max()}."
+            "Digits must have values from 0 (background) to 1 (ink); got "
+            f"{images.min()} to {images.max()}. Divide 8-bit images by 255."
         )
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"One integer label for each of the {len(images)} digits is needed, and "
-            f"these have shape {labels.shape} and type {labels.dtype}."
+            f"Labels must be one integer for each of the {len(images)} digits; got "
+            f"shape {labels.shape} and type {labels.dtype}. Convert the labels."
         )
     return images.astype(np.float32, copy=False), labels.astype(np.int32, copy=False)

@@ -1,21 +1,22 @@
 """Brodatz-textured MNIST (Section 4.2, Table 4).
 
-A digit is cut out of one texture and lies on another one. Both have the same mean and
-contrast, so that it can be told from the background by texture alone.
+A digit has one texture and its background another one. Both textures have the same mean
+and contrast, so that only their structure tells the digit from the background.
 
-What the paper leaves open is decided as follows; numbers of pixels hold for images of
-96 x 96 and go in proportion for others.
+The paper does not specify the following details. Sizes in pixels are for images of
+96 x 96 and scale with the size of the images.
 
-- Digits are enlarged from 28 x 28 to 84 x 84 with linear interpolation, cut off at
-  half of their brightest ink, and thickened by a disc with a radius of 3 pixels. There
-  are no greys at the border: each pixel is of one texture.
-- The two textures are drawn without replacement, and each is turned by an angle from
-  [0, 2 pi), scaled by a factor from [0.5, 1.5] (a crop covers 192 to 64 pixels of a
-  scan of 640 x 640), and cropped where the whole crop is in view. Pixels in between
-  are interpolated linearly.
-- Validation and test images have textures from parts of the scans that training does
-  not see, see `zoo.data.digits.textures`.
-- Each epoch of training draws new textures for the digits, "to avoid over-fitting".
+- Digits are enlarged from 28 x 28 to 84 x 84 pixels by linear interpolation, turned
+  into a mask with a threshold at half of their maximum, and thickened by a disc with a
+  radius of 3 pixels. Each pixel of the image has one of the two textures; they are not
+  mixed at the edge of the digit.
+- The two textures of an image are different. Each is rotated by a random angle from
+  [0, 2 pi), scaled by a random factor from [0.5, 1.5] (a crop covers 192 to 64 pixels
+  of a scan of 640 x 640), and cropped at a random position inside the scan, with linear
+  interpolation.
+- Validation and test images have textures from regions of the scans that are not used
+  for training, see `zoo.data.digits.textures`.
+- Each training epoch has new crops for the digits, "to avoid over-fitting".
 """
 
 import os
@@ -31,14 +32,14 @@ from zoo.data.epochs import check_integer
 
 
 class Samples(NamedTuple):
-    """A batch of images and what they are made of.
+    """Batch of images and everything that they are made from.
 
     Attributes:
-        images: `float32` of shape `(B, size, size)`, values from 0 to 1.
-        masks: `bool` of shape `(B, size, size)`, where the digit is.
-        foreground: The texture of the digit, also where the digit is not.
-        background: The texture around the digit, also where the digit is.
-        labels: `int32` of shape `(B,)`.
+        images: Images, `float32` of shape `(B, size, size)`, values from 0 to 1.
+        masks: `bool` of shape `(B, size, size)`, `True` inside the digit.
+        foreground: Texture of the digit for all pixels, same shape as `images`.
+        background: Texture of the background for all pixels, same shape as `images`.
+        labels: Classes, `int32` of shape `(B,)`.
         crops: `Crops` of shape `(B, 2)`, for foreground and background.
     """
 
@@ -53,55 +54,56 @@ class Samples(NamedTuple):
 class TexturedMNIST(DigitDataset):
     """Batches of Brodatz-textured MNIST (Section 4.2).
 
-    A batch is `(x, y)`. `x` are the images, `float32` of shape `(B, size, size, 1)`
-    with values from 0 to 1, and `y` is a dict of
+    A batch is `(x, y)`. `x` are the images, `float32` of shape `(B, size, size, 1)`,
+    values from 0 to 1. `y` is a dictionary of
 
-    - `"class"`: the labels, `int32` of shape `(B,)`;
-    - `"groups"`: `int32` of shape `(B, size, size)`, 1 in the digit and 0 in the
-      background. Elsewhere -1 means "neither"; no pixel of these data is.
+    - `"class"`: the classes, `int32` of shape `(B,)`;
+    - `"groups"`: the segmentation, `int32` of shape `(B, size, size)`: 1 in the digit
+      and 0 in the background. The label -1 of other datasets, for pixels that are not
+      scored, does not appear.
 
-    With `labelled` a batch is `(x, y, weight)`: `weight["class"]`, `float32` of shape
-    `(B,)`, is 1 where the label may be used and 0 where it may not. Each second image
-    has a labelled digit, and the labelled digits are used again and again; the others
-    have the remaining digits. So half a batch is labelled, or nothing if `labelled` is
-    empty.
+    With `labelled`, a batch is `(x, y, weight)`. `weight["class"]`, `float32` of shape
+    `(B,)`, is 1 for labelled images and 0 for others. Every second image is labelled,
+    so that labelled digits appear more often than others. If `labelled` is empty, no
+    image is labelled.
 
-    What is drawn depends on `seed`, `epoch` and the place in the epoch alone. It does
-    not depend on which batches were asked for before, or on the size of the batches.
-    With `fresh=True` each epoch has an order and textures of its own, and a last batch
-    that is not full is left out. With `fresh=False` every epoch is the same, in the
-    order of the digits, and the last batch is kept.
+    An image depends only on `seed`, `epoch` and its place in the epoch. It does not
+    depend on the batch size or on the batches that were read before. With `fresh=True`,
+    each epoch has a new order and new textures, and a last batch that is not full is
+    dropped. With `fresh=False`, all epochs are the same, in the order of the digits,
+    and the last batch is kept.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
         images: Digits of shape `(n, side, side)`, from 0 (background) to 1 (ink).
-        labels: Integers of shape `(n,)`.
-        textures: Two or more, of shape `(k, rows, columns)`, from 0 to 1. They are for
-            images of this size, see `zoo.data.load_textures`.
+        labels: Classes of the digits, integers of shape `(n,)`.
+        textures: Two or more textures, shape `(k, rows, columns)`, values from 0 to 1.
+            They must be large enough for crops of this `size`, see
+            `zoo.data.load_textures`.
         batch_size: Number of images in a batch, `B`.
         size: Side of the images in pixels, at least 24.
-        upright: Whether textures are neither turned nor scaled.
-        thickness: Radius in pixels of the disc that thickens the digits, by default
-            in proportion to `size`.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch draws anew.
-        sequences: Number of images in an epoch, by default one for each digit. With
-            fewer, an epoch has a random part of the digits (`fresh=True`) or evenly
-            spaced ones (`fresh=False`); with more, digits come several times.
-        labelled: Indices of the digits whose labels may be used, or `None` for all.
-            Only with `fresh=True`.
-        digits_name: Which digits these are.
-        textures_name: Which textures these are.
+        upright: Whether textures are neither rotated nor scaled.
+        thickness: Radius in pixels of the disc that thickens the digits. By default, it
+            is in proportion to `size`: 3 for images of 96 x 96.
+        seed: Seed of the images, an integer of at least 0.
+        fresh: Whether images are drawn again for each epoch.
+        sequences: Number of images in an epoch. By default, one for each digit. With
+            fewer, an epoch has random digits (`fresh=True`) or evenly spaced digits
+            (`fresh=False`). With more, digits appear several times.
+        labelled: Indices of the digits whose labels are used, or `None` for all. Only
+            with `fresh=True`.
+        digits_name: Name of the digits.
+        textures_name: Name of the textures.
 
     Attributes:
-        epoch: Number of epochs that are over; may be set.
+        epoch: Number of finished epochs. It may be set.
         num_sequences: Number of images in an epoch, in all batches together.
-        digits_name: Which digits these are.
-        textures_name: Which textures these are.
+        digits_name: Name of the digits.
+        textures_name: Name of the textures.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Example:
 
@@ -152,26 +154,26 @@ class TexturedMNIST(DigitDataset):
         self.thickness = thickness
         self.textures_name = textures_name
 
-    def batch(self, index: int):
+    def batch(self, index: int) -> tuple:
         samples = self.samples(index)
         x = samples.images[..., None]
         y = {"class": samples.labels, "groups": samples.masks.astype(np.int32)}
         return self.weighted(x, y)
 
     def samples(self, index: int) -> Samples:
-        """All there is to know about a batch of this epoch.
+        """Return a batch of the current epoch with all that was drawn.
 
         Args:
-            index: Number of the batch, from 0; negative numbers count from the end.
+            index: Number of the batch, from 0. Negative numbers count from the end.
 
         Returns:
-            `Samples`, with the masks, both textures of each image, and what was drawn.
+            `Samples`, which include the masks and both textures of each image.
 
         Raises:
             IndexError: If there is no such batch.
         """
-        order, *crops = self.drawn(index)
-        crops = Crops(*crops)
+        order, *drawn = self.drawn(index)
+        crops = Crops(*drawn)
         masks = thick_masks(self.images[order], self.size, self.thickness)
         pair = cut(self.textures, crops, self.size)
         foreground, background = pair[:, 0], pair[:, 1]
@@ -179,8 +181,8 @@ class TexturedMNIST(DigitDataset):
         labels = self.labels[order]
         return Samples(images, masks, foreground, background, labels, crops)
 
-    def draw(self, epoch):
-        """Digits and crops of all images of an epoch."""
+    def draw(self, epoch: int) -> tuple[np.ndarray, ...]:
+        """Draw digits and crops of all images of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         order = self.draw_digits(rng)
         crops = draw_crops(len(order), len(self.textures), rng)
@@ -205,41 +207,43 @@ def textured_mnist(
     merge_validation: bool = False,
     verbose: bool = True,
 ) -> tuple[TexturedMNIST, TexturedMNIST, TexturedMNIST]:
-    """Brodatz-textured MNIST (Section 4.2): the data of Table 4.
+    """Return datasets of Brodatz-textured MNIST (Section 4.2), for Table 4.
 
     Args:
-        source: What `load_digits` takes (by default MNIST if it is on this machine,
-            else the digits of scikit-learn), or what it returns.
+        source: Source of the digits, an argument of `load_digits` or its result. By
+            default, MNIST if it is on this machine, otherwise the digits of
+            scikit-learn.
         batch_size: Number of images in a batch.
         size: Side of the images in pixels, at least 24.
-        textures: What `load_textures` takes (by default the Brodatz album if it is on
-            this machine, else generated textures), or what it returns.
-        texture_size: Side of the images that the textures are scaled for. With more
-            than `size` they are coarser than their share of the image; by default
-            `size`.
-        upright: Whether textures are neither turned nor scaled.
-        thickness: Radius in pixels of the disc that thickens the digits, by default 3
-            for images of 96 x 96 and in proportion.
-        seed: Seed of the training images and of which digits are labelled. The
-            validation and the test images are always the same ones.
-        sequences: Number of training images in an epoch, by default one for each
-            digit. Each epoch draws digits and textures anew.
+        textures: Source of the textures, an argument of `load_textures` or its result.
+            By default, the Brodatz album if it is on this machine, otherwise generated
+            textures.
+        texture_size: Side in pixels of the images that the textures are scaled for. By
+            default, `size`. With a larger value, the textures are coarser.
+        upright: Whether textures are neither rotated nor scaled.
+        thickness: Radius in pixels of the disc that thickens the digits. By default, it
+            is in proportion to `size`: 3 for images of 96 x 96.
+        seed: Seed of the training images and of the choice of labelled digits.
+            Validation and test images are always the same.
+        sequences: Number of training images in an epoch. By default, one for each
+            digit. Each epoch has a new order and new textures.
         evaluation_sequences: Number of images in the validation set and in the test
-            set, by default one for each digit. Fewer are evenly spaced digits.
-        labelled: Number of labelled training digits, as many of each class; the second
-            column of Table 4 has 1,000. Then half of each training batch is labelled
-            and a weight says which, see `TexturedMNIST`. By default all are labelled;
-            with 0 none is.
-        merge_validation: Whether the digits of the validation set are in the training
-            set too. The labelled ones are the same with and without them.
-        verbose: Whether to print which digits and textures are used, and how many.
+            set. By default, one for each digit. A smaller set has evenly spaced digits.
+        labelled: Number of labelled training digits, a multiple of 10; the second
+            column of Table 4 has 1,000. Half of each training batch is then labelled,
+            and batches contain sample weights, see `TexturedMNIST`. By default, all
+            digits are labelled. With 0, none is.
+        merge_validation: Whether the training set also contains the digits of the
+            validation set. The labelled digits do not depend on it.
+        verbose: Whether to print which digits and textures are used and how many
+            samples there are.
 
     Returns:
         Training, validation and test set, each a `TexturedMNIST`.
 
     Raises:
-        ValueError: If an argument is not as above; see also `load_digits` and
-            `load_textures`.
+        ValueError: If an argument is invalid, or if `load_digits` or `load_textures`
+            raises it.
 
     Examples:
         >>> train, valid, test = zoo.data.textured_mnist(
@@ -273,23 +277,31 @@ def textured_mnist(
 
 
 def check_textures(textures: np.ndarray, size: int) -> np.ndarray:
-    """The textures as contiguous `float32`, or a `ValueError`."""
+    """Check textures, and convert them to contiguous `float32`.
+
+    Args:
+        textures: Textures of shape `(k, rows, columns)`, values from 0 to 1.
+        size: Side of the images in pixels.
+
+    Raises:
+        ValueError: If the textures are invalid or too small for crops of this size.
+    """
     textures = np.asarray(textures)
     if textures.ndim != 3 or len(textures) < 2:
         raise ValueError(
-            "Two or more textures of shape (k, rows, columns) are needed, and these "
-            f"have shape {textures.shape}."
+            "`textures` must be two or more textures of shape (k, rows, columns); got "
+            f"shape {textures.shape}. Use `zoo.data.load_textures`."
         )
     least = int((size - 1) / SCALES[0] * np.sqrt(2)) + 3
     if min(textures.shape[1:]) < least:
         raise ValueError(
-            f"Crops for images of {size} x {size} need textures of {least} x {least} "
-            f"pixels, and these have {textures.shape[1]} x {textures.shape[2]}: load "
+            f"`textures` must have at least {least} x {least} pixels for images of "
+            f"{size} x {size}; got {textures.shape[1]} x {textures.shape[2]}. Load "
             "them with the `size` of the images."
         )
     if not (textures.min() >= 0 and textures.max() <= 1):
         raise ValueError(
-            "Textures with values from 0 to 1 are needed, and these go from "
-            f"{textures.min()} to {textures.max()}."
+            f"`textures` must have values from 0 to 1; got {textures.min()} to "
+            f"{textures.max()}. Divide 8-bit images by 255."
         )
     return np.ascontiguousarray(textures, np.float32)

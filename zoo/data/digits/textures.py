@@ -1,16 +1,17 @@
 """Homogeneous textures for Brodatz-textured MNIST (Section 4.2), in NumPy.
 
-The paper takes 20 textures of Brodatz' album (1966) and does not say which. Here these
-are 20 of its first 60 whose local mean and contrast vary least from place to place,
-less those that look like another one. Where there is no album, 20 textures are
+The paper uses 20 textures of Brodatz' album (1966) and does not say which. This module
+uses 20 of the first 60: those whose local mean and contrast vary least, without those
+that look like another one. If the album is not on this machine, 20 textures can be
 computed.
 
-Every scan is cut into three regions: the upper 9/16 are for training, the lower left
-part is for validation and the lower right part for testing. They are cut before
-anything else is done, so that no pixel has a part in two of them. Lines at a cut are
-neighbours, as similar as neighbours are. Regular patterns among the computed textures
-(gratings, lattices, bricks) repeat themselves, so that their crops from two splits may
-be equal. Pillow and SciPy are imported only where a source needs them.
+Each scan is cut into three regions: the upper 9/16 for training, the lower left part
+for validation and the lower right part for testing. Scans are cut before any other
+processing, so that no pixel influences two splits. Two limits remain: pixels on both
+sides of a cut are similar, and the regular patterns among the computed textures
+(gratings, lattices, bricks) are periodic, so that crops of two splits may be equal.
+
+Pillow and SciPy are imported only if a source needs them.
 """
 
 import functools
@@ -31,22 +32,23 @@ ALBUM = (
 )
 TITLE = re.compile(r"D\d+")
 SUFFIXES = (".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-SCAN = 640  # pixels of a side of a scan, for images of 96 x 96
+SCAN = 640  # side in pixels of a scan for images of 96 x 96
 IMAGE = 96
-SMALLEST = 24
-MEAN, DEVIATION = 0.5, 0.2
+SMALLEST = 24  # smallest side of an image in pixels
+MEAN, DEVIATION = 0.5, 0.2  # of each texture in each region
 
 
 class Textures(NamedTuple):
-    """The same textures in three disjoint regions of their scans.
+    """The same textures from three disjoint regions of their scans.
 
     Each texture has the mean 0.5 and the standard deviation 0.2 in each region.
 
     Attributes:
-        name: Which textures these are.
-        train: `float32` of shape `(n, rows, columns)`, values from 0 to 1.
-        valid: The same for validation, smaller.
-        test: The same for testing, as large as `valid`.
+        name: Name of the textures.
+        train: Textures for training, `float32` of shape `(n, rows, columns)`, values
+            from 0 to 1.
+        valid: Textures for validation, with fewer rows and columns.
+        test: Textures for testing, with the shape of `valid`.
     """
 
     name: str
@@ -56,10 +58,10 @@ class Textures(NamedTuple):
 
 
 def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Textures:
-    """Loads textures; a second call with the same source gives the same arrays.
+    """Load textures.
 
-    Scans are cropped to squares and resized so that they have 640 pixels a side for
-    images of 96 x 96 pixels, and in proportion for images of another size.
+    Scans are cropped to squares and resized to 640 pixels a side for images of 96 x 96
+    pixels, and in proportion for images of another size.
 
     Args:
         source: One of
@@ -69,19 +71,21 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
             - titles of two or more scans of the album, such as `"D6,D21,D49"`.
             - `"generated"`: 20 computed textures, always the same: filtered noise,
               gratings, lattices, dots, stones.
-            - `"auto"`: the album if its folder is there, else `"generated"`.
+            - `"auto"`: the album if its folder exists, otherwise `"generated"`.
             - the path of a folder with two or more images (.gif, .jpeg, .jpg, .png,
-              .tif, .tiff), each of one texture; colours become greys, and
-              transparent parts black.
-        size: Side of the images that the textures are for, in pixels, at least 24.
+              .tif, .tiff), one for each texture. They are converted to grey, and
+              transparent parts become black.
+        size: Side in pixels of the images that will be cut from the textures, at least
+            24.
 
     Returns:
-        `Textures`. The arrays are read-only, because every caller gets the same ones.
+        `Textures`. The arrays are cached and shared by all callers, and therefore
+        read-only.
 
     Raises:
         FileNotFoundError: If there is no such folder, or the album is incomplete.
-        ValueError: If an image is damaged, too small or without any contrast, or if
-            there are fewer than two.
+        ValueError: If an image is damaged, too small or without contrast, or if there
+            are fewer than two images.
 
     Examples:
         >>> textures = zoo.data.load_textures("generated", size=24)
@@ -91,8 +95,9 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
     check_integer("size", size, SMALLEST)
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
-            "textures must be 'brodatz', 'generated', 'auto', the path of a folder of "
-            f"images or `Textures`, and not of type {type(source).__name__}."
+            "`textures` must be 'brodatz', 'generated', 'auto', titles such as "
+            "'D6,D21', the path of a folder of images, or `Textures`; got type "
+            f"{type(source).__name__}."
         )
     if source == "auto":
         source = "generated" if _album_folder() is None else "brodatz"
@@ -103,12 +108,15 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
     titles = tuple(title.strip() for title in os.fspath(source).split(","))
     if len(titles) > 1 and all(TITLE.fullmatch(title) for title in titles):
         if len(set(titles)) < len(titles):
-            raise ValueError(f"textures {source!r} names one twice.")
+            raise ValueError(
+                f"`textures` must be different titles; {source!r} names one twice. "
+                "Remove it."
+            )
         return _load_album(_album(), size, titles)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"There is no folder {str(folder)!r}: give the path of a folder of images, "
+            f"There is no folder {str(folder)!r}. Pass the path of a folder of images, "
             "one of 'auto', 'brodatz' and 'generated', or titles such as 'D6,D21'."
         )
     return _load_folder(folder.resolve(), size)
@@ -123,23 +131,22 @@ def _album() -> Path:
     folder = _album_folder()
     if folder is None:
         raise FileNotFoundError(
-            "The Brodatz album is not on this machine: put its scans into the folder "
-            f"'brodatz' of the folder that ${DATA_DIR} names, or take 'generated' or a "
-            "folder of your own images."
+            "The Brodatz album is not on this machine. Put its scans into the folder "
+            f"${DATA_DIR}/brodatz, or use 'generated' or a folder of your own images."
         )
     return folder
 
 
 def scan_side(size: int) -> int:
-    """Side in pixels that scans are resized to, for images of `size` pixels a side."""
+    """Return the side in pixels of resized scans, for images of side `size`."""
     return round(size * SCAN / IMAGE)
 
 
 def regions(scan: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cuts a square image into the parts for training, validation and testing.
+    """Cut a square image into the regions for training, validation and testing.
 
-    Crops at the scale 1/2, rotated by 45 degrees, have a diagonal of 0.42 sides and
-    just fit into each of them.
+    The largest crops, at the scale 1/2 and rotated by 45 degrees, are 0.42 sides wide
+    and high. They fit into each region.
     """
     side = len(scan)
     border = round(side * 9 / 16)
@@ -148,10 +155,10 @@ def regions(scan: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def equalise(texture: np.ndarray) -> np.ndarray:
-    """Gives a texture the mean 0.5 and the standard deviation 0.2, within [0, 1].
+    """Normalise a texture to mean 0.5 and standard deviation 0.2, within [0, 1].
 
-    Sparks that are far brighter than the rest are cut off at 1, which moves the mean
-    and the deviation; so it is done several times.
+    Values outside of [0, 1] are clipped, which changes mean and deviation. Therefore
+    the normalisation is repeated.
     """
     for _ in range(20):
         texture = (texture - texture.mean()) * (DEVIATION / texture.std()) + MEAN
@@ -165,8 +172,9 @@ def _load_album(folder: Path, size: int, titles: tuple[str, ...]) -> Textures:
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{folder} lacks {', '.join(missing)}: put the scans of the Brodatz album "
-            "there, or take 'generated' or a folder of your own images."
+            f"{folder} must contain the scans of the Brodatz album; it lacks "
+            f"{', '.join(missing)}. Put them there, or use 'generated' or a folder of "
+            "your own images."
         )
     return _prepare(f"{len(titles)} Brodatz textures", paths, size)
 
@@ -176,8 +184,9 @@ def _load_folder(folder: Path, size: int) -> Textures:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if len(paths) < 2:
         raise ValueError(
-            f"{folder} has {len(paths)} image(s) ({', '.join(SUFFIXES)}), and figure "
-            "and ground need two textures at least: add images or give another folder."
+            f"{folder} must contain at least two images ({', '.join(SUFFIXES)}), for "
+            f"digit and background; got {len(paths)} image(s). Add images, or choose "
+            "another folder."
         )
     return _prepare(f"{len(paths)} textures of {folder}", paths, size)
 
@@ -193,7 +202,7 @@ def _prepare(name: str, paths: list[Path], size: int) -> Textures:
     return _stack(name, paths, [read_grey(path) for path in paths], size)
 
 
-def _stack(name, titles, scans, size) -> Textures:
+def _stack(name: str, titles: list, scans: list[np.ndarray], size: int) -> Textures:
     scans = [_square(*pair, size) for pair in zip(titles, scans, strict=True)]
     side = scan_side(size)
     shapes = [part.shape for part in regions(np.empty((side, side)))]
@@ -201,11 +210,11 @@ def _stack(name, titles, scans, size) -> Textures:
     for i, shape in enumerate(shapes):
         parts = [_resize(regions(scan)[i], shape) for scan in scans]
         for title, part in zip(titles, parts, strict=True):
-            # The resizing of a flat part leaves rounding errors.
+            # Not 0, because resizing a part without contrast leaves rounding errors.
             if part.std() < 1e-3:
                 raise ValueError(
-                    f"{title} is all of one grey in a part: leave it out, it is no "
-                    "homogeneous texture."
+                    f"{title} must be a homogeneous texture; one part of it has a "
+                    "single grey value. Remove it."
                 )
         stack = np.stack([equalise(part) for part in parts]).astype(np.float32)
         stack.flags.writeable = False
@@ -213,16 +222,20 @@ def _stack(name, titles, scans, size) -> Textures:
     return Textures(name, *stacks)
 
 
-def _square(title, scan: np.ndarray, size: int) -> np.ndarray:
-    """The middle of a scan, if it is large enough to be enlarged twice at most."""
+def _square(title: str | Path, scan: np.ndarray, size: int) -> np.ndarray:
+    """Return the central square of a scan.
+
+    Raises:
+        ValueError: If the scan would have to be enlarged more than twice.
+    """
     height, width = scan.shape
     least = -(-scan_side(size) // 2)
     side = min(height, width)
     if side < least:
         raise ValueError(
-            f"{title} is too small, {height} x {width} pixels, and images of {size} x "
-            f"{size} need textures of {least} x {least}: leave it out, or choose a "
-            "smaller `size`."
+            f"{title} must have at least {least} x {least} pixels for images of {size} "
+            f"x {size}; it is too small, {height} x {width} pixels. Remove it, or "
+            "choose a smaller `size`."
         )
     top, left = (height - side) // 2, (width - side) // 2
     return scan[top : top + side, left : left + side]
@@ -237,43 +250,45 @@ def _resize(part: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """The greys of an image file, `float32` of shape `(height, width)`.
+    """Read an image file in grey, `float32` of shape `(height, width)`.
 
-    The image is turned as its EXIF orientation says. Transparent parts are black.
+    The image is rotated by its EXIF orientation. Transparent parts become black.
 
     Raises:
-        ValueError: If the file is no image that Pillow can read.
+        ValueError: If Pillow cannot read the file as an image.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            # Pillow would cut the greys of 16 and 32 bits off at 255.
+            # Pillow would clip greys of 16 and 32 bits at 255.
             deep = image.mode.startswith(("I", "F"))
             image = upright(image)
             grey = np.asarray(image if deep else opaque(image, "L"), np.float32)
-    # Damaged images make Pillow raise almost anything.
+    # Pillow raises many types of errors for damaged images.
     except Exception as error:
         raise ValueError(
-            f"{path} cannot be read as an image ({error}): it is damaged or something "
-            "else; replace it or take it out of the folder."
+            f"{path} must be an image; it cannot be read as an image ({error}). "
+            "Replace it, or remove it from the folder."
         ) from error
     if not np.isfinite(grey).all():
-        raise ValueError(f"{path} has pixels that are no numbers: leave it out.")
+        raise ValueError(
+            f"{path} must have finite pixels; got NaN or infinity. Remove it."
+        )
     return grey
 
 
 def generate(side: int = SCAN) -> list[np.ndarray]:
-    """Computes 20 homogeneous textures that are easy to tell from each other.
+    """Compute 20 homogeneous textures that are easy to distinguish.
 
-    Random ones are cut out of larger ones: opposite sides would otherwise go on in each
-    other, and lie in different splits.
+    Random textures are computed with periodic boundaries and would continue at the
+    opposite side, which is in another split. Therefore they are cut out of larger ones.
 
     Args:
-        side: Of the textures, in pixels.
+        side: Side of the textures in pixels.
 
     Returns:
-        List of arrays of shape `(side, side)`, always the same ones.
+        List of arrays of shape `(side, side)`, always the same.
     """
     from scipy import ndimage
 
@@ -281,17 +296,17 @@ def generate(side: int = SCAN) -> list[np.ndarray]:
     y, x = np.mgrid[:side, :side].astype(np.float64)
 
     def blur(draw, *sigma):
-        """What `draw` gives for a shape, blurred by that many pixels along y and x."""
+        """Blur an image that `draw` returns for a shape, by `sigma` pixels (y, x)."""
         image = draw([side + int(4 * s) for s in sigma])
         return ndimage.gaussian_filter(image, sigma, mode="wrap")[:side, :side]
 
     def noise(*sigma):
-        """White noise, blurred; deviation 1."""
+        """Return blurred white noise with standard deviation 1."""
         image = blur(rng.standard_normal, *sigma)
         return image / image.std()
 
     def band(period):
-        """Noise of about one wavelength, without a direction; deviation 1."""
+        """Return isotropic noise of about one wavelength, standard deviation 1."""
         shape = 2 * [side + 5 * period]
         frequencies = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape)))
         gain = np.exp(-((frequencies * period - 1) ** 2) / 0.05)
@@ -303,7 +318,7 @@ def generate(side: int = SCAN) -> list[np.ndarray]:
         return np.sin(2 * np.pi * place / period)
 
     def sparse(share):
-        """Draw for a shape: 1 at random places, else 0."""
+        """Return a function of a shape that draws 1 at random places, otherwise 0."""
         return lambda shape: (rng.random(shape) < share).astype(np.float64)
 
     def bricks(height, width):
@@ -319,7 +334,7 @@ def generate(side: int = SCAN) -> list[np.ndarray]:
         return np.where(across, wave(x, width / 2), wave(y, width / 2))
 
     def stones(share):
-        """Distance to the nearest of some points, and a random grey for each point."""
+        """Return the distance to the nearest random point, and a grey of each point."""
         places = sparse(share)((side, side)) == 0
         distance, (i, j) = ndimage.distance_transform_edt(places, return_indices=True)
         return distance, rng.random((side, side))[i, j]

@@ -1,6 +1,7 @@
-"""The chorales of Bach that the package music21 carries, as piano rolls."""
+"""Bach's chorales from the package music21, as piano rolls."""
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,20 +11,21 @@ from zoo.files import read_arrays, write_whole
 
 
 def read_chorales(step: float = 0.5) -> list[np.ndarray]:
-    """Piano rolls of the chorales of Riemenschneider's edition, in their keys.
+    """Read the chorales of Riemenschneider's edition as piano rolls.
 
-    Of its 371 numbers 23 repeat an earlier one and are left out. Read from music21
-    once, which takes a minute or two, and then from the cache beside Keras' own data
-    sets. Notes sound as in `zoo.data.music.read_midi`; repeats are not played twice.
+    The chorales are in their original keys. 23 of the 371 chorales repeat an earlier
+    one and are left out. The first call reads them from music21, which takes one or two
+    minutes, and writes a cache in the folder of Keras' datasets. Notes begin and end as
+    in `zoo.data.music.read_midi`. Repeats are not expanded.
 
     Args:
         step: Length of a time step in quarter notes.
 
     Returns:
-        Arrays of shape `(T, 88)`, in the order of the edition.
+        Piano rolls of shape `(T, 88)`, in the order of the edition.
 
     Raises:
-        ImportError: If music21 is not installed, and the cache is empty.
+        ImportError: If music21 is not installed and there is no cache.
     """
     check_time_step(step)
     cache = keras_datasets() / "music" / f"chorales-{step:g}.npz"
@@ -38,13 +40,16 @@ def read_chorales(step: float = 0.5) -> list[np.ndarray]:
     return rolls
 
 
-def parse_chorales():
-    """Yield the notes of each chorale: beginning, end and MIDI note number."""
+def parse_chorales() -> Iterator[list[tuple[float, float, int]]]:
+    """Yield the notes of each chorale as tuples of start, end and MIDI note number.
+
+    Start and end are in quarter notes.
+    """
     try:
         from music21 import corpus
     except ImportError:
         raise ImportError(
-            "the chorales 'bach' come with music21: pip install music21."
+            "The chorales 'bach' need music21. Run `pip install music21`."
         ) from None
     files = corpus.chorales.Iterator(
         numberingSystem="riemenschneider", returnType="filename"

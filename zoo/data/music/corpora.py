@@ -1,7 +1,8 @@
-"""The corpora of polyphonic music of Section 3.2, and folders of MIDI files.
+"""Corpora of polyphonic music (Section 3.2), and folders of MIDI files as corpora.
 
-The four corpora and their splits are those of Boulanger-Lewandowski et al. (2012), as
-piano rolls: time steps of an eighth note, of a quarter note for the chorales.
+The four corpora of the paper and their splits are those of Boulanger-Lewandowski et al.
+(2012), as piano rolls. A time step is a quarter note in the chorales and an eighth note
+in the other corpora.
 """
 
 import hashlib
@@ -11,8 +12,9 @@ import os
 import urllib.request
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +36,13 @@ CHORALES = "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/maste
 
 
 class File(NamedTuple):
-    """The file of a corpus, where it is to be had, and the hash of its bytes."""
+    """File of a corpus.
+
+    Attributes:
+        title: Name of the corpus.
+        address: URL of the file.
+        sha256: SHA-256 of its content.
+    """
 
     title: str
     address: str
@@ -76,12 +84,19 @@ FILES = {
 
 
 class Corpus(NamedTuple):
-    """Pieces of music, each a piano roll: `uint8` of shape `(T, 88)`."""
+    """Pieces of music in three splits. Each piece is a piano roll of shape `(T, 88)`.
+
+    Attributes:
+        name: Name of the corpus.
+        train: Training pieces, `uint8`.
+        valid: Validation pieces.
+        test: Test pieces.
+    """
 
     name: str
-    train: tuple
-    valid: tuple
-    test: tuple
+    train: Sequence[np.ndarray]
+    valid: Sequence[np.ndarray]
+    test: Sequence[np.ndarray]
 
 
 def load_corpus(
@@ -93,45 +108,51 @@ def load_corpus(
     pedal: bool = False,
     strict: bool = False,
 ) -> Corpus:
-    """Load one of the corpora, or a folder of MIDI files.
+    """Load a corpus of polyphonic music.
 
-    In `"nottingham"` as published, piece 99 of the test set is also piece 267 of the
-    training set, and piece 3 of the validation set is piece 201 (counted from 0). The
-    splits are not changed, because figures of Table 3 are of all pieces.
+    The published splits of `"nottingham"` overlap: test piece 99 is also training piece
+    267, and validation piece 3 is training piece 201 (counted from 0). The splits are
+    not changed, because the results of Table 3 are on these splits.
 
     Args:
-        source: `"jsb"`, `"jsb_8th"`, `"jsb_16th"`, `"nottingham"`, `"muse"` or
-            `"piano_midi"`: from `$RLADDER_DATA_DIR/music`, else from the cache beside
-            Keras' own data sets, else downloaded to there. The chorales of `"jsb"` are
-            quarter notes, each moved to C, 6 to 17 keys above the score; those of
-            `"jsb_8th"`, `"jsb_16th"` and `"bach"` are in their own keys. Or `"bach"`:
-            the chorales that come with the package music21, which needs no network;
-            others than those of Table 3. Or the path of a folder with at least three
-            `.mid` or `.midi` files. The last tenth of the chorales or of the files, in
-            the order of their names, is the test set, the tenth before it the
-            validation set. A `Corpus` is given back.
-        step: Length of a time step of MIDI files and of `"bach"`.
-        unit: Of `step`: `"quarters"` (notes) or `"seconds"`, of MIDI files only.
-        errors: `"raise"`, or `"skip"` to leave out MIDI files that are damaged, with a
-            warning for each.
-        pedal: Whether the sustain pedal of MIDI files holds notes. By default a note
+        source: One of
+
+            - `"jsb"`, `"jsb_8th"`, `"jsb_16th"`, `"nottingham"`, `"muse"` or
+              `"piano_midi"`: a file in `$RLADDER_DATA_DIR/music`, otherwise in the
+              folder of Keras' datasets. If it is not there, it is downloaded. The
+              chorales of `"jsb"` have time steps of quarter notes and are transposed to
+              C, 6 to 17 keys above the score. Those of `"jsb_8th"`, `"jsb_16th"` and
+              `"bach"` are in their original keys.
+            - `"bach"`: the chorales of the package music21, which need no download.
+              They are not the chorales of Table 3.
+            - the path of a folder with at least three `.mid` or `.midi` files.
+            - a `Corpus`, which is returned.
+
+            The last tenth of `"bach"` or of a folder, in the order of the names, is the
+            test set, and the tenth before it the validation set.
+        step: Length of a time step, only for MIDI files and `"bach"`.
+        unit: Unit of `step`, `"quarters"` (quarter notes) or `"seconds"`. Seconds are
+            only for MIDI files.
+        errors: `"raise"` to raise an error for a damaged MIDI file, or `"skip"` to
+            leave it out with a warning.
+        pedal: Whether the sustain pedal of MIDI files holds notes. By default, a note
             ends when its key is released.
         strict: Whether MIDI files with notes beyond the 88 keys or with damaged events
-            count as damaged. By default these notes and events are left out, and one
-            warning counts them; see `zoo.data.music.midi.read_midi`.
+            count as damaged. By default, only these notes and events are left out, with
+            one warning that counts them.
 
     Returns:
         A `Corpus`.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no MIDI file in it, or a
-            link in it leads nowhere.
-        ValueError: If a file is damaged or is not the one that it should be, or an
-            argument does not apply to the source.
-        ConnectionError: If the corpus is not here and cannot be downloaded.
+        FileNotFoundError: If the folder does not exist, has no MIDI files or contains a
+            broken link.
+        ValueError: If a file is damaged or was altered, or if an argument does not
+            apply to the source.
+        ConnectionError: If the corpus is not on this machine and cannot be downloaded.
     """
     if errors not in ("raise", "skip"):
-        raise ValueError(f"`errors` must be 'raise' or 'skip', not {errors!r}.")
+        raise ValueError(f"`errors` must be 'raise' or 'skip'; got {errors!r}.")
     reading = {"unit": unit, "pedal": pedal, "strict": strict}
     folder_only = {"step": step, "errors": errors, **reading}
     if isinstance(source, Corpus):
@@ -139,9 +160,9 @@ def load_corpus(
         return source
     if not isinstance(source, (str, os.PathLike)):
         raise ValueError(
-            "the music must be the name of a corpus, a folder of MIDI files or a "
-            f"`zoo.data.music.Corpus`, not a {type(source).__name__}: make a `Corpus` "
-            "of piano rolls of your own."
+            "`source` must be the name of a corpus, a folder of MIDI files or a "
+            f"`zoo.data.music.Corpus`; got type {type(source).__name__}. Put your own "
+            "piano rolls into a `Corpus`."
         )
     if source in FILES:
         check_defaults(repr(source), **folder_only)
@@ -151,97 +172,121 @@ def load_corpus(
         return Corpus(file.title, *parse(content))
     if source == "bach":
         if unit != "quarters":
-            raise ValueError("`unit` must be 'quarters' for the chorales of 'bach'.")
+            raise ValueError(
+                f"`unit` must be 'quarters' for 'bach'; got {unit!r}. Leave it out."
+            )
         check_defaults("'bach'", errors=errors, pedal=pedal, strict=strict)
         rolls = [frozen(roll) for roll in read_chorales(step)]
         return split(f"{len(rolls)} chorales of music21", rolls)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{str(source)!r} is no folder of MIDI files and none of the corpora: "
-            f"{', '.join(FILES)}, bach."
+            f"`source` must be a folder of MIDI files or one of the corpora: "
+            f"{', '.join(FILES)}, bach; got {str(source)!r}. Check the path."
         )
     return load_folder(folder, errors, step=step, **reading)
 
 
-def check_defaults(source, **options):
-    """Raises a `ValueError` if an option is given to a source that it says nothing of.
+def check_defaults(source: str, **options: Any) -> None:
+    """Raise `ValueError` if an option of `load_corpus` does not have its default.
 
     Args:
-        source: What the source is called.
-        **options: Of those of `load_corpus`, which have its defaults if not given.
+        source: Name of the source that the options do not apply to.
+        **options: Options of `load_corpus`.
     """
     for name, value in options.items():
         if value != load_corpus.__kwdefaults__[name]:
             raise ValueError(
-                f"`{name}` is for folders of MIDI files, and does not apply to "
-                f"{source}: leave it out."
+                f"`{name}` is for folders of MIDI files and does not apply to "
+                f"{source}; got {value!r}. Leave it out."
             )
 
 
-def find(file, timeout=30):
-    """The bytes of a corpus, downloaded where they are nowhere on this machine."""
+def find(file: File, timeout: float = 30) -> bytes:
+    """Return the content of a corpus; download it if it is not on this machine.
+
+    Args:
+        file: The file.
+        timeout: Time limit of the download in seconds.
+    """
     name = file.address.rsplit("/", 1)[-1]
     cached = keras_datasets() / "music" / name
     folder = data_dir()
     for place in [folder / "music" / name, cached] if folder else [cached]:
         if place.is_file():
-            return verified(file, place.read_bytes(), f"{place}: delete it and")
+            return verified(file, place.read_bytes(), f"{place}. Delete it and")
     try:
         with urllib.request.urlopen(file.address, timeout=timeout) as answer:
             content = answer.read()
     except OSError as error:
         raise ConnectionError(
-            f"{file.title} is not on this machine and {file.address} cannot be read "
-            f"({error}): go online, or put {name} into the folder 'music' of the "
-            f"folder that ${DATA_DIR} names, or take 'bach', which needs no network."
+            f"{file.title} is not on this machine, and {file.address} cannot be read "
+            f"({error}). Connect to the Internet, put {name} into the folder "
+            f"${DATA_DIR}/music, or use 'bach', which needs no download."
         ) from error
-    content = verified(file, content, f"the download of {file.address}:")
+    content = verified(file, content, f"the download of {file.address}. Please")
     write_whole(cached, content)
     return content
 
 
-def verified(file, content, what):
-    """The content, if it is the corpus to the bit."""
+def verified(file: File, content: bytes, place: str) -> bytes:
+    """Return the content of a corpus if its SHA-256 is correct.
+
+    Args:
+        file: The file.
+        content: Its content.
+        place: Where the content is from, and the beginning of the remedy.
+
+    Raises:
+        ValueError: If the content is incomplete or was altered.
+    """
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise ValueError(
             f"{file.title} is incomplete or was altered (its SHA-256 is not "
-            f"{file.sha256[:12]}...) in {what} try again."
+            f"{file.sha256[:12]}...) in {place} try again."
         )
     return content
 
 
-def parse_mat(content):
-    """Splits of a file of the TCN repository: cells of arrays (T, 88)."""
+def parse_mat(content: bytes) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Parse a file of the TCN repository: splits of arrays of shape `(T, 88)`."""
     from scipy import io as scipy_io
 
-    file = scipy_io.loadmat(io.BytesIO(content))  # its hash was verified
+    file = scipy_io.loadmat(io.BytesIO(content))  # safe: its SHA-256 was verified
     return tuple(
         tuple(frozen(roll) for roll in file[f"{split}data"][0]) for split in SPLITS
     )
 
 
-def parse_json(content):
-    """Splits of a file of lists of lists of MIDI notes."""
+def parse_json(content: bytes) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Parse a JSON file of splits of pieces of time steps of MIDI notes."""
     file = json.loads(content)
     return tuple(tuple(map(roll_of, file[split])) for split in SPLITS)
 
 
-def roll_of(frames):
-    """Piano roll of a list with the MIDI notes of each time step."""
+def roll_of(frames: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the piano roll for the MIDI notes of each time step."""
     roll = np.zeros((len(frames), KEYS), np.uint8)
     for t, notes in enumerate(frames):
         roll[t, np.array(notes, int) - LOWEST] = 1
     return frozen(roll)
 
 
-def frozen(roll):
+def frozen(roll: Any) -> np.ndarray:
+    """Return a piano roll as a read-only array of `uint8`."""
     roll = np.asarray(roll, np.uint8)
     roll.flags.writeable = False
     return roll
 
 
-def load_folder(folder, errors, **reading):
+def load_folder(folder: Path, errors: str, **reading: Any) -> Corpus:
+    """Load a folder of MIDI files.
+
+    Args:
+        folder: The folder.
+        errors: `"raise"` or `"skip"`, as in `load_corpus`.
+        **reading: `step`, `unit`, `pedal` and `strict`, as in `load_corpus`.
+    """
     check_time_step(reading["step"], reading["unit"])
     paths = [
         path
@@ -252,18 +297,19 @@ def load_folder(folder, errors, **reading):
     ]
     if not paths:
         raise FileNotFoundError(
-            f"{folder} has no MIDI files ({', '.join(MIDI_SUFFIXES)}): give another "
-            "folder."
+            f"{folder} must contain MIDI files ({', '.join(MIDI_SUFFIXES)}); it has no "
+            "MIDI files. Choose another folder."
         )
-    rolls, left_out, touched = [], Counter(), []
+    rolls: list[np.ndarray] = []
+    left_out: Counter[str] = Counter()
+    touched: list[str] = []
     for path in paths:
         try:
             roll, of_file = read_roll(path, **reading)
             if len(roll) < 2:
                 raise ValueError(
-                    f"{path} is a single time step long, and there is nothing to "
-                    "predict: choose a smaller `step`, or leave it out "
-                    "(errors='skip')."
+                    f"{path} must be at least two time steps long; it has only one. "
+                    "Choose a smaller `step`, or leave it out (errors='skip')."
                 )
             rolls.append(frozen(roll))
             left_out += of_file
@@ -280,14 +326,14 @@ def load_folder(folder, errors, **reading):
         )
     if len(rolls) < len(SPLITS):
         raise ValueError(
-            f"{folder} has {len(rolls)} MIDI file(s) that can be used, and three are "
-            "needed: one for each of training, validation and test."
+            f"{folder} must contain at least three valid MIDI files, one each for "
+            f"training, validation and test; got {len(rolls)} MIDI file(s). Add files."
         )
     return split(f"{len(rolls)} MIDI files of {folder}", rolls)
 
 
-def split(name, rolls):
-    """Corpus whose last tenth is the test set, the tenth before it for validation."""
+def split(name: str, rolls: list[np.ndarray]) -> Corpus:
+    """Split pieces: the last tenth for testing, the tenth before it for validation."""
     n = max(1, len(rolls) // 10)
     splits = rolls[: -2 * n], rolls[-2 * n : -n], rolls[-n:]
     return Corpus(name, *map(tuple, splits))

@@ -1,7 +1,8 @@
-"""MIDI files as piano rolls, and back; mido writes them.
+"""Reading and writing of MIDI files as piano rolls.
 
-A piano roll is an array of shape `(T, 88)`: which of the keys of a piano, from A0 (MIDI
-note 21) to C8 (108), sound in each time step.
+A piano roll is an array of shape `(T, 88)`. It says for each time step which of the 88
+keys of a piano sound, from A0 (MIDI note 21) to C8 (MIDI note 108). Writing needs the
+package mido.
 """
 
 import io
@@ -9,8 +10,10 @@ import math
 import os
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from numbers import Real
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -20,16 +23,20 @@ from zoo.data.music.midi_events import (
     NOTE_OFF,
     NOTE_ON,
     TEMPO,
+    Event,
+    MidiFile,
     fault,
     read_events,
 )
 from zoo.files import write_whole
 
-KEYS, LOWEST = 88, 21
-DRUMS = 9  # the channel whose notes are no pitches
-TICKS = 480  # of a quarter note, in files that are written
+Note = tuple[float, float, int]  # start, end and MIDI note number
+
+KEYS, LOWEST = 88, 21  # number of keys, MIDI note number of the lowest key
+DRUMS = 9  # channel of the drums, whose notes are not pitches
+TICKS = 480  # ticks per quarter note in files that are written
 MIDI_SUFFIXES = (".mid", ".midi")
-# Controllers. Those above "all notes off" change the mode, which ends all notes too.
+# Controllers. Those above "all notes off" change the mode, which also ends all notes.
 PEDAL, ALL_SOUND_OFF, RESET, ALL_NOTES_OFF = 64, 120, 121, 123
 BEYOND = "note(s) beyond the 88 keys"
 
@@ -42,33 +49,36 @@ def read_midi(
     pedal: bool = False,
     strict: bool = False,
 ) -> np.ndarray:
-    """Read a MIDI file as a piano roll: all tracks together, without the drums.
+    """Read a MIDI file as a piano roll of all tracks, without drums.
 
-    A note sounds from the step nearest to its beginning to the one nearest to its end,
-    and for one step at least. It ends with its release or with "all notes off" or "all
-    sound off" in its channel; if it has no end, it sounds to the end of the file. Where
-    a key has fewer releases than strikes, each ends all of its notes.
+    Start and end of a note are rounded to the nearest time step, and a note is at least
+    one time step long. A note ends with a note-off event of its key, or with "all notes
+    off" or "all sound off" in its channel, or at the end of the file. If a key has
+    fewer note-off than note-on events in the file, each note-off event ends all notes
+    of this key.
 
-    Notes beyond the 88 keys and damaged events that move no notes, such as key
-    signatures and exclusive messages, are left out, with a warning that counts them.
+    Notes beyond the 88 keys are left out, and so are damaged events that do not change
+    notes, such as key signatures and system exclusive messages. One warning counts
+    them.
 
     Args:
-        path: File in the standard MIDI format.
-        step: Length of a time step: 0.5 quarter notes are an eighth note.
-        unit: `"quarters"`, or `"seconds"`, which follow the tempo map of the file.
-        pedal: Whether the sustain pedal (controller 64) holds notes until it is lifted
-            or their key is struck again. By default a note ends when its key is
-            released, as it is written in a score.
-        strict: Whether to raise a `ValueError` where something would be left out.
+        path: Path of a Standard MIDI File.
+        step: Length of a time step. 0.5 quarter notes are an eighth note.
+        unit: Unit of `step`: `"quarters"` (quarter notes) or `"seconds"`, by the tempo
+            map of the file.
+        pedal: Whether the sustain pedal (controller 64) holds notes until the pedal is
+            released or the key is struck again. By default, a note ends when its key is
+            released, as written in a score.
+        strict: Whether to raise `ValueError` instead of leaving notes or events out.
 
     Returns:
-        `uint8` of shape `(T, 88)`, zeros and ones. Silence before the first note is
-        left out.
+        Piano roll, `uint8` of shape `(T, 88)`, zeros and ones. Silence before the first
+        note is left out.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or has no notes on the 88 keys, or if
-            `strict` and something would be left out.
+            `strict` is true and notes or events would be left out.
 
     Examples:
         >>> from zoo.data.music.midi import read_midi, write_midi
@@ -82,8 +92,14 @@ def read_midi(
     return roll
 
 
-def read_roll(path, step, unit, pedal, strict):
-    """See `read_midi`; also a `Counter` of what was left out."""
+def read_roll(
+    path: Path, step: float, unit: str, pedal: bool, strict: bool
+) -> tuple[np.ndarray, Counter[str]]:
+    """Read a piano roll as `read_midi` does, and count what was left out.
+
+    Returns:
+        The piano roll, and the number of notes and events of each kind left out.
+    """
     check_time_step(step, unit)
     file = read_file(path)
     notes = list(notes_of(file, unit, pedal))
@@ -97,34 +113,40 @@ def read_roll(path, step, unit, pedal, strict):
         )
     if strict and left_out:
         raise ValueError(
-            f"{path} must be as the standard says; got {listed(left_out)}. Save it "
+            f"{path} must follow the MIDI standard; got {listed(left_out)}. Save it "
             "again with another program, or read it with `strict=False`."
         )
     if not on_piano:
         where = " on the 88 keys of a piano" if notes else ""
-        raise ValueError(f"{path} has no notes{where}: leave it out (errors='skip').")
+        raise ValueError(f"{path} has no notes{where}. Leave it out (errors='skip').")
     return roll_of(on_piano, step), left_out
 
 
-def listed(left_out):
+def listed(left_out: Counter[str]) -> str:
+    """Return the counts of notes and events as text."""
     return ", ".join(f"{n:,} {what}" for what, n in left_out.items())
 
 
-def counted(left_out):
-    """The sentence that counts what was left out."""
+def counted(left_out: Counter[str]) -> str:
+    """Return the warning about notes and events that were left out."""
     return f"left out {listed(left_out)}. `strict=True` raises an error instead."
 
 
-def check_time_step(step, unit="quarters"):
-    """Raises a `ValueError` unless they are what `read_midi` takes."""
+def check_time_step(step: float, unit: str = "quarters") -> None:
+    """Raise `ValueError` if the length or the unit of a time step is invalid."""
     if unit not in ("quarters", "seconds"):
-        raise ValueError(f"`unit` must be 'quarters' or 'seconds', not {unit!r}.")
+        raise ValueError(f"`unit` must be 'quarters' or 'seconds'; got {unit!r}.")
     if not isinstance(step, Real) or not 0 < step < float("inf"):
-        raise ValueError(f"`step` must be above 0 and finite, not {step!r}.")
+        raise ValueError(f"`step` must be above 0 and finite; got {step!r}.")
 
 
-def roll_of(notes, step):
-    """Piano roll of notes: beginning, end and MIDI note number of each."""
+def roll_of(notes: Iterable[Note], step: float) -> np.ndarray:
+    """Return the piano roll of notes.
+
+    Args:
+        notes: Start, end and MIDI note number of each note.
+        step: Length of a time step, in the unit of start and end.
+    """
     notes = [(nearest(start / step), nearest(end / step), k) for start, end, k in notes]
     first = min(start for start, *_ in notes)
     last = max(max(end, start + 1) for start, end, _ in notes)
@@ -134,55 +156,69 @@ def roll_of(notes, step):
     return roll
 
 
-def nearest(x):
-    """The nearest integer, the later one of two: `round` would take the even one."""
+def nearest(x: float) -> int:
+    """Round to the nearest integer, halves upwards (`round` takes the even integer)."""
     return math.floor(x + 0.5)
 
 
-def read_notes(path, unit, pedal=False):
-    """Yield beginning, end and MIDI note number of each note of a file."""
+def read_notes(path: Path, unit: str, pedal: bool = False) -> Iterator[Note]:
+    """Yield start, end and MIDI note number of each note of a file."""
     yield from notes_of(read_file(path), unit, pedal)
 
 
-def read_file(path):
-    """The events of a file, see `read_events`, or an error that names the file."""
+def read_file(path: Path) -> MidiFile:
+    """Read the events of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or of a type that is not supported.
+    """
     if not path.is_file():
         if path.is_symlink():
             raise FileNotFoundError(
-                f"{path} is a link that leads to no file: mend it, or leave it out "
-                "(errors='skip')."
+                f"{path} is a link to a file that does not exist. Repair it, or leave "
+                "it out (errors='skip')."
             )
-        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+        raise FileNotFoundError(f"There is no file {str(path)!r}. Check the path.")
     try:
         file = read_events(path.read_bytes())
     except (ValueError, OSError) as error:
         raise ValueError(
-            f"{path} is no MIDI file or is damaged ({error}): replace it, or leave it "
-            "out (errors='skip')."
+            f"{path} must be a MIDI file; it is no MIDI file or is damaged ({error}). "
+            "Replace it, or leave it out (errors='skip')."
         ) from error
     if file.type == 2:
         raise ValueError(
-            f"{path} holds several pieces (a MIDI file of type 2): save each as a file "
-            "of its own, or leave it out (errors='skip')."
+            f"{path} must be a MIDI file of type 0 or 1; it holds several pieces (type "
+            "2). Save each piece as a file, or leave it out (errors='skip')."
         )
     if file.ticks_per_beat <= 0:
         raise ValueError(
-            f"{path} counts time in frames of film, not in notes: save it with a "
-            "number of ticks per quarter note."
+            f"{path} must count time in ticks per quarter note; it counts SMPTE frames "
+            "per second. Save it with a number of ticks per quarter note."
         )
     return file
 
 
-def notes_of(file, unit, pedal):
-    """Yield beginning, end and MIDI note number of each note."""
+def notes_of(file: MidiFile, unit: str, pedal: bool) -> Iterator[Note]:
+    """Yield start, end and MIDI note number of each note.
+
+    Args:
+        file: Events of a file.
+        unit: Unit of start and end, `"quarters"` or `"seconds"`.
+        pedal: Whether the sustain pedal holds notes.
+    """
     events = list(timed(file, unit))
     strikes = Counter(voice(e) for _, e in events if struck(e))
     releases = Counter(voice(e) for _, e in events if released(e))
-    down, held = defaultdict(list), defaultdict(list)  # starts of the notes of a voice
-    pedals = set()  # channels whose pedal is down
+    # Start times of the sounding notes of each voice: with the key down, and with the
+    # key released but held by the pedal.
+    down: dict[tuple, list[float]] = defaultdict(list)
+    held: dict[tuple, list[float]] = defaultdict(list)
+    pedals: set[int] = set()  # channels whose pedal is down
 
     def lift(key, now, n=None):
-        """The first n notes of a key end, unless the pedal holds them."""
+        """End the first n notes of a key (default: all), or let the pedal hold them."""
         starts, down[key] = down[key][:n], down[key][n:] if n else []
         if key[0] in pedals:
             held[key] += starts
@@ -198,7 +234,8 @@ def notes_of(file, unit, pedal):
             yield from end(held, key, now)
             down[key].append(now)
         elif released(event):
-            # Of the first strike, but where some are missing of all so far.
+            # It ends the earliest note of the key. If the file has too few releases, it
+            # ends all notes of the key.
             yield from lift(key, now, None if strikes[key] > releases[key] else 1)
         elif event.kind == CONTROL:
             controller, value = event.data
@@ -221,29 +258,30 @@ def notes_of(file, unit, pedal):
             yield from end(notes, key, events[-1][0])
 
 
-def voice(event):
-    """Channel and key of a note."""
+def voice(event: Event) -> tuple[int, int | None]:
+    """Return channel and key of a note event."""
     return event.channel, event.data[0] if event.data else None
 
 
-def struck(event):
-    """Whether a key is struck that is none of the drums'."""
+def struck(event: Event) -> bool:
+    """Return whether an event starts a note, except of the drums."""
     return event.kind == NOTE_ON and event.channel != DRUMS and event.data[1] > 0
 
 
-def released(event):
-    """Whether a key is released, which may be written as a strike of velocity 0."""
+def released(event: Event) -> bool:
+    """Return whether an event ends a note: note-off, or note-on with velocity 0."""
     silent = event.kind == NOTE_ON and event.data[1] == 0
     return event.channel != DRUMS and (event.kind == NOTE_OFF or silent)
 
 
-def timed(file, unit):
-    """Yield each event with its time, in quarter notes or seconds.
+def timed(file: MidiFile, unit: str) -> Iterator[tuple[float, Event]]:
+    """Yield each event with its time in quarter notes or seconds.
 
-    Whole ticks are counted, in seconds from the last change of the tempo: sums of
-    fractions would fall short of the middle between two steps.
+    The time is computed from the number of ticks since the last change of the tempo. A
+    sum of many small times would have rounding errors, which matter when a time is
+    exactly between two steps.
     """
-    begin, first, tempo = 0.0, 0, 500_000  # microseconds for a quarter note: default
+    begin, first, tempo = 0.0, 0, 500_000  # default: microseconds per quarter note
     for event in file.events:
         if unit == "quarters":
             yield event.tick / file.ticks_per_beat, event
@@ -259,21 +297,21 @@ def write_midi(
 ) -> Path:
     """Write a piano roll as a MIDI file.
 
-    A key that is down in steps that follow each other is one held note, since a roll
-    does not say whether it is struck anew.
+    A key that sounds in consecutive time steps becomes one long note, because a piano
+    roll does not say whether the key is struck again.
 
     Args:
-        path: Where to write.
-        roll: Shape `(T, 88)`; above 0 means that the key sounds.
+        path: File to write.
+        roll: Piano roll of shape `(T, 88)`, above 0 where a key sounds.
         step: Length of a time step in quarter notes.
-        tempo: Quarter notes in a minute, at least 4.
+        tempo: Tempo in quarter notes per minute, from 4 to 60,000,000.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the roll does not have that shape, or another argument is not as
-            above.
+        ValueError: If an argument is invalid.
+        ImportError: If mido is not installed.
 
     Examples:
         >>> from zoo.data.music.midi import read_midi, write_midi
@@ -284,11 +322,13 @@ def write_midi(
     mido = import_mido()
     roll = np.asarray(roll)
     if roll.ndim != 2 or roll.shape[1] != KEYS:
-        raise ValueError(f"a piano roll has shape (T, {KEYS}), and not {roll.shape}.")
-    check_time_step(step)
-    if not 4 <= tempo <= 60_000_000:  # what three bytes of microseconds can say
         raise ValueError(
-            "`tempo` must be from 4 to 60,000,000 quarter notes in a minute, not "
+            f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
+        )
+    check_time_step(step)
+    if not 4 <= tempo <= 60_000_000:  # MIDI has three bytes for microseconds
+        raise ValueError(
+            "`tempo` must be from 4 to 60,000,000 quarter notes per minute; got "
             f"{tempo!r}."
         )
     file = mido.MidiFile(ticks_per_beat=TICKS)
@@ -297,7 +337,7 @@ def write_midi(
     silence = np.zeros((1, KEYS), int)
     changes = np.diff(np.concatenate([silence, roll > 0, silence]).astype(int), axis=0)
     last = 0
-    # Releases before attacks, so that a key can be struck where it was released.
+    # Within a time step, note-off events come before note-on events.
     for t, key in sorted(np.argwhere(changes), key=lambda c: (c[0], changes[tuple(c)])):
         tick = round(t * step * TICKS)
         kind = "note_on" if changes[t, key] > 0 else "note_off"
@@ -309,9 +349,12 @@ def write_midi(
     return write_whole(Path(path), buffer.getvalue())
 
 
-def import_mido():
+def import_mido() -> ModuleType:
+    """Import mido, or raise an `ImportError` with the command that installs it."""
     try:
         import mido
     except ImportError:
-        raise ImportError("MIDI files need mido: pip install mido.") from None
+        raise ImportError(
+            "Writing MIDI files needs mido. Run `pip install mido`."
+        ) from None
     return mido

@@ -1,28 +1,30 @@
-"""Events of Standard MIDI Files, with their times.
+"""Events of Standard MIDI Files with their times.
 
-Only what moves notes is decoded: other events, as key signatures and system exclusive
-messages, are passed over by their length, so that a bad one costs nothing.
+Only events that change notes are decoded. All other events, such as key signatures and
+system exclusive messages, are skipped by their length, so that damage in them does not
+matter.
 """
 
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0
 SYSTEM, ESCAPE, META = 0xF0, 0xF7, 0xFF
 TEMPO, KEY_SIGNATURE = 0x51, 0x59
-LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # of other messages to a system; else 0
+LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # bytes of system common messages; otherwise 0
 
 
 class Event(NamedTuple):
     """A message of a MIDI file.
 
     Attributes:
-        tick: Its time.
-        kind: `NOTE_OFF`, `NOTE_ON`, `CONTROL`, ... without the channel; `META`,
-            `SYSTEM` and `ESCAPE` for events of files and exclusive messages.
-        channel: 0 to 15; of `META` its type.
-        data: Bytes.
+        tick: Time in ticks.
+        kind: `NOTE_OFF`, `NOTE_ON`, `CONTROL` and so on, without the channel; `META`
+            for meta events; `SYSTEM` and `ESCAPE` for system exclusive messages.
+        channel: Channel from 0 to 15; for `META`, the type of the meta event.
+        data: Data bytes.
     """
 
     tick: int
@@ -32,32 +34,32 @@ class Event(NamedTuple):
 
 
 class MidiFile(NamedTuple):
-    """What a file holds.
+    """Content of a file.
 
     Attributes:
-        type: 0 for one track, 1 for tracks side by side, 2 for pieces.
-        ticks_per_beat: Of a quarter note; below 0 for frames of film.
-        events: Of all tracks, in the order of their times.
-        faults: How many events of which kind are not as the standard says; a `Counter`.
+        type: 0 for one track, 1 for parallel tracks, 2 for several pieces.
+        ticks_per_beat: Ticks per quarter note; below 0 for SMPTE frames.
+        events: Events of all tracks, sorted by time.
+        faults: Number of events of each kind that violate the standard.
     """
 
     type: int
     ticks_per_beat: int
-    events: list
-    faults: Counter
+    events: list[Event]
+    faults: Counter[str]
 
 
 def read_events(content: bytes) -> MidiFile:
     """Read the events of a file.
 
     Args:
-        content: The bytes of the file.
+        content: Content of the file.
 
     Returns:
         A `MidiFile`.
 
     Raises:
-        ValueError: If it is no MIDI file, or is damaged.
+        ValueError: If the content is not a MIDI file, or is damaged.
     """
     if len(content) >= 4 and content[:4] != b"MThd":
         raise ValueError("it does not begin with MThd")
@@ -77,8 +79,12 @@ def read_events(content: bytes) -> MidiFile:
     return MidiFile(kind, ticks_per_beat, events, faults)
 
 
-def chunks(content):
-    """Yield name and bytes of each chunk; an `IndexError` where the file is cut off."""
+def chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and data of each chunk.
+
+    Raises:
+        IndexError: If the content is incomplete.
+    """
     place = 0
     while place < len(content):
         name, size = struct.unpack(">4sL", content[place : place + 8])
@@ -88,11 +94,12 @@ def chunks(content):
         yield name, content[place - size : place]
 
 
-def track_events(track):
+def track_events(track: bytes) -> Iterator[Event]:
     """Yield the events of a track."""
     place = tick = running = 0
 
     def number():
+        """Read a variable-length number: 7 bits per byte, highest byte first."""
         nonlocal place
         value = 0
         while True:
@@ -103,6 +110,7 @@ def track_events(track):
                 return value
 
     def read(size):
+        """Read data bytes."""
         nonlocal place
         place += size
         if place > len(track):
@@ -135,8 +143,11 @@ def track_events(track):
             yield Event(tick, kind, channel, data)
 
 
-def fault(event):
-    """What is not as the standard says and costs no notes; `None` where nothing is."""
+def fault(event: Event) -> str | None:
+    """Return how an event that does not change notes violates the standard, if it does.
+
+    `None` if the event is valid.
+    """
     kind, meta, data = event.kind, event.channel, event.data
     if kind == SYSTEM and any(byte > 127 for byte in data[:-1]):
         return "bad exclusive message(s)"

@@ -1,6 +1,8 @@
-"""Piano rolls in batches that `fit`, `evaluate` and `predict` take (Section 3.2)."""
+"""Datasets of piano rolls for `fit`, `evaluate` and `predict` (Section 3.2)."""
 
 import os
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,48 +10,52 @@ from zoo.data.epochs import EpochDataset, check_integer
 from zoo.data.music.corpora import Corpus, load_corpus
 from zoo.data.music.midi import KEYS
 
-PADDING = -1.0
+PADDING = -1.0  # value of all keys in a time step of padding
 
 
 class PianoRolls(EpochDataset):
-    """Batches of music, to predict each time step from those before it.
+    """Batches of music, for the prediction of each time step from all earlier ones.
 
-    Pieces share a row, with a step of padding after each. With a `window` the rows are
-    long, and the batches go along them: row b of a batch is where row b of the batch
-    before left off, in the midst of a piece (truncated back-propagation through time).
-    Without one a batch has whole pieces. A batch is `(x, y, weight)`:
+    A row of a batch contains one or more pieces, each followed by a time step of
+    padding. A batch is `(x, y, weight)`:
 
     - `x`: the notes, `float32` of shape `(B, T, 88)`: 1 where a key sounds, 0 where it
-      does not, -1 at padding;
-    - `y["notes"]`: the notes one step later, `(B, T, 88)`, 0 at padding;
-    - `weight["notes"]`: 0 at padding, else 1, `(B, T)`.
+      does not, -1 for padding;
+    - `y["notes"]`: the notes one time step later, shape `(B, T, 88)`, 0 for padding;
+    - `weight["notes"]`: 1, and 0 for padding, shape `(B, T)`.
 
-    The first step of a piece is not predicted, and the last one predicts nothing: a
-    piece of n steps has n - 1 predictions. All batches have one shape.
+    The first time step of a piece is not predicted, so that a piece of n time steps has
+    n - 1 predictions. All batches have the same shape.
 
-    With `joint=True`, for models of the joint distribution, `x` is a dictionary: the
-    notes are `x["roll"]`, and `x["next"]` is what `y["notes"]` is. Such a model may use
-    of the next step the keys below the one that it predicts.
+    With a `window`, pieces are concatenated to long rows, which are cut into windows:
+    row b of a batch continues row b of the previous batch, often in the middle of a
+    piece (truncated back-propagation through time). Without a window, a batch contains
+    complete pieces.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    With `joint=True`, for models of the joint distribution of the keys, `x` is a
+    dictionary. `x["roll"]` are the notes, and `x["next"]` equals `y["notes"]`. When
+    such a model predicts a key, it may use the lower keys of the same time step.
+
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
-        pieces: Piano rolls: arrays of shape `(n, 88)`, 0 or 1, n at least 2.
+        pieces: Piano rolls of shape `(n, 88)`, values 0 and 1, n at least 2.
         batch_size: Number of rows in a batch, `B`.
-        window: Steps of a batch, `T`. Default: as many as the longest piece has, the
-            step of padding included.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch has the pieces in an order of its own.
-        joint: Whether `x` has the next step too.
-        transpose: By up to how many keys a piece is moved up or down, as far as its own
-            keys allow; drawn for each piece, anew in each epoch if `fresh`.
+        window: Number of time steps in a batch, `T`. By default, the length of the
+            longest piece.
+        seed: Seed of order and transposition, an integer of at least 0.
+        fresh: Whether pieces are shuffled again for each epoch.
+        joint: Whether `x` contains the next time step, too.
+        transpose: Largest number of keys by which a piece is transposed up or down. The
+            number is random for each piece, and new in each epoch if `fresh`. No note
+            is moved beyond the 88 keys.
 
     Attributes:
         num_sequences: Number of pieces.
         num_steps: Number of predictions in an epoch.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Examples:
         >>> from zoo.data.music.rolls import PianoRolls
@@ -61,19 +67,19 @@ class PianoRolls(EpochDataset):
 
     def __init__(
         self,
-        pieces,
-        batch_size=8,
-        window=None,
+        pieces: Iterable[np.ndarray],
+        batch_size: int = 8,
+        window: int | None = None,
         *,
-        seed=0,
-        fresh=False,
-        joint=False,
-        transpose=0,
+        seed: int = 0,
+        fresh: bool = False,
+        joint: bool = False,
+        transpose: int = 0,
     ):
         super().__init__()
         self.pieces = tuple(check_piece(i, piece) for i, piece in enumerate(pieces))
         if not self.pieces:
-            raise ValueError("There are no pieces of music: give at least one.")
+            raise ValueError("`pieces` must contain at least one piece; it is empty.")
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
         check_integer("transpose", transpose, 0)
@@ -86,7 +92,8 @@ class PianoRolls(EpochDataset):
         self.transpose = transpose
         self.num_sequences = len(self.pieces)
         self.num_steps = sum(len(piece) - 1 for piece in self.pieces)
-        lengths = [len(piece) for piece in self.pieces]  # with the step of padding
+        # Without the first time step, which is not predicted, and with one of padding.
+        lengths = [len(piece) for piece in self.pieces]
         if window is None:
             self.window = max(lengths)
             self._rows = pack(lengths, self.window)
@@ -101,9 +108,9 @@ class PianoRolls(EpochDataset):
 
     @property
     def frequencies(self) -> np.ndarray:
-        """How often each key sounds, shape `(88,)`; never quite 0 or 1.
+        """Frequency of each key, shape `(88,)`, above 0 and below 1.
 
-        With `transpose` it is the mean over the moves that may be drawn.
+        With `transpose`, it is the mean over all transpositions.
         """
         shifts = np.arange(-self.transpose, self.transpose + 1)
         sounding = np.zeros(KEYS)
@@ -116,7 +123,7 @@ class PianoRolls(EpochDataset):
     def __len__(self) -> int:
         return self._batches
 
-    def batch(self, index: int):
+    def batch(self, index: int) -> tuple:
         x = np.full((self.batch_size, self.window, KEYS), PADDING, np.float32)
         y = np.zeros_like(x)
         weight = np.zeros(x.shape[:2], np.float32)
@@ -126,7 +133,7 @@ class PianoRolls(EpochDataset):
             begin = index * self.batch_size
             rows, first = rows[begin : begin + self.batch_size], 0
         for b, row in enumerate(self._order(rows)):
-            t = -first  # where a piece begins, in this batch
+            t = -first  # start of the piece, relative to the start of this batch
             for i in row:
                 n = len(self.pieces[i]) - 1
                 start, end = max(0, -t), min(n, self.window - t)
@@ -138,38 +145,39 @@ class PianoRolls(EpochDataset):
         x = {"roll": x, "next": y} if self.joint else x
         return x, {"notes": y}, {"notes": weight}
 
-    def _order(self, rows):
-        """The pieces of each row, in the order of this epoch."""
+    def _order(self, rows: list[list[int]]) -> Sequence[Sequence[int]]:
+        """Return the pieces of each row in the order of the current epoch."""
         if not self.fresh:
             return rows
         rng = np.random.default_rng([self.seed, self.epoch])
         return [rng.permutation(row) for row in rows]
 
-    def _transposition(self):
-        """By how many keys each piece is moved up in this epoch."""
+    def _transposition(self) -> np.ndarray:
+        """Draw the number of keys by which each piece is moved up in this epoch."""
         rng = np.random.default_rng([self.seed, self.epoch * self.fresh, 1])
         most = self.transpose
         up = rng.integers(-most, most, len(self.pieces), endpoint=True)
         return np.clip(up, *self._reach)
 
 
-def reach(piece):
-    """By how many keys a piece can be moved up: the least, at most 0, and the most."""
+def reach(piece: np.ndarray) -> tuple[int, int]:
+    """Return the lowest (negative) and highest possible transposition of a piece."""
     keys = np.flatnonzero(piece.any(axis=0))
     return (-keys[0], KEYS - 1 - keys[-1]) if len(keys) else (0, 0)
 
 
-def pack(lengths, room):
-    """Put pieces into rows of that length: first fit.
+def pack(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Pack pieces into rows of a fixed length by first fit.
 
     Args:
-        lengths: Of the pieces.
-        room: Length of a row, at least the longest piece.
+        lengths: Lengths of the pieces.
+        room: Length of a row, at least that of the longest piece.
 
     Returns:
         List of rows, each a list of indices of pieces.
     """
-    rows, left = [], []
+    rows: list[list[int]] = []
+    left: list[int] = []  # free time steps of each row
     for i, n in enumerate(lengths):
         j = next((j for j, free in enumerate(left) if n <= free), None)
         if j is None:
@@ -181,17 +189,18 @@ def pack(lengths, room):
     return rows
 
 
-def share(lengths, n):
-    """Share pieces among `n` rows of nearly equal length: the longest first.
+def share(lengths: Sequence[int], n: int) -> list[list[int]]:
+    """Distribute pieces over `n` rows of nearly equal length, longest pieces first.
 
     Args:
-        lengths: Of the pieces.
+        lengths: Lengths of the pieces.
         n: Number of rows.
 
     Returns:
         List of rows, each a list of indices of pieces.
     """
-    rows, filled = [[] for _ in range(n)], [0] * n
+    rows: list[list[int]] = [[] for _ in range(n)]
+    filled = [0] * n
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         j = filled.index(min(filled))
         rows[j].append(i)
@@ -209,28 +218,33 @@ def piano_rolls(
     transpose: int = 0,
     merge_validation: bool = False,
     verbose: bool = True,
-    **folder,
+    **folder: Any,
 ) -> tuple[PianoRolls, PianoRolls, PianoRolls]:
-    """Polyphonic music (Section 3.2): the data of Table 3.
+    """Return datasets of polyphonic music (Section 3.2), for Table 3.
 
     Args:
-        source: `"jsb"`, `"nottingham"`, `"muse"`, `"piano_midi"`, ... or a folder of
-            MIDI files, see `zoo.data.load_corpus`, or what that function returns.
+        source: Source of the pieces, an argument of `zoo.data.load_corpus` (`"jsb"`,
+            `"nottingham"`, `"muse"`, `"piano_midi"` and others, or a folder of MIDI
+            files), or its result.
         batch_size: Number of rows in a batch.
-        window: Steps of a training batch. In validation and test set no piece is cut.
-        seed: Seed of the order of the training pieces.
-        joint: Whether for a model of the joint distribution, see `PianoRolls`.
-        transpose: By up to how many keys the training pieces are moved up or down, anew
-            in each epoch. The paper does not say that it did.
-        merge_validation: Whether the pieces of the validation set are in the training
-            set too, as in the second phase of the protocol of Appendix D.2.
+        window: Number of time steps in a training batch. Validation and test batches
+            contain complete pieces.
+        seed: Seed of order and transposition of the training pieces.
+        joint: Whether the datasets are for a model of the joint distribution, see
+            `PianoRolls`.
+        transpose: Largest number of keys by which training pieces are transposed at
+            random, new in each epoch. The paper does not mention transposition.
+        merge_validation: Whether the training set also contains the pieces of the
+            validation set, as in phase 2 of Appendix D.2.
         verbose: Whether to print what was loaded.
         **folder: `step`, `unit`, `errors`, `pedal` and `strict` for a folder of MIDI
-            files, see `zoo.data.load_corpus`, which refuses them where they do not
-            apply.
+            files, as in `zoo.data.load_corpus`.
 
     Returns:
         Training, validation and test set, each `PianoRolls`.
+
+    Raises:
+        ValueError: If an argument is invalid, or if `zoo.data.load_corpus` raises it.
 
     Examples:
         >>> from zoo.data.music.corpora import Corpus
@@ -261,27 +275,30 @@ def piano_rolls(
     return sets
 
 
-def tell_of_padding(rolls):
-    """Say so if a good part of the batches is padding, and which size has less."""
+def tell_of_padding(rolls: PianoRolls) -> None:
+    """Print a hint if more than 20 % of the batches is padding."""
     padding = 1 - rolls.num_steps / (len(rolls) * rolls.batch_size * rolls.window)
     longest = max(len(piece) for piece in rolls.pieces)
     rows = max(1, (rolls.num_steps + rolls.num_sequences) // longest)
     if padding > 0.2 and rows < rolls.batch_size:
         print(
             f"{padding:.0%} of the training batches is padding, because the longest of "
-            f"{rolls.num_sequences} pieces has {longest:,} steps: with "
-            f"batch_size={rows} there would be less."
+            f"{rolls.num_sequences} pieces has {longest:,} steps. With "
+            f"batch_size={rows} there is less padding."
         )
 
 
-def check_piece(i, piece):
-    """The piece as it is, or a `ValueError`."""
+def check_piece(i: int, piece: np.ndarray) -> np.ndarray:
+    """Return piece number `i`, or raise `ValueError` if it is not a piano roll."""
     piece = np.asarray(piece)
     if piece.ndim != 2 or piece.shape[1] != KEYS or len(piece) < 2:
         raise ValueError(
-            f"Piece {i} has shape {piece.shape}, and must have (steps, {KEYS}), with "
-            "at least two steps."
+            f"Piece {i} must have shape (steps, {KEYS}), with at least two steps; got "
+            f"{piece.shape}."
         )
     if not np.isin(piece, (0, 1)).all():
-        raise ValueError(f"Piece {i} has other values than 0 and 1.")
+        raise ValueError(
+            f"Piece {i} must have only the values 0 and 1; got other values. Pass "
+            "`roll > 0`."
+        )
     return piece

@@ -1,30 +1,32 @@
-"""The data sets as builders of tensorflow-datasets (`pip install ".[tfds]"`).
+"""Builders of tensorflow-datasets for all datasets (`pip install ".[tfds]"`).
 
-Importing this package makes them known to `tfds.load`, `tfds.data_source` and
-`tfds.builder`:
+Importing this package registers the builders, so that `tfds.load`, `tfds.data_source`
+and `tfds.builder` find them:
 
-- `occluded_mnist` (Section 3.1), configurations `mnist` and `sklearn`;
-- `piano_rolls` (Section 3.2), one for each corpus of `zoo.data.load_corpus`;
-- `textured_mnist` (Section 4.2), `mnist_brodatz`, ..., `sklearn_generated_32`;
-- `segmented_moving_mnist` (Section 4.3), `mnist`, `mnist_32` and `sklearn_32`. The
-  name `moving_mnist` is taken by the builder that comes with tensorflow-datasets, which
-  has one split and no segmentation.
+- `occluded_mnist` (Section 3.1), with the configurations `mnist` and `sklearn`;
+- `piano_rolls` (Section 3.2), one configuration for each corpus of
+  `zoo.data.load_corpus`;
+- `textured_mnist` (Section 4.2), with the configurations `mnist_brodatz`,
+  `mnist_generated` and `sklearn_generated_32`;
+- `segmented_moving_mnist` (Section 4.3), with the configurations `mnist`, `mnist_32`
+  and `sklearn_32`. The builder `moving_mnist` of tensorflow-datasets is another one,
+  with a single split and without segmentation.
 
-Files are ArrayRecords: they are written and read without TensorFlow. `tfds.load` needs
-TensorFlow, `tfds.data_source` does not.
+Builders write ArrayRecord files, so they work on all backends, with or without
+TensorFlow. `tfds.data_source` does not need TensorFlow either; `tfds.load` does.
 
-From a shell: `python -m zoo.data.tfds occluded_mnist/sklearn`. (`tfds build` takes
-`--imports zoo.data.tfds`; it needs TensorFlow and Apache Beam.) Local files are looked
-for in the folder given by `--manual_dir`, if it has any of them, else in the folder
-that `$RLADDER_DATA_DIR` names.
+To build a dataset from a shell, run `python -m zoo.data.tfds occluded_mnist/sklearn`.
+(`tfds build --imports zoo.data.tfds` also works, but needs TensorFlow and Apache Beam.)
+Local files are read from `--manual_dir` if this folder contains any of them, otherwise
+from `$RLADDER_DATA_DIR`.
 """
 
 try:
     import tensorflow_datasets as _  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "zoo.data.tfds needs tensorflow-datasets: pip install tensorflow-datasets "
-        "array-record importlib-resources."
+        "zoo.data.tfds needs tensorflow-datasets. Run `pip install "
+        "tensorflow-datasets array-record importlib-resources`."
     ) from error
 
 from zoo.data.tfds.base import Config

@@ -1,29 +1,32 @@
-"""Builds data sets: `python -m zoo.data.tfds occluded_mnist/mnist piano_rolls/jsb`.
+"""Build datasets: `python -m zoo.data.tfds occluded_mnist/mnist piano_rolls/jsb`.
 
-What `tfds build` does, which besides TensorFlow needs Apache Beam.
+`tfds build` does the same, but needs TensorFlow and Apache Beam.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
 
 import zoo.data.tfds  # noqa: F401
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m zoo.data.tfds",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("datasets", nargs="+", help="such as occluded_mnist or occluded_mnist/sklearn")
+    names = "name of a builder, with or without a configuration"
+    add("datasets", nargs="+", help=f"{names}, such as occluded_mnist/sklearn")
     add(
         "--data_dir",
-        help="where to, by default $TFDS_DATA_DIR or ~/tensorflow_datasets",
+        help="folder to write to; default: $TFDS_DATA_DIR or ~/tensorflow_datasets",
     )
-    add("--manual_dir", help="where from, by default $RLADDER_DATA_DIR")
+    add("--manual_dir", help="folder of local files; default: $RLADDER_DATA_DIR")
     args = parser.parse_args(argv)
     config = tfds.download.DownloadConfig(manual_dir=args.manual_dir)
     try:

@@ -1,9 +1,9 @@
-"""What the builders have in common."""
+"""Base class and configuration of the builders."""
 
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,20 @@ import tensorflow_datasets as tfds
 from zoo.data.digits.sources import DATA_DIR
 
 SPLITS = ("train", "validation", "test")
-LOCAL = ("mnist", "mnist.npz", "brodatz", "music")
+LOCAL = ("mnist", "mnist.npz", "brodatz", "music")  # local files and folders
 
 
 @dataclasses.dataclass(eq=False)
 class Config(tfds.core.BuilderConfig):
-    """What a data set is made from.
+    """Configuration of a builder.
+
+    The name of the configuration is the name of the folder for its files. Use different
+    names for different arguments.
 
     Attributes:
-        source: Digits or corpus: what the function of `zoo.data` takes first.
-        arguments: Further arguments of that function, those in the `ARGUMENTS` of the
-            builder.
-
-    The files go into a folder of that name: other contents need another name.
+        source: Digits or corpus, the first argument of the function of `zoo.data`.
+        arguments: Other arguments of this function. The builder's `ARGUMENTS` lists
+            those that are allowed.
 
     Example:
 
@@ -40,14 +41,16 @@ class Config(tfds.core.BuilderConfig):
 
 
 class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Writes what a function of `zoo.data` draws in its first epoch.
+    """Builder that writes the first epoch of the datasets of a function of `zoo.data`.
 
-    A subclass has `about`, `ARGUMENTS`, `sets` and `example`. Examples keep the order
-    in which `zoo.data` has them; that of the training set is random already.
+    A subclass defines `ARGUMENTS`, `about`, `sets` and `example`. Examples are in the
+    order of the dataset, which is random for training sets.
 
     Args:
-        file_format: Of the files. `"array_record"` needs no TensorFlow; others may.
-        **kwargs: Of `tfds.core.GeneratorBasedBuilder`: `config`, `data_dir`, `version`.
+        file_format: Format of the files. `"array_record"` works without TensorFlow;
+            other formats may need it.
+        **kwargs: Arguments of `tfds.core.GeneratorBasedBuilder`, such as `config`,
+            `data_dir` and `version`.
 
     Raises:
         ValueError: If the configuration has arguments that the builder does not take.
@@ -56,34 +59,35 @@ class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"""
-    Optional. `mnist/mnist.npz`, `brodatz/D5.gif` ... and the files of the corpora in
-    `music/` are taken from here if any of these is here, else from the folder that
-    ${DATA_DIR} names; MNIST and the corpora are downloaded where they are in neither.
+    Optional. If this folder contains `mnist/mnist.npz`, `brodatz/D5.gif` and so on, or
+    the files of the corpora in `music/`, local files are read from here. Otherwise they
+    are read from ${DATA_DIR}. MNIST and the corpora are downloaded if they are in
+    neither folder.
     """
-    ARGUMENTS = {}  # with the defaults
+    ARGUMENTS: dict[str, Any] = {}  # names and defaults
 
-    def __init__(self, *, file_format="array_record", **kwargs):
+    def __init__(self, *, file_format: str = "array_record", **kwargs: Any):
         super().__init__(file_format=file_format, **kwargs)
 
-    def about(self) -> dict:
-        """Arguments of `tfds.core.DatasetInfo`."""
+    def about(self) -> dict[str, Any]:
+        """Return arguments of `tfds.core.DatasetInfo`."""
         raise NotImplementedError
 
-    def sets(self, source, **arguments) -> tuple:
-        """Training, validation and test set, with batches of one."""
+    def sets(self, source: Any, **arguments: Any) -> tuple:
+        """Return training, validation and test set, with a batch size of 1."""
         raise NotImplementedError
 
-    def example(self, data, index: int) -> dict[str, np.ndarray]:
-        """The features of an example of one of these sets."""
+    def example(self, data: Any, index: int) -> dict[str, np.ndarray]:
+        """Return the features of an example of one of these datasets."""
         raise NotImplementedError
 
     def arguments(self) -> dict[str, Any]:
-        """`ARGUMENTS`, as the configuration changes them."""
+        """Return `ARGUMENTS`, updated by the configuration."""
         given = dict(self.builder_config.arguments)
         if unknown := sorted(set(given) - set(self.ARGUMENTS)):
             raise ValueError(
-                f"The builder {self.name!r} takes no {', '.join(map(repr, unknown))}: "
-                f"choose from {', '.join(self.ARGUMENTS)}."
+                f"The builder {self.name!r} takes no {', '.join(map(repr, unknown))}. "
+                f"Choose from {', '.join(self.ARGUMENTS)}."
             )
         return {**self.ARGUMENTS, **given}
 
@@ -109,7 +113,10 @@ class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield index, self.example(data, index)
 
     def _as_dataset(self, split, decoders=None, read_config=None, shuffle_files=False):
-        """`tf.data` of ArrayRecords, which tensorflow-datasets leaves to others."""
+        """Return a `tf.data.Dataset`, also for ArrayRecord files.
+
+        tensorflow-datasets does not implement this for ArrayRecord files.
+        """
         if self.info.file_format is not tfds.core.FileFormat.ARRAY_RECORD:
             return super()._as_dataset(split, decoders, read_config, shuffle_files)
         import tensorflow as tf
@@ -128,11 +135,14 @@ class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 @contextlib.contextmanager
-def local_data(dl_manager):
-    """Lets `zoo.data` find its files in the manual folder, where any of them is."""
+def local_data(dl_manager: Any) -> Iterator[None]:
+    """Make `zoo.data` read local files from the manual folder, if it has any of them.
+
+    `zoo.data` reads the folder from the environment variable `$RLADDER_DATA_DIR`.
+    """
     try:
         folder = Path(dl_manager.manual_dir)
-    except AssertionError:  # no such folder, or an empty one
+    except AssertionError:  # the folder does not exist or is empty
         folder = None
     if folder is None or not any((folder / name).exists() for name in LOCAL):
         yield
@@ -148,6 +158,6 @@ def local_data(dl_manager):
             os.environ[DATA_DIR] = before
 
 
-def array(shape, dtype, doc):
-    """A feature that is stored compressed: most of a frame is background."""
+def array(shape: tuple, dtype: Any, doc: str) -> tfds.features.Tensor:
+    """Return a feature that is stored compressed, because frames are mostly zeros."""
     return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="zlib", doc=doc)

@@ -1,4 +1,6 @@
-"""Examples of tensorflow-datasets in batches that `fit` takes on all backends."""
+"""Batches of examples of tensorflow-datasets, for `fit` on all backends."""
+
+from typing import Any
 
 import numpy as np
 
@@ -6,29 +8,29 @@ from zoo.data.epochs import SampleDataset
 
 
 class Batches(SampleDataset):
-    """Batches `(x, y)` of a data source, as the models of the zoo take them.
+    """Batches `(x, y)` of a data source, for the models of the zoo.
 
-    What `tfds.load(..., as_supervised=True)` gives on TensorFlow, without TensorFlow.
+    They are the batches of `tfds.load(..., as_supervised=True)`, without TensorFlow.
 
-    With `fresh=True` each epoch has an order of its own, and a last batch that is not
-    full is left out, because batch normalisation would suffer from it. With
-    `fresh=False` examples come in the order of the source, and the last batch is kept.
+    With `fresh=True`, examples are shuffled for each epoch, and a last batch that is
+    not full is dropped, because a small batch makes the statistics of batch
+    normalisation worse. With `fresh=False`, examples are in the order of the source,
+    and the last batch is kept.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
-        source: What `tfds.data_source` gives for one split.
+        source: Result of `tfds.data_source` for one split.
         batch_size: Number of examples in a batch.
-        seed: Of the orders. Integer, at least 0.
-        fresh: Whether each epoch has an order of its own, as for training.
+        seed: Seed of the order, an integer of at least 0.
+        fresh: Whether examples are shuffled again for each epoch.
 
     Attributes:
         num_sequences: Number of examples in an epoch.
 
     Raises:
-        ValueError: If an argument is not as above, or if the data set does not say what
-            is `x` and what is `y`, as the piano rolls, for which there is
-            `zoo.data.music.rolls.PianoRolls`.
+        ValueError: If an argument is invalid, or if the dataset has no supervised keys.
+            Piano rolls have none; use `zoo.data.music.rolls.PianoRolls` for them.
 
     Example:
 
@@ -39,38 +41,39 @@ class Batches(SampleDataset):
     """
 
     def __init__(
-        self, source, batch_size: int = 16, *, seed: int = 0, fresh: bool = False
+        self, source: Any, batch_size: int = 16, *, seed: int = 0, fresh: bool = False
     ):
         if isinstance(source, dict):
             raise ValueError(
-                f"The source has the splits {', '.join(source)}: give one of them, for "
-                "instance with `split='train'`."
+                f"`source` must be a single split; got the splits {', '.join(source)}. "
+                "Choose one of them, for example with `split='train'`."
             )
         info = source.dataset_info
         if info.supervised_keys is None:
             raise ValueError(
-                f"The data set {info.name!r} does not say what is input and what is "
-                "target; of piano rolls, `zoo.data.music.PianoRolls([example['roll'] "
-                "for example in source])` makes batches."
+                f"`source` must have supervised keys; the dataset {info.name!r} has "
+                "none. For piano rolls, use `zoo.data.music.PianoRolls([example['roll']"
+                " for example in source])`."
             )
         super().__init__(len(source), batch_size, seed, fresh, "examples")
         self.source = source
         self._keys = info.supervised_keys
 
-    def batch(self, index: int):
+    def batch(self, index: int) -> tuple:
         order = self._order()[self.place(index)]
         examples = self.source.__getitems__(order.tolist())
         return tuple(_stack(examples, keys) for keys in self._keys)
 
-    def _order(self):
+    def _order(self) -> np.ndarray:
+        """Return the order of the examples in the current epoch."""
         if not self.fresh:
             return np.arange(len(self.source))
         rng = np.random.default_rng([self.seed, self.epoch])
         return rng.permutation(len(self.source))
 
 
-def _stack(examples, keys):
-    """Arrays of a batch, in the structure of the keys: a name, or dicts of names."""
+def _stack(examples: list[dict[str, np.ndarray]], keys: Any) -> Any:
+    """Stack features into arrays, in the structure of `keys`: a name or a dict."""
     if isinstance(keys, dict):
         return {name: _stack(examples, key) for name, key in keys.items()}
     return np.stack([example[keys] for example in examples])

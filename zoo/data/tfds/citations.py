@@ -1,4 +1,4 @@
-"""BibTeX of the paper and of what its data sets are made of."""
+"""BibTeX entries of the paper and of the data that its datasets are made from."""
 
 PAPER = r"""
 @inproceedings{premont-schwarz2017recurrent,

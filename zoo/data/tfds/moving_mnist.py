@@ -1,5 +1,7 @@
 """Builder of Moving MNIST with its segmentation (Section 4.3)."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -8,21 +10,22 @@ from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import MNIST, MOVING_MNIST, PAPER
 
 DESCRIPTION = """
-Moving MNIST with its segmentation: digits fly over a background and through each other,
-and bounce off the edges (Srivastava et al., 2015), made anew so that it is known which
-pixel is whose (Recurrent Ladder Networks, Section 4.3).
+Moving MNIST with segmentation: digits move over a black background and through each
+other, and bounce off the edges (Srivastava et al., 2015). The segmentation says which
+digit each pixel belongs to (Recurrent Ladder Networks, Section 4.3).
 
-The training sequences of the paper are drawn anew in each epoch. These are one draw of
-fixed seed, that of the first epoch; `zoo.data.moving_mnist` draws anew.
+In the paper, training sequences are drawn again for each epoch. This dataset has the
+sequences of the first epoch with a fixed seed; `zoo.data.moving_mnist` draws new ones
+for each epoch.
 """
 SMALL = {"size": 32}
 
 
 class SegmentedMovingMNISTBuilder(DataBuilder):
-    """`segmented_moving_mnist`: what `zoo.data.moving_mnist` gives in its first epoch.
+    """Builder `segmented_moving_mnist`: the first epoch of `zoo.data.moving_mnist`.
 
-    As supervised an example is the frames, and a dictionary of `"class"` and
-    `"groups"`.
+    With supervised keys, an example is `(x, y)`: the frames, and a dictionary of
+    `"class"` and `"groups"`.
     """
 
     name = "segmented_moving_mnist"
@@ -54,7 +57,7 @@ class SegmentedMovingMNISTBuilder(DataBuilder):
         "evaluation_sequences": None,
     }
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         arguments = self.arguments()
         size, frames = arguments["size"], arguments["frames"]
         digits = arguments["digits"]
@@ -67,23 +70,23 @@ class SegmentedMovingMNISTBuilder(DataBuilder):
                     "segments": array(
                         (frames, size, size),
                         np.int32,
-                        "Index of the digit, or -1 for the background and overlaps.",
+                        "Index of the digit, or -1 for background and overlaps.",
                     ),
                     "labels": array((digits,), np.int32, "Classes of the digits."),
                     "positions": array(
                         (digits, frames, 2),
                         np.int32,
-                        "Row and column of the upper left corner of a digit.",
+                        "Row and column of the upper left corner of each digit.",
                     ),
                 }
             ),
             "supervised_keys": ("frames", {"class": "labels", "groups": "segments"}),
         }
 
-    def sets(self, source, **arguments):
+    def sets(self, source: Any, **arguments: Any) -> tuple:
         return moving_mnist(source, batch_size=1, verbose=False, **arguments)
 
-    def example(self, data, index):
+    def example(self, data: Any, index: int) -> dict[str, np.ndarray]:
         drawn = data.sequences(index)
         return {
             "frames": drawn.frames[0],

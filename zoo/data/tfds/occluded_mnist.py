@@ -1,5 +1,7 @@
 """Builder of Occluded Moving MNIST (Section 3.1)."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -9,20 +11,21 @@ from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import MNIST, PAPER
 
 DESCRIPTION = """
-Occluded Moving MNIST: a digit of 14 x 14 pixels flies over a background of 32 x 32,
-bounces off its edges and is partly hidden by bars (Recurrent Ladder Networks, Section
-3.1). The network sees the frames with bars.
+Occluded Moving MNIST: a digit of 14 x 14 pixels moves over a background of 32 x 32
+pixels, bounces off its edges and is partly hidden by bars (Recurrent Ladder Networks,
+Section 3.1). The frames with bars are the input of the network.
 
-The training sequences of the paper are drawn anew in each epoch. These are one draw of
-fixed seed, that of the first epoch; `zoo.data.occluded_mnist` draws anew.
+In the paper, training sequences are drawn again for each epoch. This dataset has the
+sequences of the first epoch with a fixed seed; `zoo.data.occluded_mnist` draws new ones
+for each epoch.
 """
 
 
 class OccludedMNISTBuilder(DataBuilder):
-    """`occluded_mnist`: what `zoo.data.occluded_mnist` gives in its first epoch.
+    """Builder `occluded_mnist`: the first epoch of `zoo.data.occluded_mnist`.
 
-    As supervised an example is what the models of Table 1 are trained on: the frames,
-    and a dictionary of `"class"`, `"frame"` and `"probe"`.
+    With supervised keys, an example is `(x, y)`, as for the models of Table 1: the
+    frames, and a dictionary of `"class"`, `"frame"` and `"probe"`.
     """
 
     name = "occluded_mnist"
@@ -43,7 +46,7 @@ class OccludedMNISTBuilder(DataBuilder):
         "random_bounce": False,
     }
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         frames = self.arguments()["frames"]
         picture = (frames, CANVAS, CANVAS, 1)
         return {
@@ -52,9 +55,9 @@ class OccludedMNISTBuilder(DataBuilder):
             "features": tfds.features.FeaturesDict(
                 {
                     "frames": array(
-                        picture, np.float32, "The digit behind bars: 0 to 1."
+                        picture, np.float32, "Frames with bars, values 0 to 1."
                     ),
-                    "unoccluded": array(picture, np.float32, "Without the bars."),
+                    "unoccluded": array(picture, np.float32, "Frames without bars."),
                     "label": tfds.features.ClassLabel(num_classes=10),
                     "positions": array(
                         (frames, 2),
@@ -64,7 +67,7 @@ class OccludedMNISTBuilder(DataBuilder):
                     "velocities": array(
                         (frames, 2),
                         np.int32,
-                        "With which it leaves there, pixels per frame.",
+                        "Velocity of the digit after this frame, pixels per frame.",
                     ),
                 }
             ),
@@ -74,10 +77,10 @@ class OccludedMNISTBuilder(DataBuilder):
             ),
         }
 
-    def sets(self, source, **arguments):
+    def sets(self, source: Any, **arguments: Any) -> tuple:
         return occluded_mnist(source, batch_size=1, verbose=False, **arguments)
 
-    def example(self, data, index):
+    def example(self, data: Any, index: int) -> dict[str, np.ndarray]:
         drawn = data.sequences(index)
         return {
             "frames": drawn.frames[0],

@@ -1,5 +1,7 @@
 """Builder of the corpora of polyphonic music (Section 3.2)."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -10,13 +12,13 @@ from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import MUSIC, PAPER
 
 DESCRIPTION = """
-Polyphonic music as piano rolls: which of the 88 keys of a piano sound in each time step
-(Recurrent Ladder Networks, Section 3.2). Pieces differ in length.
+Polyphonic music as piano rolls, which say which of the 88 keys of a piano sound in each
+time step (Recurrent Ladder Networks, Section 3.2). Pieces differ in length.
 """
 
 
 class PianoRollsBuilder(DataBuilder):
-    """`piano_rolls`: the pieces that `zoo.data.load_corpus` gives.
+    """Builder `piano_rolls`: the pieces of `zoo.data.load_corpus`.
 
     `zoo.data.music.rolls.PianoRolls` makes batches of them on all backends:
 
@@ -25,7 +27,7 @@ class PianoRollsBuilder(DataBuilder):
     train = PianoRolls([example["roll"] for example in source], window=25, fresh=True)
     ```
 
-    MIDI files of your own are `Config(name="mine", source="my-midi-files")`.
+    For your own MIDI files, use `Config(name="mine", source="my-midi-files")`.
     """
 
     name = "piano_rolls"
@@ -37,7 +39,7 @@ class PianoRollsBuilder(DataBuilder):
         Config(
             name="bach",
             source="bach",
-            description="Chorales of the package music21, which need no download.",
+            description="Chorales of the package music21. They need no download.",
         ),
     ]
     ARGUMENTS = {
@@ -48,7 +50,7 @@ class PianoRollsBuilder(DataBuilder):
         "strict": False,
     }
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         return {
             "description": DESCRIPTION,
             "citation": PAPER + MUSIC,
@@ -57,8 +59,8 @@ class PianoRollsBuilder(DataBuilder):
             ),
         }
 
-    def sets(self, source, **arguments):
+    def sets(self, source: Any, **arguments: Any) -> tuple:
         return piano_rolls(source, verbose=False, **arguments)
 
-    def example(self, data, index):
+    def example(self, data: Any, index: int) -> dict[str, np.ndarray]:
         return {"roll": data.pieces[index]}

@@ -1,5 +1,7 @@
 """Builder of Brodatz-textured MNIST (Section 4.2)."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -8,21 +10,21 @@ from zoo.data.tfds.base import Config, DataBuilder, array
 from zoo.data.tfds.citations import BRODATZ, MNIST, PAPER
 
 DESCRIPTION = """
-Brodatz-textured MNIST: a digit is cut out of one texture and lies on another one of
-the same mean and contrast (Recurrent Ladder Networks, Section 4.2). Training,
-validation and test images have textures from disjoint parts of the scans.
+Brodatz-textured MNIST: a digit has one texture and its background another one of the
+same mean and contrast (Recurrent Ladder Networks, Section 4.2). Training, validation
+and test images have textures from disjoint regions of the scans.
 
-The training images of the paper have new textures in each epoch. These are one draw of
-fixed seed, that of the first epoch; `zoo.data.textured_mnist` draws anew.
+In the paper, training images have new textures in each epoch. This dataset has the
+images of the first epoch with a fixed seed; `zoo.data.textured_mnist` draws new ones
+for each epoch.
 """
 
 
 class TexturedMNISTBuilder(DataBuilder):
-    """`textured_mnist`: what `zoo.data.textured_mnist` gives in its first epoch.
+    """Builder `textured_mnist`: the first epoch of `zoo.data.textured_mnist`.
 
-    As supervised an example is the image, and a dictionary of `"class"` and
-    `"groups"`. All examples are labelled; which labels a training uses is its own
-    choice.
+    With supervised keys, an example is `(x, y)`: the image, and a dictionary of
+    `"class"` and `"groups"`. All examples are labelled.
     """
 
     name = "textured_mnist"
@@ -31,7 +33,7 @@ class TexturedMNISTBuilder(DataBuilder):
             name="mnist_brodatz",
             source="mnist",
             arguments={"textures": "brodatz"},
-            description="Digits of MNIST, textures of the album, images of 96 x 96.",
+            description="Digits of MNIST, Brodatz textures, images of 96 x 96.",
         ),
         Config(
             name="mnist_generated",
@@ -54,7 +56,7 @@ class TexturedMNISTBuilder(DataBuilder):
         "evaluation_sequences": None,
     }
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         size = self.arguments()["size"]
         return {
             "description": DESCRIPTION,
@@ -71,10 +73,10 @@ class TexturedMNISTBuilder(DataBuilder):
             "supervised_keys": ("image", {"class": "label", "groups": "segments"}),
         }
 
-    def sets(self, source, **arguments):
+    def sets(self, source: Any, **arguments: Any) -> tuple:
         return textured_mnist(source, batch_size=1, verbose=False, **arguments)
 
-    def example(self, data, index):
+    def example(self, data: Any, index: int) -> dict[str, np.ndarray]:
         drawn = data.samples(index)
         return {
             "image": drawn.images[0, ..., None],

@@ -1,56 +1,64 @@
-"""Your own videos in batches; `zoo.data.videos.files` reads them from a folder."""
+"""Datasets of videos from arrays, and checks of their layout, values and labels.
+
+`zoo.data.videos.files` reads videos from a folder.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from zoo.data.epochs import SampleDataset, check_integer
 
 LAYOUT = "NTHWC"  # videos, time, height, width, channels
-CHANNELS = (1, 3, 4)  # of grey pictures, of coloured ones, and with transparency
+CHANNELS = (1, 3, 4)  # grey, RGB, RGB with transparency
 
 
 class Videos(SampleDataset):
-    """Batches of sequences of frames, cut out of videos.
+    """Batches of sequences of frames that are cut out of videos.
 
-    A batch is `(x, y)`: `x` are the frames, `float32` of shape `(B, T, height, width,
-    channels)` in [0, 1], and `y` is a dictionary of `"frame"`, the frames once more,
-    for the task of next-step prediction, and `"class"`, the labels, where there are
-    any.
+    A batch is `(x, y)`. `x` are the frames, `float32` of shape
+    `(B, T, height, width, channels)`, values in [0, 1]. `y` is a dictionary of
 
-    With `fresh=True` each epoch has the videos in an order of its own, cuts each at a
-    place of its own, and leaves out a last batch that is not full. With `fresh=False`
-    every epoch has the first frames of each video.
+    - `"frame"`: the same frames as `x`, for the task of next-step prediction;
+    - `"class"`: the labels, `int32` of shape `(B,)`, if there are labels.
 
-    For `epoch` and resuming see `zoo.data.epochs.EpochDataset`.
+    With `fresh=True`, each epoch has a new order of the videos and cuts each video at a
+    new random place. A last batch that is not full is dropped. With `fresh=False`, all
+    epochs have the first frames of each video.
+
+    `zoo.data.epochs.EpochDataset` documents `epoch` and how to resume.
 
     Args:
-        videos: Arrays of shape `(n, height, width)` or `(n, height, width, channels)`,
-            8-bit or floating-point numbers in [0, 1]; n may vary, and is at least
-            `frames`. Or one array of all, see `from_arrays`.
-        labels: Integers, one for each video, or `None`.
-        frames: Number of frames in a sequence, T.
-        batch_size: Number of sequences in a batch, B.
-        seed: Integer, at least 0.
-        fresh: Whether each epoch draws anew.
-        layout: The axes of the videos in their order, see `from_arrays`.
+        videos: List of arrays of shape `(n, height, width)` or
+            `(n, height, width, channels)`: 8-bit integers, booleans, or floating-point
+            numbers in [0, 1]. The number of frames, n, may vary and must be at least
+            `frames`. One array of all videos also works, see `from_arrays`.
+        labels: One integer of at least 0 for each video, or `None`.
+        frames: Number of frames in a sequence, `T`.
+        batch_size: Number of sequences in a batch, `B`.
+        seed: Seed of the sequences, an integer of at least 0.
+        fresh: Whether sequences are drawn again for each epoch.
+        layout: Order of the axes, such as `"NTHWC"`, see `from_arrays`.
 
     Attributes:
         num_sequences: Number of sequences in an epoch.
         frame_shape: `(height, width, channels)`.
 
     Raises:
-        ValueError: If the videos are not as above; which one is not is named.
+        ValueError: If an argument is invalid. The message names the video.
     """
 
     def __init__(
         self,
-        videos,
-        labels=None,
-        frames=10,
-        batch_size=16,
+        videos: np.ndarray | Sequence[np.ndarray],
+        labels: np.ndarray | Sequence[int] | None = None,
+        frames: int = 10,
+        batch_size: int = 16,
         *,
-        seed=0,
-        fresh=False,
-        layout=None,
+        seed: int = 0,
+        fresh: bool = False,
+        layout: str | None = None,
     ):
         check_integer("frames", frames, 2)
         self.videos = check_videos(arranged(videos, layout, frames), frames)
@@ -59,7 +67,7 @@ class Videos(SampleDataset):
         self.frames = frames
         super().__init__(len(self.videos), batch_size, seed, fresh, "videos")
 
-    def batch(self, index):
+    def batch(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         n = len(self.videos)
         order, places = np.arange(n), np.zeros(n)
         if self.fresh:
@@ -72,8 +80,13 @@ class Videos(SampleDataset):
             y["class"] = self.labels[chosen]
         return x, y
 
-    def cut(self, video, place):
-        """Frames of a video, from `place`, between 0 and 1, of where they may begin."""
+    def cut(self, video: np.ndarray, place: float) -> np.ndarray:
+        """Cut a sequence out of a video.
+
+        Args:
+            video: The video.
+            place: Position of the first frame, from 0 (earliest) to 1 (latest).
+        """
         first = int(place * (len(video) - self.frames + 1))
         frames = video[first : first + self.frames]
         scale = 255 if frames.dtype == np.uint8 else 1
@@ -81,39 +94,43 @@ class Videos(SampleDataset):
 
 
 def from_arrays(
-    videos,
-    labels=None,
+    videos: np.ndarray | Sequence[np.ndarray],
+    labels: np.ndarray | Sequence[int] | None = None,
     *,
-    frames=10,
-    batch_size=16,
-    validation=0.1,
-    seed=0,
-    layout=None,
-):
-    """Build training and validation set from videos in memory.
+    frames: int = 10,
+    batch_size: int = 16,
+    validation: float = 0.1,
+    seed: int = 0,
+    layout: str | None = None,
+) -> tuple[Videos, Videos]:
+    """Return training and validation set of videos in memory.
 
     Args:
         videos: Array of shape `(videos, n, height, width[, channels])`, or a list of
-            arrays without the first axis, of any length; see `Videos`.
-        labels: Integers from 0, one for each video, or `None`.
+            arrays of shape `(n, height, width[, channels])`, in which n may vary. They
+            are 8-bit integers, booleans, or floating-point numbers in [0, 1].
+        labels: One integer of at least 0 for each video, or `None`.
         frames: Number of frames in a sequence.
         batch_size: Number of sequences in a batch.
-        validation: Share of the videos, drawn at random, that is kept for validation.
-        seed: Integer, at least 0: of that draw and of the training sequences.
-        layout: The axes of the videos in their order, some order of the letters of
-            `"NTHW"` or `"NTHWC"`: N videos, T frames, height, width and channels. The
-            published file of Moving MNIST has `"TNHW"`, tensors of PyTorch mostly have
-            `"NTCHW"`. In a list of videos the first letter is N. By default `"NTHW"`
-            or `"NTHWC"`, and a shape that also fits another layout raises a
-            `ValueError`: an array with more frames than videos, and at least `frames`
-            of these; frames whose first axis may be channels; frames that are 1, 3 or
-            4 pixels wide.
+        validation: Fraction of the videos in the validation set. They are chosen at
+            random.
+        seed: Seed of this choice and of the training sequences, an integer of at least
+            0.
+        layout: Order of the axes: the letters of `"NTHW"` or `"NTHWC"` in any order,
+            for N videos, T frames, height, width and channels. The published file of
+            Moving MNIST has `"TNHW"`; PyTorch tensors usually have `"NTCHW"`. For a
+            list of videos the first letter must be N. The default is `"NTHW"` or
+            `"NTHWC"`. Shapes that also fit another layout then raise `ValueError`:
+
+            - arrays with at least `frames` videos and more frames than videos;
+            - frames whose first axis may be the channels;
+            - frames without channels that are 1, 3 or 4 pixels wide.
 
     Returns:
         Training and validation set, each a `Videos`.
 
     Raises:
-        ValueError: If an argument is not as above.
+        ValueError: If an argument is invalid.
 
     Examples:
         >>> videos = np.zeros((20, 12, 8, 8, 1))
@@ -126,33 +143,37 @@ def from_arrays(
 
 
 def divided(
-    videos,
-    labels=None,
+    videos: np.ndarray | Sequence[np.ndarray],
+    labels: np.ndarray | Sequence[int] | None = None,
     *,
-    names=None,
-    layout=None,
-    frames=10,
-    batch_size=16,
-    validation=0.1,
-    seed=0,
-):
-    """See `from_arrays`; `names` of the videos are for what is wrong with one."""
+    names: list[str] | None = None,
+    layout: str | None = None,
+    frames: int = 10,
+    batch_size: int = 16,
+    validation: float = 0.1,
+    seed: int = 0,
+) -> tuple[Videos, Videos]:
+    """Return training and validation set as `from_arrays` does.
+
+    `names` are the names of the videos for error messages. The other arguments are
+    those of `from_arrays`.
+    """
     check_integer("frames", frames, 2)
     check_integer("seed", seed, 0)
     if not 0 < validation < 1:
-        raise ValueError(f"`validation` must be between 0 and 1, not {validation!r}.")
+        raise ValueError(f"`validation` must be between 0 and 1; got {validation!r}.")
     videos = arranged(videos, layout, frames)
     if len(videos) < 2:
         raise ValueError(
-            f"{len(videos)} video(s) cannot be divided into training and validation "
-            "set: give at least two, or cut a long one into pieces."
+            "`videos` must contain at least two videos, for training and validation; "
+            f"got {len(videos)}. Add videos, or cut a long one into pieces."
         )
     videos = check_videos(videos, frames, names)
     labels = None if labels is None else check_labels(labels, len(videos))
     order = np.random.default_rng(seed).permutation(len(videos))
     kept = min(max(1, round(validation * len(videos))), len(videos) - 1)
 
-    def part(chosen, **kwargs):
+    def part(chosen: np.ndarray, **kwargs: Any) -> Videos:
         of_part = None if labels is None else labels[chosen]
         some = [videos[i] for i in chosen]
         kwargs |= {"seed": seed, "layout": LAYOUT}
@@ -161,20 +182,22 @@ def divided(
     return part(np.sort(order[kept:]), fresh=True), part(np.sort(order[:kept]))
 
 
-def arranged(videos, layout, frames):
-    """Bring the axes of videos into the order NTHW or NTHWC.
+def arranged(
+    videos: np.ndarray | Sequence[np.ndarray], layout: str | None, frames: int
+) -> list[np.ndarray]:
+    """Transpose the axes of videos to the order NTHW or NTHWC.
 
     Args:
         videos: Array, or list of arrays.
-        layout: See `from_arrays`.
+        layout: Order of the axes, as in `from_arrays`.
         frames: Number of frames in a sequence.
 
     Returns:
         List of arrays of shape `(n, height, width)` or `(n, height, width, channels)`.
 
     Raises:
-        ValueError: If they do not have that layout, or none is given and they may be
-            read in two ways.
+        ValueError: If the shapes do not fit the layout, or if there is no layout and
+            the shapes are ambiguous.
     """
     together = hasattr(videos, "shape")
     videos = np.asarray(videos) if together else [np.asarray(v) for v in videos]
@@ -192,14 +215,14 @@ def arranged(videos, layout, frames):
         return list(in_order(videos, layout, LAYOUT))
     if layout[0] != "N":
         raise ValueError(
-            f"`layout` must begin with N for a list of videos; got {layout!r}. Give a "
-            "list over the videos, or one array."
+            f"`layout` must begin with N for a list of videos; got {layout!r}. Pass a "
+            "list with one array for each video, or a single array."
         )
     return [in_order(video, layout[1:], LAYOUT[1:]) for video in videos]
 
 
-def in_order(array, layout, wanted):
-    """The axes of an array in the wanted order."""
+def in_order(array: np.ndarray, layout: str, wanted: str) -> np.ndarray:
+    """Transpose an array from one layout to another."""
     if array.ndim != len(layout):
         raise ValueError(
             f"`layout` must have a letter for each axis; got {layout!r} for the shape "
@@ -210,8 +233,8 @@ def in_order(array, layout, wanted):
     )
 
 
-def check_time(shape, frames):
-    """Refuse an array in which time may come first, unless its layout is given."""
+def check_time(shape: tuple[int, ...], frames: int) -> None:
+    """Raise `ValueError` if the first axis of all videos may be the time axis."""
     if len(shape) in (4, 5) and frames <= shape[0] < shape[1]:
         first, second, *frame = shape
         frame = "CHW" if may_have_channels_first(frame) else "HWC"[: len(frame)]
@@ -222,8 +245,8 @@ def check_time(shape, frames):
         )
 
 
-def check_channels(name, shape):
-    """Refuse a video of which it is not clear whether and where it has channels."""
+def check_channels(name: str, shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` if it is not clear which axis of a video has the channels."""
     if may_have_channels_first(shape[1:]):
         raise ValueError(
             f"`layout` must be given for {name} of shape {shape}: 'NTHWC' if it is "
@@ -234,27 +257,38 @@ def check_channels(name, shape):
         raise ValueError(
             f"`layout` must be given for {name} of shape {shape}: 'NTHW' if it is "
             f"{shape[-1]} pixels wide. If {shape[-1]} is its number of channels, add "
-            "the axis that is missing, or cut a single video into pieces and give a "
-            "list of them."
+            "the axis that is missing, or cut a single video into pieces and pass "
+            "a list of them."
         )
 
 
-def may_have_channels_first(frame):
-    """Whether a frame of that shape is more likely (C, H, W) than (H, W, C)."""
+def may_have_channels_first(frame: Sequence[int]) -> bool:
+    """Return whether a shape is more likely `(C, H, W)` than `(H, W, C)`."""
     return len(frame) == 3 and frame[0] in CHANNELS and frame[-1] not in (2, *CHANNELS)
 
 
-def check_videos(videos, frames, names=None):
-    """Arrays with channels; raises a `ValueError` that names the one that is none."""
+def check_videos(
+    videos: list[np.ndarray], frames: int, names: list[str] | None = None
+) -> list[np.ndarray]:
+    """Check videos, and add an axis of channels where there is none.
+
+    Args:
+        videos: Arrays of shape `(n, height, width)` or `(n, height, width, channels)`.
+        frames: Number of frames in a sequence.
+        names: Names of the videos for error messages.
+
+    Raises:
+        ValueError: If a video is invalid. The message names it.
+    """
     names = names or [f"Video {i}" for i in range(len(videos))]
     videos = [check_video(*n, frames) for n in zip(names, videos, strict=True)]
     if not videos:
-        raise ValueError("There are no videos: give at least one.")
+        raise ValueError("`videos` must contain at least one video; it is empty.")
     for name, video in zip(names, videos, strict=True):
         if video.shape[1:] != videos[0].shape[1:]:
             raise ValueError(
-                f"{name} has frames of shape {video.shape[1:]}, and {names[0]} of "
-                f"{videos[0].shape[1:]}: scale them to one size."
+                f"{name} must have frames of shape {videos[0].shape[1:]}, like "
+                f"{names[0]}; got {video.shape[1:]}. Scale them to one size."
             )
     highest = {
         name: video.max()
@@ -263,41 +297,58 @@ def check_videos(videos, frames, names=None):
     }
     if highest and max(highest.values()) == 1:
         raise ValueError(
-            f"{max(highest, key=highest.get)} has 8-bit pixels of 0 and 1, where white "
-            "is 255: give binary videos as booleans, video.astype(bool)."
+            f"8-bit pixels must be from 0 to 255; {max(highest, key=highest.get)} has "
+            "8-bit pixels of 0 and 1 only. Pass binary videos as booleans, "
+            "video.astype(bool)."
         )
     return videos
 
 
-def check_video(name, video, frames):
-    """The array with channels; raises a `ValueError` if it is no video."""
+def check_video(name: str, video: np.ndarray, frames: int) -> np.ndarray:
+    """Check a video, and add an axis of channels if there is none.
+
+    Args:
+        name: Name of the video for error messages.
+        video: Array of shape `(n, height, width)` or `(n, height, width, channels)`.
+        frames: Number of frames in a sequence.
+
+    Raises:
+        ValueError: If the video is invalid.
+    """
     video = np.asarray(video)
     if video.ndim == 3:
         video = video[..., None]
     if video.ndim != 4:
         raise ValueError(
-            f"{name} has shape {video.shape}, and must have (frames, height, width) "
-            "or (frames, height, width, channels)."
+            f"{name} must have shape (frames, height, width) or (frames, height, "
+            f"width, channels); got {video.shape}."
         )
     if 0 in video.shape[1:]:
-        raise ValueError(f"{name} has no pixels: its shape is {video.shape}.")
+        raise ValueError(
+            f"{name} must have at least one pixel; got shape {video.shape}."
+        )
     if len(video) < frames:
         raise ValueError(
-            f"{name} has {len(video)} frames, and a sequence {frames}: ask for "
-            "fewer `frames`, or take it away."
+            f"{name} must have at least {frames} frames, the length of a sequence; got "
+            f"{len(video)}. Choose fewer `frames`, or remove it."
         )
     if video.dtype not in (np.uint8, np.bool_):
         if not np.issubdtype(video.dtype, np.floating):
             raise ValueError(
-                f"{name} has numbers of type {video.dtype}: give 8-bit integers, "
-                "booleans, or floating-point numbers in [0, 1]."
+                f"{name} must have 8-bit integers, booleans, or floating-point numbers "
+                f"in [0, 1]; got type {video.dtype}. Convert it."
             )
         check_pixels(video, f"{name} has")
     return video
 
 
-def check_pixels(x, who_has):
-    """Refuse pixels that are not in [0, 1]; `who_has` begins the message."""
+def check_pixels(x: Any, who_has: str) -> None:
+    """Raise `ValueError` if pixels are not in [0, 1].
+
+    Args:
+        x: Array of pixels.
+        who_has: Beginning of the error message, such as "`frames` has".
+    """
     low, high = np.min(x), np.max(x)
     if not np.isfinite([low, high]).all():
         raise ValueError(f"{who_has} NaN or infinite pixels: clean them first.")
@@ -308,14 +359,17 @@ def check_pixels(x, who_has):
         )
 
 
-def check_labels(labels, n):
-    """Labels as an array of `int32`, from 0."""
+def check_labels(labels: Any, n: int) -> np.ndarray:
+    """Check the labels of `n` videos, and convert them to `int32`."""
     labels = np.asarray(labels)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"There must be one integer label for each of the {n} videos, and the "
-            f"labels are {labels.dtype} of shape {labels.shape}."
+            f"`labels` must be one integer label for each of the {n} videos; got "
+            f"{labels.dtype} of shape {labels.shape}."
         )
     if n and labels.min() < 0:
-        raise ValueError("Labels must be 0 or above.")
+        raise ValueError(
+            f"`labels` must be 0 or above; got {labels.min()}. Number the classes from "
+            "0."
+        )
     return labels.astype(np.int32)

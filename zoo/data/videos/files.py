@@ -1,10 +1,13 @@
-"""Your own videos from a folder: video files, animations, folders of pictures."""
+"""Datasets of videos from a folder: video files, animations, folders of images."""
 
 import importlib.util
 import math
+import os
 import warnings
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,49 +19,50 @@ from zoo.files import some
 
 
 def from_folder(
-    path,
-    size,
+    path: str | os.PathLike,
+    size: tuple[int, int],
     *,
-    colour=False,
-    labels=None,
-    fps=None,
-    crop_to_aspect_ratio=False,
-    **kwargs,
-) -> tuple[Videos, ...]:
-    """Load training and validation set from a folder of videos.
+    colour: bool = False,
+    labels: str | None = None,
+    fps: float | None = None,
+    crop_to_aspect_ratio: bool = False,
+    **kwargs: Any,
+) -> tuple[Videos, Videos] | tuple[Videos, Videos, list[str]]:
+    """Return training and validation set of the videos in a folder.
 
     A video is
 
-    - an `.mp4`, `.mov`, `.avi`, `.webm` or `.mkv` file, which PyAV decodes
+    - an `.mp4`, `.mov`, `.avi`, `.webm` or `.mkv` file, which is decoded by PyAV
       (`pip install av`);
     - an animated GIF, WebP or PNG;
-    - a folder of pictures, in the alphabetic order of their names (numbers by their
-      value).
+    - a folder of images, in the order of their names (`frame9` before `frame10`).
 
-    Frames are turned upright as the files say, and transparent parts are black. One
-    warning names and counts what is in the folder and not read. Hidden files and
-    folders, whose names begin with a dot, are left out without a warning.
+    Frames are rotated by the orientation in the file, and transparent parts become
+    black. One warning counts and names files that are not read. Hidden files and
+    folders, whose names begin with a dot, are ignored without a warning.
 
     Args:
         path: The folder.
-        size: `(height, width)` to which frames are scaled.
-        colour: Whether frames have three channels, and not one.
-        labels: `None`, or `"folders"`: videos are in one folder for each class.
-        fps: Frames a second, by default all that a video has. The frames are those on
-            the screen at the times 0, 1 / fps, 2 / fps, ... A video must have that rate
-            or a higher one; folders of pictures have none.
-        crop_to_aspect_ratio: Whether to keep the proportions of a frame and crop its
-            middle. By default the whole frame is stretched to `size`.
-        **kwargs: `frames`, `batch_size`, `validation` and `seed`, see `from_arrays`.
+        size: `(height, width)` of the frames in pixels. Frames are scaled to it.
+        colour: Whether frames are RGB. By default, they are grey.
+        labels: `"folders"` if the folder has one subfolder of videos for each class, or
+            `None` without labels.
+        fps: Frames per second. By default, all frames of a video are used. Otherwise
+            the frames are those on the screen at the times 0, 1 / fps, 2 / fps, ... The
+            frame rate of a video must be at least `fps`. Folders of images have no
+            frame rate, so they raise a `ValueError`.
+        crop_to_aspect_ratio: Whether to keep the aspect ratio of a frame and crop its
+            centre. By default, the whole frame is stretched to `size`.
+        **kwargs: `frames`, `batch_size`, `validation` and `seed`, as in `from_arrays`.
 
     Returns:
-        Training and validation set, each a `Videos`; with labels also the names of the
-        classes.
+        Training and validation set, each a `Videos`. With labels, also the list of the
+        names of the classes.
 
     Raises:
-        ValueError: If there are no videos, a file cannot be read, which is named, or
-            an argument is not as above.
-        ImportError: If there are only video files, and PyAV is not installed.
+        ValueError: If there are no videos, a file cannot be read, or an argument is
+            invalid. The message names the file.
+        ImportError: If there are only video files and PyAV is not installed.
 
     Examples:
         >>> from PIL import Image
@@ -71,17 +75,19 @@ def from_folder(
     """
     path = Path(path)
     if not path.is_dir():
-        raise ValueError(f"{path} is not a folder: give one that holds videos.")
+        raise ValueError(
+            f"`path` must be a folder of videos; {path} is not a folder. Check it."
+        )
     if np.shape(size) != (2,):
-        raise ValueError(f"`size` must be (height, width), and it is {size!r}.")
+        raise ValueError(f"`size` must be (height, width); got {size!r}.")
     for side in size:
         check_integer("size", side, 1)
     if labels not in (None, "folders"):
-        raise ValueError(f"`labels` must be None or 'folders', not {labels!r}.")
+        raise ValueError(f"`labels` must be None or 'folders'; got {labels!r}.")
     if fps is not None and not (isinstance(fps, Real) and 0 < fps < math.inf):
         raise ValueError(
-            f"`fps` must be a number of frames a second above 0; got {fps!r}. Leave it "
-            "out to read all frames."
+            f"`fps` must be a number of frames per second above 0; got {fps!r}. Leave "
+            "it out to read all frames."
         )
     classes = [p for p in listed(path) if p.is_dir()] if labels else [path]
     videos, others = survey(path, classes)
@@ -101,15 +107,17 @@ def from_folder(
     return (*sets, [folder.name for folder in classes]) if labels else sets
 
 
-def survey(path, classes):
-    """Tell what is in a folder.
+def survey(
+    path: Path, classes: list[Path]
+) -> tuple[list[tuple[Path, int]], list[Path]]:
+    """List the videos of a folder, and the files that will not be read.
 
     Args:
         path: The folder.
-        classes: The folders in it that hold videos, or `[path]`.
+        classes: Subfolders of the classes, or `[path]` without classes.
 
     Returns:
-        Pairs of a video and the index of its class, and a list of what is not read.
+        Pairs of a video and the index of its class, and files that will not be read.
     """
     suffixes = ANIMATIONS + (FILMS if has_pyav() else ())
     videos = [
@@ -128,42 +136,45 @@ def survey(path, classes):
     return videos, sorted(others)
 
 
-def has_pyav():
+def has_pyav() -> bool:
+    """Return whether PyAV is installed."""
     return importlib.util.find_spec("av") is not None
 
 
-def not_read(path, others):
-    """Name and count files that are not read, with the reason."""
+def not_read(path: Path, others: list[Path]) -> str:
+    """Return a text that counts and names files that are not read, with the reason."""
     names = [str(p.relative_to(path)) for p in others]
     text = f"{len(names)} file(s) or folder(s) that are not read: {some(names)}."
     if any(p.suffix.lower() in FILMS for p in others) and not has_pyav():
         return f"{text} Video files need PyAV: pip install av."
     return (
         f"{text} Videos are files ending in {', '.join((*FILMS, *ANIMATIONS))} and "
-        f"folders of pictures ({', '.join(PICTURES)})."
+        f"folders of images ({', '.join(PICTURES)})."
     )
 
 
-def nothing_to_read(path, others):
-    """The error for a folder without videos."""
-    kind = ValueError
+def nothing_to_read(path: Path, others: list[Path]) -> ValueError | ImportError:
+    """Return the error for a folder without videos."""
+    kind: type[ValueError] | type[ImportError] = ValueError
     if any(p.suffix.lower() in FILMS for p in others) and not has_pyav():
         kind = ImportError
     found = f" It has {not_read(path, others)}" if others else ""
     return kind(
-        f"{path} has no videos: put video files or animated GIFs into it, or a folder "
-        f"of pictures for each video.{found}"
+        f"`path` must contain videos; {path} has no videos. Put video files or "
+        f"animated GIFs into it, or a folder of images for each video.{found}"
     )
 
 
-def tell_of_stretching(path, size, shapes):
-    """Warn if upright and lying videos are stretched to the same frames."""
+def tell_of_stretching(
+    path: Path, size: tuple[int, int], shapes: Sequence[tuple[int, int]]
+) -> None:
+    """Warn if portrait and landscape videos are stretched to the same size."""
     portrait = sum(height > width for height, width in shapes)
     landscape = sum(height < width for height, width in shapes)
     if portrait and landscape:
         warnings.warn(
             f"{path} has {portrait} portrait and {landscape} landscape video(s), and "
-            f"all are stretched to {size[0]} x {size[1]} pixels. Give "
+            f"all are stretched to {size[0]} x {size[1]} pixels. Pass "
             "`crop_to_aspect_ratio=True` to keep their proportions.",
             stacklevel=3,
         )
