@@ -6,26 +6,6 @@ import inspect
 import pytest
 
 PUBLIC = ("rladder_keras", "zoo", "zoo.data", "zoo.show", "zoo.weights")
-# Public names without annotations. Remove a name once it has them.
-NOT_YET = (
-    "zoo.hypermodel",
-    "zoo.list_models",
-    "zoo.list_weights",
-    "zoo.data.from_arrays",
-    "zoo.data.from_folder",
-    "zoo.data.gaussian_chain",
-    "zoo.data.piano_rolls",
-    "zoo.weights.card",
-    "zoo.weights.check",
-    "zoo.weights.check_origin",
-    "zoo.weights.check_publishable",
-    "zoo.weights.export",
-    "zoo.weights.learned",
-    "zoo.weights.list_models",
-    "zoo.weights.list_weights",
-    "zoo.weights.loaded",
-    "zoo.weights.publish",
-)
 SPECIAL = ("__init__", "__call__", "__getitem__", "__len__", "__iter__")
 
 
@@ -78,7 +58,4 @@ def test_public_signatures_are_annotated(module, name):
         for path, function in functions(module, name)
         if (lacking := list(without_annotations(function)))
     }
-    if f"{module}.{name}" in NOT_YET:
-        assert missing, "remove it from NOT_YET"
-    else:
-        assert not missing
+    assert not missing

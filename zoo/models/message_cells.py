@@ -92,7 +92,7 @@ class MeanDown(layers.Layer):
     """
 
     def __init__(
-        self, s: float, weight: float, past: float = 0.0, **kwargs: Any
+        self, s: float, weight: float | None, past: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.s, self.weight, self.past = s, weight, past
