@@ -65,7 +65,7 @@ def test_a_folder_with_files_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("kept")
     with pytest.raises(ValueError, match="`folder` must be new or empty"):
         export(tmp_path, "occluded_mnist_rladder", "small")
-    with pytest.raises(ValueError, match="no weights 'large'"):
+    with pytest.raises(ValueError, match="got 'large'"):
         export(tmp_path / "new", "occluded_mnist_rladder", "large")
     with pytest.raises(ValueError, match="`picture` must be a file"):
         export(tmp_path / "new", "occluded_mnist_rladder", "small", "no.png")

@@ -1,4 +1,4 @@
-"""What runs and cards say of themselves is of the training, not of the recording."""
+"""Runs and cards record when and where a model was trained, not when it was saved."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ MADE_WITH = "commit", "versions", "device", "date", "backend", "seconds"
 
 @pytest.fixture
 def at(monkeypatch):
-    """Call it with a number: from then on it is another commit, device and day."""
+    """Return a function that sets commit, versions, device and date by a number."""
 
     def move(n):
         def present():
