@@ -332,9 +332,11 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
 def test_the_step_that_composes_is_built_once(monkeypatch):
     """Later calls, also after more training, take the step of the first one."""
     built = []
-    step_model = music.step_model
+    step_model = music_model.step_model
     monkeypatch.setattr(
-        music, "step_model", lambda model: built.append(model) or step_model(model)
+        music_model,
+        "step_model",
+        lambda model: built.append(model) or step_model(model),
     )
     model = BUILDERS[0]()
     (prompt,) = rolls(5)
