@@ -43,9 +43,15 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """The garbage collector leaves alone what was imported, and comes less often."""
+    """The garbage collector does not search what was imported."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def models_freed():
+    """Free the models of a module, which refer to themselves, before the next one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
