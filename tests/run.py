@@ -1,9 +1,10 @@
 """All checks of the project: `python tests/run.py [tensorflow] [jax] [torch]`.
 
-Lint, the site of the documentation, and the test suite once for each backend, each in
-a process of its own, side by side.
+Lint, types, the site of the documentation, and the test suite once for each backend,
+each in processes of its own, side by side.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -17,15 +18,19 @@ BACKENDS = ("jax", "tensorflow", "torch")  # the slowest first
 
 
 class Check:
-    """A command that runs beside the others; its output is shown when it has ended."""
+    """A command that runs beside the others; its output is shown when it has ended.
 
-    def __init__(self, name, *command, nice=0, **environment):
+    With `parts`, lists of arguments, it runs once for each of them, in turn.
+    """
+
+    def __init__(self, name, *command, parts=((),), nice=0, **environment):
         self.name, self.started = name, time.monotonic()
         # Windows has no niceness: all checks then have the same priority.
         options = {"preexec_fn": partial(os.nice, nice)} if hasattr(os, "nice") else {}
         self.output = tempfile.TemporaryFile("w+", errors="replace")
+        commands = [[sys.executable, "-m", *command, *part] for part in parts]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-c", CHAIN, json.dumps(commands)],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=self.output,
@@ -58,6 +63,7 @@ def main():
         Check(
             b,
             *("pytest", "-q"),
+            parts=PARTS,
             nice=2 * n,
             KERAS_BACKEND=b,
             OMP_NUM_THREADS="1",
@@ -68,6 +74,14 @@ def main():
     sys.exit(0 if all([check.good() for check in checks]) else 1)
 
 
+# One process for each: a backend keeps the memory of all that it has compiled.
+ZOO = sorted(str(path) for path in (ROOT / "tests" / "zoo").glob("test_*.py"))
+PARTS = (["--ignore=tests/zoo"], ZOO[: len(ZOO) // 2], ZOO[len(ZOO) // 2 :])
+CHAIN = """
+import json, subprocess, sys
+codes = [subprocess.call(command) for command in json.loads(sys.argv[1])]
+sys.exit(1 if any(codes) else 0)
+"""
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 NO_NOTICE = {"NO_MKDOCS_2_WARNING": "1"}  # that another program follows MkDocs
 
