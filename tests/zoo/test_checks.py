@@ -380,7 +380,7 @@ def test_arguments_of_chains_are_checked():
         chains.gaussian_chain_messages,
         chains.gaussian_chain_exact,
     )
-    message = "`chain` must be a `zoo.data.gaussian_chain.Chain`; got 'C'.*CHAIN_C"
+    message = "`chain` must be a `zoo.data.chains.Chain`; got 'C'.*CHAIN_C"
     with pytest.raises(ValueError, match=message):
         zoo.data.gaussian_chain("C")
     for builder in builders:

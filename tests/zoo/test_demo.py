@@ -65,5 +65,5 @@ def test_the_sequences_shown_are_different_digits():
 def test_help_shows_defaults(capsys):
     with pytest.raises(SystemExit):
         demo.main(["--help"])
-    help_text = capsys.readouterr().out
+    help_text = " ".join(capsys.readouterr().out.split())
     assert "(default: 20)" in help_text and "(default: sklearn)" in help_text

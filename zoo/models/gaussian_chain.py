@@ -64,7 +64,7 @@ def messages(chain: Chain, sweeps: int = 1) -> list[Level]:
     """Build the levels of a ladder that passes the messages of a chain.
 
     Args:
-        chain: A `zoo.data.gaussian_chain.Chain`.
+        chain: A `zoo.data.chains.Chain`.
         sweeps: Number of iterations per time step. In Appendix B the sequence is a
             single time step.
 
@@ -145,7 +145,7 @@ def gaussian_chain_rladder(
 
     Args:
         width: Factor on the units.
-        chain: A `zoo.data.gaussian_chain.Chain`.
+        chain: A `zoo.data.chains.Chain`.
         output: `"x"` or `"next"`.
         units: Number of units of each row.
         iterations: Number of iterations per time step.
@@ -184,7 +184,7 @@ def gaussian_chain_messages(
     """Build the hand-derived message passing, without trainable weights.
 
     Args:
-        chain: A `zoo.data.gaussian_chain.Chain`.
+        chain: A `zoo.data.chains.Chain`.
         output: `"x"` or `"next"`.
         iterations: Number of iterations per time step.
         learning_rate: Ignored, because the model has no weights; accepted for the same
@@ -215,7 +215,7 @@ def gaussian_chain_exact(
     """Build the optimal estimator as a linear map: the Kalman filter or the posterior.
 
     Args:
-        chain: A `zoo.data.gaussian_chain.Chain`.
+        chain: A `zoo.data.chains.Chain`.
         output: `"x"` or `"next"`.
         steps: Length of the sequences.
         learning_rate: Ignored, because nothing is trained; accepted for the same
