@@ -158,9 +158,8 @@ class LadderCell(Wiring):
             d = self.decode(e, d, self.first_with_statistics if unread else 0)
             moments = statistics.collect()
         bottom = next((d_l for d_l in d if not isinstance(d_l, list)), ())
-        if unread:
-            shape = next((shape for shape in self.d_shapes if shape), None)
-            bottom = self.zeros(ops.shape(x)[0], shape) if shape else ()
+        if unread and self.bottom_shape:
+            bottom = self.zeros(ops.shape(x)[0], self.bottom_shape)
         output = LadderOutput(e[-1], bottom, moments)
         if mask:
             s, d = tree.map_structure(partial(where, valid), (s, d))
@@ -233,8 +232,12 @@ class LadderCell(Wiring):
         if not self.built:
             self.e_shapes = self.shapes_up(x_shape)
             self.d_shapes = self.shapes_down(x_shape)
-        bottom = next((shape for shape in self.d_shapes if shape), ())
-        return LadderOutput(self.e_shapes[-1], bottom, [])
+        return LadderOutput(self.e_shapes[-1], self.bottom_shape, [])
+
+    @property
+    def bottom_shape(self) -> Shape:
+        """Shape of the output of the lowest decoder, `()` without a decoder."""
+        return next((shape for shape in self.d_shapes if shape), ())
 
     def get_config(self) -> Config:
         return {

@@ -100,15 +100,17 @@ def export(
         raise ValueError(
             f"`picture` must be a file; got {str(picture)!r}. Check the path."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    keras.saving.save_model(MODELS[model](weights=name), folder, zipped=False)
     shown = ""
     if picture is not None:
         # In `assets`, because Keras treats other files in the folder as assets, too.
         target = folder / "assets" / Path(picture).name
-        shutil.copy(picture, target)
         shown = f"![What the model predicts](assets/{target.name})\n\n"
-    (folder / "README.md").write_text(page(known, shown), encoding="utf-8")
+    text = page(known, shown)  # before anything is written: a card may lack a key
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.saving.save_model(MODELS[model](weights=name), folder, zipped=False)
+    if picture is not None:
+        shutil.copy(picture, target)
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return folder
 
 
