@@ -17,6 +17,7 @@ and the noise of the highest level is correlated between neighbours: given its
 neighbours, a site has the mean `coupling` times their sum and the variance `sigma_z^2`.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -178,9 +179,13 @@ def kalman(chain: Chain, seen: np.ndarray, frozen: bool = False) -> Posterior:
         P = P - K @ P[:sites]
         ahead = A @ P @ A.T + Q
         steps.append((m, P, (m @ A.T + b)[:, :sites], ahead[:sites, :sites]))
-    m, P, predictions, ahead = zip(*steps, strict=True)
-    means = np.stack(m, axis=1).reshape(*seen.shape[:2], chain.levels, sites)
-    return Posterior(means, np.stack(P), np.stack(predictions, axis=1), np.stack(ahead))
+    means, covariances, predicted, spread = zip(*steps, strict=True)
+    return Posterior(
+        np.stack(means, axis=1).reshape(*seen.shape[:2], chain.levels, sites),
+        np.stack(covariances),
+        np.stack(predicted, axis=1),
+        np.stack(spread),
+    )
 
 
 def posterior_precision(chain: Chain) -> np.ndarray:
@@ -304,8 +309,9 @@ def gaussian_chain(
     Returns:
         Training, validation and test set, each a `GaussianChain`.
     """
-    sets = (sequences, seed), (evaluation, 0), (evaluation, 0)
-    return tuple(
-        GaussianChain(chain, batch_size, steps=steps, sequences=n, seed=seed, use=use)
-        for use, (n, seed) in enumerate(sets)
+    dataset = partial(GaussianChain, chain, batch_size, steps=steps)
+    return (
+        dataset(sequences=sequences, seed=seed, use=0),
+        dataset(sequences=evaluation, seed=0, use=1),
+        dataset(sequences=evaluation, seed=0, use=2),
     )

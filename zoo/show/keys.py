@@ -55,7 +55,7 @@ def piano_roll(
         raise ValueError("`roll` must have numbers; got NaN. Remove NaN values first.")
     time = len(roll)
     check_integer("prompt", prompt, 0, time)
-    panels = {"Notes": roll > 0}
+    panels: dict[str, np.ndarray] = {"Notes": roll > 0}
     if probabilities is not None:
         probabilities = np.asarray(probabilities, np.float32)
         if probabilities.shape not in ((time, KEYS), (time - 1, KEYS)):

@@ -108,9 +108,9 @@ def as_array(variable: keras.Variable) -> np.ndarray:
     return ops.convert_to_numpy(value)
 
 
-def shards(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+def shards(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
     """Split a dictionary of arrays into dictionaries of at most `SHARD_BYTES`."""
-    shard: dict[str, np.ndarray] = {}
+    shard: dict[str, Any] = {}
     size = 0
     for name, array in arrays.items():
         if shard and size + array.nbytes > SHARD_BYTES:

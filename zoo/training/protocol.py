@@ -195,7 +195,7 @@ def train(
     Args:
         build: Function without arguments that returns the compiled model.
         data: `(train, valid)` of phase 1. `train.epoch` is set before each epoch.
-        merged: Training data of phase 2.
+        merged: Training data of phase 2, or `None` with `phases=1`.
         steer: Name of the validation metric that steers the learning rate. Lower must
             be better.
         folder: Folder of the checkpoints.
@@ -222,6 +222,11 @@ def train(
     """
     started = time.monotonic()
     train_data, valid = data
+    sources = {1: train_data}
+    if merged is not None:
+        sources[2] = merged
+    elif phases == 2:
+        raise ValueError("`merged` must be a dataset; got None. Pass `phases=1`.")
     progress = checkpoint.progress(folder)
     fresh = partial(fresh_model, build, seed, optimizer, average)
     model = fresh()
@@ -255,7 +260,7 @@ def train(
         if schedule.next_rate is not None:
             model.optimizer.learning_rate = rates[epoch]
         last = LastWeights()
-        source = train_data if progress["phase"] == 1 else merged
+        source = sources[progress["phase"]]
         source.epoch = epoch
         model.fit(
             source,

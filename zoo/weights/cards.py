@@ -85,7 +85,7 @@ def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
                 f"{str(weights)!r}, a saved model. Load it with "
                 f"keras.saving.load_model({str(weights)!r})."
             )
-        known = card(build.__name__, weights)
+        known = card(build.__name__, str(weights))
         model = build(**arguments_of(build, known, named(build, *args, **kwargs)))
         model = loaded(model, file_of(known))
         model.trained_on = known.get("data")
@@ -100,7 +100,7 @@ def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
         annotation=str | os.PathLike[str] | None,
     )
     parameters = sorted([*signature.parameters.values(), own], key=lambda p: p.kind)
-    builder.__signature__ = signature.replace(parameters=parameters)
+    builder.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     before, returns, after = (build.__doc__ or "").partition("\n    Returns:")
     builder.__doc__ = before.rstrip("\n") + "\n" + WEIGHTS_DOC + returns + after
     MODELS[build.__name__] = builder

@@ -80,24 +80,24 @@ def check_labelled(
     if not fresh:
         raise ValueError("`labelled` is for training only. Use it with `fresh=True`.")
     other = "" if share is None else ", or another `labelled_share`"
-    share = 0.5 if share is None else share
-    if not 0 < share <= 1:
+    part = 0.5 if share is None else share
+    if not 0 < part <= 1:
         raise ValueError(
-            f"`labelled_share` must be above 0 and at most 1; got {share!r}."
+            f"`labelled_share` must be above 0 and at most 1; got {part!r}."
         )
-    share = Fraction(share).limit_denominator(1000)
-    if share < 1 and len(labelled) == n:
+    fraction = Fraction(part).limit_denominator(1000)
+    if fraction < 1 and len(labelled) == n:
         raise ValueError(
             f"All {n} digits are labelled, and none is left for the unlabelled part of "
             "a batch. Choose fewer, or `labelled=None`."
         )
-    if share == 0 or share * batch_size % 1:
+    if fraction == 0 or fraction * batch_size % 1:
         raise ValueError(
-            f"A fraction of {share} of a batch must be a whole number of samples; got "
-            f"`batch_size` {batch_size}. Choose a `batch_size` that is a multiple of "
-            f"{share.denominator}{other}."
+            f"A fraction of {fraction} of a batch must be a whole number of samples; "
+            f"got `batch_size` {batch_size}. Choose a multiple of "
+            f"{fraction.denominator} as `batch_size`{other}."
         )
-    return labelled, share
+    return labelled, fraction
 
 
 def places(count: int, share: Fraction) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Base class of datasets that are made from digits."""
 
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,7 @@ class DigitDataset(SampleDataset):
         samples = len(images) if sequences is None else sequences
         check_integer("sequences", samples, 1)
         super().__init__(samples, batch_size, seed, fresh, self.kind)
-        self._share = None
+        self._share = Fraction(0)
         if labelled is not None:
             labelled, self._share = check_labelled(
                 labelled, len(images), batch_size, fresh, labelled_share
@@ -113,7 +115,7 @@ class DigitDataset(SampleDataset):
 
 
 def digit_sets(
-    dataset: type[DigitDataset],
+    dataset: Callable[..., DigitDataset],
     title: str,
     digits: Digits,
     /,
@@ -130,7 +132,7 @@ def digit_sets(
     """Return training, validation and test set.
 
     Args:
-        dataset: Class of the datasets.
+        dataset: Class of the datasets, a `DigitDataset`.
         title: Name of the data, to print.
         digits: The digits.
         others: For each set, positional arguments after the digits and labels.
@@ -144,7 +146,7 @@ def digit_sets(
         **common: Keyword arguments of all three datasets.
     """
     check_integer("seed", seed, 0)
-    training = {"seed": seed, "fresh": True, "sequences": sequences}
+    training: dict[str, Any] = {"seed": seed, "fresh": True, "sequences": sequences}
     if labelled is not None:
         training["labelled"] = balanced(digits.train.labels, labelled, seed)
     if evaluation_sequences is not None:
@@ -154,7 +156,7 @@ def digit_sets(
         pairs = zip(digits.train, digits.valid, strict=True)
         train = Split(*(np.concatenate(pair) for pair in pairs))
     common["digits_name"] = digits.name
-    evaluation = {"sequences": evaluation_sequences, **common}
+    evaluation: dict[str, Any] = {"sequences": evaluation_sequences, **common}
     sets = (
         dataset(*train, *others[0], **training, **common),
         dataset(*digits.valid, *others[1], seed=VALID_SEED, **evaluation),
@@ -165,5 +167,5 @@ def digit_sets(
             *(data.num_sequences for data in sets)
         )
         labels = "" if labelled is None else f", labelled digits {labelled:,}"
-        print(f"{title}: {counts} {dataset.kind}{labels}.")
+        print(f"{title}: {counts} {sets[0].kind}{labels}.")
     return sets

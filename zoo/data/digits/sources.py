@@ -135,7 +135,7 @@ def _load_file(path: Path, mnist: bool, side: int) -> Digits:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is not an .npz file")
             missing = [key for key in KEYS if key not in file]
-            arrays = None if missing else {key: file[key] for key in KEYS}
+            arrays = {key: file[key] for key in KEYS if key in file}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{path} must be an .npz file; it cannot be read ({error}), because it is "
@@ -305,10 +305,10 @@ def check_digits(
     images, labels = np.asarray(images), np.asarray(labels)
     square = images.ndim == 3 and images.shape[1] == images.shape[2]
     if not square or images.size == 0 or side not in (None, images.shape[1]):
-        side = "side" if side is None else side
+        wanted = "side" if side is None else side
         raise ValueError(
-            f"Digits must have shape (n, {side}, {side}); got {images.shape}. Resize "
-            "or crop them."
+            f"Digits must have shape (n, {wanted}, {wanted}); got {images.shape}. "
+            "Resize or crop them."
         )
     if not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(

@@ -123,7 +123,8 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
 
 
 def _album_folder() -> Path | None:
-    folder = data_dir() / "brodatz" if data_dir() else None
+    data = data_dir()
+    folder = data / "brodatz" if data else None
     return folder.resolve() if folder is not None and folder.is_dir() else None
 
 
@@ -260,10 +261,10 @@ def read_grey(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as file:
             # Pillow would clip greys of 16 and 32 bits at 255.
-            deep = image.mode.startswith(("I", "F"))
-            image = upright(image)
+            deep = file.mode.startswith(("I", "F"))
+            image = upright(file)
             grey = np.asarray(image if deep else opaque(image, "L"), np.float32)
     # Pillow raises many types of errors for damaged images.
     except Exception as error:

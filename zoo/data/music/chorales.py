@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,9 @@ def read_chorales(step: float = 0.5) -> list[np.ndarray]:
         return [file[f"{i}"] for i in range(len(file))]
     each = (roll_of(chorale, step) for chorale in parse_chorales())
     rolls = list({(roll.shape, roll.tobytes()): roll for roll in each}.values())
+    arrays: dict[str, Any] = {f"{i}": roll for i, roll in enumerate(rolls)}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{f"{i}": roll for i, roll in enumerate(rolls)})
+    np.savez_compressed(buffer, **arrays)
     write_whole(cache, buffer.getvalue())
     return rolls
 

@@ -6,6 +6,7 @@ in the other corpora.
 """
 
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -195,7 +196,7 @@ def check_defaults(source: str, **options: Any) -> None:
         **options: Options of `load_corpus`.
     """
     for name, value in options.items():
-        if value != load_corpus.__kwdefaults__[name]:
+        if value != inspect.signature(load_corpus).parameters[name].default:
             raise ValueError(
                 f"`{name}` is for folders of MIDI files and does not apply to "
                 f"{source}; got {value!r}. Leave it out."

@@ -147,11 +147,11 @@ def roll_of(notes: Iterable[Note], step: float) -> np.ndarray:
         notes: Start, end and MIDI note number of each note.
         step: Length of a time step, in the unit of start and end.
     """
-    notes = [(nearest(start / step), nearest(end / step), k) for start, end, k in notes]
-    first = min(start for start, *_ in notes)
-    last = max(max(end, start + 1) for start, end, _ in notes)
+    steps = [(nearest(start / step), nearest(end / step), k) for start, end, k in notes]
+    first = min(start for start, _, _ in steps)
+    last = max(max(end, start + 1) for start, end, _ in steps)
     roll = np.zeros((last - first, KEYS), np.uint8)
-    for start, end, key in notes:
+    for start, end, key in steps:
         roll[start - first : max(end, start + 1) - first, key - LOWEST] = 1
     return roll
 

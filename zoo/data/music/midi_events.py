@@ -66,7 +66,7 @@ def read_events(content: bytes) -> MidiFile:
     try:
         parts = chunks(content)
         kind, tracks, ticks_per_beat = struct.unpack(">hHh", next(parts)[1][:6])
-        events = []
+        events: list[Event] = []
         while tracks:
             name, track = next(parts)
             if name == b"MTrk":

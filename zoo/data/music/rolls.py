@@ -142,15 +142,15 @@ class PianoRolls(EpochDataset):
                     notes = np.roll(self.pieces[i][start : end + 1], up[i], axis=1)
                     x[place], y[place], weight[place] = notes[:-1], notes[1:], 1
                 t += n + 1
-        x = {"roll": x, "next": y} if self.joint else x
-        return x, {"notes": y}, {"notes": weight}
+        inputs = {"roll": x, "next": y} if self.joint else x
+        return inputs, {"notes": y}, {"notes": weight}
 
     def _order(self, rows: list[list[int]]) -> Sequence[Sequence[int]]:
         """Return the pieces of each row in the order of the current epoch."""
         if not self.fresh:
             return rows
         rng = np.random.default_rng([self.seed, self.epoch])
-        return [rng.permutation(row) for row in rows]
+        return [rng.permutation(row).tolist() for row in rows]
 
     def _transposition(self) -> np.ndarray:
         """Draw the number of keys by which each piece is moved up in this epoch."""
@@ -257,9 +257,16 @@ def piano_rolls(
     """
     corpus = load_corpus(source, **folder)
     train = (*corpus.train, *(corpus.valid if merge_validation else ()))
-    fresh = {"seed": seed, "fresh": True, "transpose": transpose}
     sets = (
-        PianoRolls(train, batch_size, window, joint=joint, **fresh),
+        PianoRolls(
+            train,
+            batch_size,
+            window,
+            joint=joint,
+            seed=seed,
+            fresh=True,
+            transpose=transpose,
+        ),
         PianoRolls(corpus.valid, batch_size, joint=joint),
         PianoRolls(corpus.test, batch_size, joint=joint),
     )

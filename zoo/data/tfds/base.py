@@ -40,7 +40,7 @@ class Config(tfds.core.BuilderConfig):
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builder that writes the first epoch of the datasets of a function of `zoo.data`.
 
     A subclass defines `ARGUMENTS`, `about`, `sets` and `example`. Examples are in the

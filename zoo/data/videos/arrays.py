@@ -138,8 +138,15 @@ def from_arrays(
         >>> train.frame_shape, train[0][0].shape, valid.num_sequences
         ((8, 8, 1), (4, 10, 8, 8, 1), 2)
     """
-    kwargs = {"frames": frames, "batch_size": batch_size, "validation": validation}
-    return divided(videos, labels, seed=seed, layout=layout, **kwargs)
+    return divided(
+        videos,
+        labels,
+        frames=frames,
+        batch_size=batch_size,
+        validation=validation,
+        seed=seed,
+        layout=layout,
+    )
 
 
 def divided(
@@ -199,26 +206,26 @@ def arranged(
         ValueError: If the shapes do not fit the layout, or if there is no layout and
             the shapes are ambiguous.
     """
-    together = hasattr(videos, "shape")
-    videos = np.asarray(videos) if together else [np.asarray(v) for v in videos]
+    together = np.asarray(videos) if hasattr(videos, "shape") else None
+    each = [np.asarray(v) for v in (videos if together is None else together)]
     if layout is None:
-        if together:
-            check_time(videos.shape, frames)
-        for i, video in enumerate(videos):
+        if together is not None:
+            check_time(together.shape, frames)
+        for i, video in enumerate(each):
             check_channels(f"video {i}", video.shape)
-        return list(videos)
+        return each
     if sorted(str(layout)) not in (sorted(LAYOUT), sorted(LAYOUT[:-1])):
         raise ValueError(
             f"`layout` must have each letter of NTHW or NTHWC once; got {layout!r}."
         )
-    if together:
-        return list(in_order(videos, layout, LAYOUT))
+    if together is not None:
+        return list(in_order(together, layout, LAYOUT))
     if layout[0] != "N":
         raise ValueError(
             f"`layout` must begin with N for a list of videos; got {layout!r}. Pass a "
             "list with one array for each video, or a single array."
         )
-    return [in_order(video, layout[1:], LAYOUT[1:]) for video in videos]
+    return [in_order(video, layout[1:], LAYOUT[1:]) for video in each]
 
 
 def in_order(array: np.ndarray, layout: str, wanted: str) -> np.ndarray:
@@ -237,10 +244,10 @@ def check_time(shape: tuple[int, ...], frames: int) -> None:
     """Raise `ValueError` if the first axis of all videos may be the time axis."""
     if len(shape) in (4, 5) and frames <= shape[0] < shape[1]:
         first, second, *frame = shape
-        frame = "CHW" if may_have_channels_first(frame) else "HWC"[: len(frame)]
+        axes = "CHW" if may_have_channels_first(frame) else "HWC"[: len(frame)]
         raise ValueError(
-            f"`layout` must be given for videos of shape {shape}: 'NT{frame}' if they "
-            f"are {first} videos of {second} frames, 'TN{frame}' if they are {second} "
+            f"`layout` must be given for videos of shape {shape}: 'NT{axes}' if they "
+            f"are {first} videos of {second} frames, 'TN{axes}' if they are {second} "
             f"videos of {first} frames."
         )
 
@@ -296,10 +303,10 @@ def check_videos(
         if video.dtype == np.uint8
     }
     if highest and max(highest.values()) == 1:
+        binary = max(highest, key=lambda name: highest[name])
         raise ValueError(
-            f"8-bit pixels must be from 0 to 255; {max(highest, key=highest.get)} has "
-            "8-bit pixels of 0 and 1 only. Pass binary videos as booleans, "
-            "video.astype(bool)."
+            f"8-bit pixels must be from 0 to 255; {binary} has 8-bit pixels of 0 "
+            "and 1 only. Pass binary videos as booleans, video.astype(bool)."
         )
     return videos
 

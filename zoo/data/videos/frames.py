@@ -53,7 +53,8 @@ def read_video(
         images = film(path, mode, fps)
     else:
         images = animation(path, mode, fps)
-    frames, width_first = [], tuple(size)[::-1]
+    frames: list[np.ndarray] = []
+    height, width = size
     for name, image in images:
         if not frames:
             whole = image.size
@@ -64,9 +65,9 @@ def read_video(
                 "one size."
             )
         if crop_to_aspect_ratio:
-            image = ImageOps.fit(image, width_first)
+            image = ImageOps.fit(image, (width, height))
         else:
-            image = image.resize(width_first)
+            image = image.resize((width, height))
         frames.append(np.asarray(image))
     if not frames:
         raise ValueError(
