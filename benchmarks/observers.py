@@ -1,6 +1,6 @@
 """Prediction errors on Occluded Moving MNIST of baselines without training.
 
-    python -m benchmarks.observers --paper docs/lab-notebook.md
+    python -m benchmarks.observers --into docs/lab-notebook.md
 
 The baselines are observers. An observer knows the velocity of the digit, remembers the
 pixels of the digit that were visible in the last frames, and predicts them at the next
@@ -140,17 +140,17 @@ def main(argv=None):
     add = parser.add_argument
     add("--digits", default="mnist", help="'mnist', 'sklearn' or an .npz file")
     add("--sequences", type=int, help="test sequences; default: one for each digit")
-    add("--paper", type=Path, help="file with markers to write the table into")
+    add("--into", type=Path, help="file with markers to write the table into")
     args = parser.parse_args(argv)
-    if args.paper:
-        table.parts(args.paper, MARKERS)
+    if args.into:
+        table.parts(args.into, MARKERS)
     digits = load_digits(args.digits)
     n = args.sequences or len(digits.test.images)
     _, _, test = occluded_mnist(digits, n, evaluation_sequences=n, verbose=False)
     lines = lines_of(rows(digits.train.images, test.sequences(0)), n)
     print("\n".join(lines))
-    if args.paper:
-        table.put(args.paper, MARKERS, ["", *lines, ""])
+    if args.into:
+        table.put(args.into, MARKERS, ["", *lines, ""])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ from zoo import listing as listing  # first: prints `--help` before Keras is imp
 
 from rladder_keras import __version__  # isort: skip
 from zoo import data, models, show
+from zoo.models.frame_prediction import (
+    moving_mnist_convlstm,
+    moving_mnist_predictor,
+)
 from zoo.models.mean_teacher import MeanTeacher
 from zoo.models.moving_mnist import moving_mnist_rtagger, moving_mnist_tagger
 from zoo.models.music import (
@@ -44,6 +48,8 @@ __all__ = [
     "hypermodel",
     "list_models",
     "list_weights",
+    "moving_mnist_convlstm",
+    "moving_mnist_predictor",
     "moving_mnist_rtagger",
     "moving_mnist_tagger",
     "music",

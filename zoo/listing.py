@@ -113,6 +113,16 @@ TABLES = {
         ),
         "--row all",
     ),
+    "moving-mnist": Table(
+        "Moving MNIST, ten frames to ten (not in the paper)",
+        (
+            "ladder",
+            "ladder w/o decoder-to-encoder conn.",
+            "ConvLSTM2D stack",
+            "copy of the last frame",
+        ),
+        "--row ladder --width 0.5 --epochs 10",
+    ),
 }
 COMMAND = "python -m zoo.reproduce"
 

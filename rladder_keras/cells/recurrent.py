@@ -1,4 +1,7 @@
-"""Recurrent encoder rows: LSTM and GRU cells, convolutional and fully connected."""
+"""Recurrent encoder rows: LSTM and GRU cells, convolutional and fully connected.
+
+The file is longer than others because of its four public cells and their docstrings.
+"""
 
 from typing import Any, Self
 

@@ -82,7 +82,7 @@ def test_the_table_is_written_between_its_lines(tmp_path, capsys):
     paper = tmp_path / "PAPER.md"
     begin, end = observers.MARKERS
     paper.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    command = f"--digits sklearn --sequences 5 --paper {paper}"
+    command = f"--digits sklearn --sequences 5 --into {paper}"
     observers.main(command.split())
     written = paper.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")

@@ -113,7 +113,7 @@ def with_targets(model):
 def bad_frames():
     x, y = films()
     return [
-        (255 * x, y, "frames have pixels between .*divide 8-bit images by 255"),
+        (255 * x, y, "frames have pixels from .*Divide 8-bit images by 255"),
         (x * np.float32("nan"), y, "frames have NaN"),
         (x[..., 0], y, r"frames must have shape \(batch, T, 4, 4, 1\); got"),
     ]
@@ -124,7 +124,7 @@ def bad_targets():
     return [
         (x, {**y, "class": y["class"] + 97}, "got labels from 97 to 99"),
         (x, {**y, "class": y["class"] - 1}, "got labels from -1 to 1"),
-        (x, {**y, "frame": 255 * x}, r"frames of y\['frame'\] have pixels between"),
+        (x, {**y, "frame": 255 * x}, r"frames of y\['frame'\] have pixels from"),
         (x, {"frame": x}, r"targets for the output\(s\) \['class'\].*`labels=`"),
     ]
 
@@ -260,7 +260,7 @@ def test_the_mean_teacher_checks_first_batches():
         for source in (generator, tf_data):
             with pytest.raises(ValueError, match="got labels from 0 to 10"):
                 use(source(x, y), verbose=0)
-            with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+            with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
                 use(source(255 * x, y), verbose=0)
     good, trained = generator(x, {"class": np.array([0, 9])}), Trained()
     teacher.fit(good, shuffle=False, verbose=0, callbacks=[trained])

@@ -457,7 +457,7 @@ def test_compiling_anew_forgets_the_old_metrics():
 def test_frames_that_are_none_are_refused():
     frames, y = films()
     model = zoo.MeanTeacher(of_frames())
-    with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+    with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
         model.fit(frames * 255, y)
     wrong = {**y, "class": y["class"] + 10}
     for use in (model.fit, model.evaluate):

@@ -100,7 +100,7 @@ def test_frames_of_a_data_set_of_the_users_are_looked_at(model, frames):
         def __getitem__(self, index):
             return (frames * 255).astype("uint8"), {}
 
-    with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+    with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
         model.fit(Bytes())
 
 
@@ -142,7 +142,7 @@ def test_tensors_are_looked_at(model, frames):
         lambda: model.predict(255 * tensor),
         lambda: model.step(255 * tensor[:, 0], model.init_state(len(frames))),
     ):
-        with pytest.raises(ValueError, match="divide 8-bit images by 255"):
+        with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
             refuse()
     y = {"class": ops.convert_to_tensor(np.full(len(frames), 10))}
     with pytest.raises(ValueError, match="10 classes; got labels from 10 to 10"):

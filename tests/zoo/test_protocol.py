@@ -7,7 +7,7 @@ from keras import ops
 
 from zoo.data.epochs import EpochDataset
 from zoo.models.fitting import make_variables
-from zoo.training import protocol
+from zoo.training import protocol, schedules
 
 SEED = 7
 
@@ -45,7 +45,7 @@ def build():
     return make_variables(model, one, one)  # else the first `fit` draws a number
 
 
-def trained(tmp_path, errors, schedule=protocol.D1, **kwargs):
+def trained(tmp_path, errors, schedule=schedules.D1, **kwargs):
     data, merged = (Batches(1), [*errors]), Batches(2)
     return protocol.train(
         build,
@@ -81,8 +81,8 @@ def apart(a, b):
 
 RATES = [0.05, 0.05, 0.025, 0.025, 0.0125]
 ERRORS = [0.9, 0.95, 0.95, 0.97, 0.8]  # it rose twice, and was once the same
-D1 = protocol.D1._replace(
-    first_rate=0.05, next_rate=lambda rate, e: 50 * protocol.next_rate(rate / 50, e)
+D1 = schedules.D1._replace(
+    first_rate=0.05, next_rate=lambda rate, e: 50 * schedules.next_rate(rate / 50, e)
 )
 
 
@@ -109,7 +109,7 @@ def test_phase_1_trains_on_the_training_set_only(tmp_path):
 
 
 def test_phase_2_of_music_is_as_long_as_the_way_to_the_lowest_error(tmp_path):
-    model, progress = trained(tmp_path, [5, 4, 3, 6, 7, 8], protocol.D2)
+    model, progress = trained(tmp_path, [5, 4, 3, 6, 7, 8], schedules.D2)
     assert (progress["phase"], progress["epoch"], progress["sequences"]) == (2, 3, 24)
     assert len(progress["errors"]) == 6  # three in a row without a new minimum
     assert apart(model, by_hand(Batches(2), [0.025] * 3)) < 1e-6
@@ -127,30 +127,30 @@ def test_phase_2_is_the_same_after_stops(tmp_path, budget):
 
 
 def test_the_rate_stays_where_the_error_does():
-    assert protocol.next_rate(1e-3, [0.5, 0.5]) == 1e-3
-    assert protocol.next_rate(1e-3, [0.5, 0.4]) == 1e-3
-    assert protocol.next_rate(1e-3, [0.5, 0.500001]) == 5e-4
-    assert protocol.next_rate(1e-3, [0.1, 0.5, 0.4]) == 1e-3  # against the last only
-    assert protocol.next_rate(1.5e-4, [0.1, 0.5]) == 1e-4
+    assert schedules.next_rate(1e-3, [0.5, 0.5]) == 1e-3
+    assert schedules.next_rate(1e-3, [0.5, 0.4]) == 1e-3
+    assert schedules.next_rate(1e-3, [0.5, 0.500001]) == 5e-4
+    assert schedules.next_rate(1e-3, [0.1, 0.5, 0.4]) == 1e-3  # against the last only
+    assert schedules.next_rate(1.5e-4, [0.1, 0.5]) == 1e-4
 
 
 def test_phase_1_of_each_schedule_ends_where_its_text_says():
     lowest, longer = [1e-4] * 11, [1e-4] * 12
-    assert not protocol.finished(protocol.D1, [0.1, *[0.2] * 9], lowest[:10])
-    assert protocol.finished(protocol.D1, [0.1, *[0.2] * 10], lowest)
-    assert not protocol.finished(protocol.D1, [0.1, *[0.2] * 10, 0.05], longer)
-    assert not protocol.finished(protocol.D1, [0.1, *[0.2] * 10], [2e-4] * 11)
-    for schedule, epochs in ((protocol.D3, 52), (protocol.CHAINS, 16)):
+    assert not schedules.finished(schedules.D1, [0.1, *[0.2] * 9], lowest[:10])
+    assert schedules.finished(schedules.D1, [0.1, *[0.2] * 10], lowest)
+    assert not schedules.finished(schedules.D1, [0.1, *[0.2] * 10, 0.05], longer)
+    assert not schedules.finished(schedules.D1, [0.1, *[0.2] * 10], [2e-4] * 11)
+    for schedule, epochs in ((schedules.D3, 52), (schedules.CHAINS, 16)):
         errors = np.linspace(2, 1, epochs).tolist()
-        assert not protocol.finished(schedule, errors[:-1], errors[:-1])
-        assert protocol.finished(schedule, errors, errors)
-    assert protocol.CHAINS.next_rate(0.01, [1.0]) == pytest.approx(0.008)
-    assert protocol.D3.next_rate(0.01, [1.0, 2.0]) == 0.01
-    assert protocol.FILMS.next_rate(0.01, [1.0, 2.0]) == 0.005
+        assert not schedules.finished(schedule, errors[:-1], errors[:-1])
+        assert schedules.finished(schedule, errors, errors)
+    assert schedules.CHAINS.next_rate(0.01, [1.0]) == pytest.approx(0.008)
+    assert schedules.D3.next_rate(0.01, [1.0, 2.0]) == 0.01
+    assert schedules.FILMS.next_rate(0.01, [1.0, 2.0]) == 0.005
 
 
 def test_the_lowest_error_that_came_first_counts():
-    assert protocol.best_epoch([3, 2, 2]) == 2
+    assert schedules.best_epoch([3, 2, 2]) == 2
 
 
 def test_what_an_epoch_is_remembered_with_stands_once():

@@ -23,7 +23,7 @@ from zoo.data.music.corpora import Corpus
 from zoo.experiments import EXPERIMENTS, records, table_1
 from zoo.listing import TABLES, listing
 from zoo.models import occluded_mnist as om
-from zoo.training import checkpoint, protocol
+from zoo.training import checkpoint, protocol, schedules
 from zoo.weights import WEIGHTS_DIR, learned
 
 pytestmark = pytest.mark.once
@@ -31,17 +31,17 @@ EVERYWHERE = pytest.mark.everywhere
 
 
 def test_rate_is_halved_when_the_error_rose_against_the_epoch_before():
-    errors, rates = [], [protocol.FIRST_RATE]
+    errors, rates = [], [schedules.FIRST_RATE]
     for error in (0.5, 0.4, 0.45, 0.42, 0.43, 0.44, 0.45, 0.46):
         errors.append(error)
-        rates.append(protocol.next_rate(rates[-1], errors))
+        rates.append(schedules.next_rate(rates[-1], errors))
     expected = [1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 1.25e-4, 1e-4, 1e-4]
     np.testing.assert_allclose(rates, expected)
-    assert protocol.next_rate(5e-5, [0.4, 0.5]) == 5e-5  # it was chosen so low
+    assert schedules.next_rate(5e-5, [0.4, 0.5]) == 5e-5  # it was chosen so low
 
 
 def test_phase_1_ends_when_the_error_settles_at_the_lowest_rate():
-    finished = partial(protocol.finished, protocol.D1._replace(patience=1))
+    finished = partial(schedules.finished, schedules.D1._replace(patience=1))
     assert not finished([], [])
     assert not finished([0.3, 0.2], [1e-3, 1e-3])
     assert not finished([0.2, 0.1], [1e-4, 1e-4])
@@ -52,11 +52,11 @@ def test_phase_1_ends_when_the_error_settles_at_the_lowest_rate():
 def test_for_music_phase_2_has_as_many_epochs_as_led_to_the_lowest_error():
     errors = [9.0, 7.0, 8.0, 7.5]
     assert (
-        protocol.D2.first_rate is None and protocol.D2.next_rate(0.01, errors) == 0.01
+        schedules.D2.first_rate is None and schedules.D2.next_rate(0.01, errors) == 0.01
     )
-    assert protocol.D2.repeated(errors) == 2
-    assert not protocol.finished(protocol.D2, errors, [0.01] * 4)
-    assert protocol.finished(protocol.D2, [*errors, 7.1], [0.01] * 5)
+    assert schedules.D2.repeated(errors) == 2
+    assert not schedules.finished(schedules.D2, errors, [0.01] * 4)
+    assert schedules.finished(schedules.D2, [*errors, 7.1], [0.01] * 5)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(
     monkeypatch.setitem(table_1.LADDERS, "reduced", few)
     options = [*COSINE, "--ladder", "reduced", "--optimizer", optimizer]
     whole, progress = train(tmp_path, *options, out="whole")
-    rate = protocol.cosine_decay(0.01, updates=6)
+    rate = schedules.cosine_decay(0.01, updates=6)
     np.testing.assert_allclose(progress["rates"], [rate(n) for n in (0, 2, 4)])
     rates = sorted(float(rate(n)) for n in range(1, 7))
     assert rates[0] == pytest.approx(0, abs=1e-9)
@@ -184,7 +184,7 @@ def test_music_is_reproduced_through_both_phases(tmp_path, noise, row):
     args = reproduce.arguments([*command.split(), "--row", row])
     model, progress = reproduce.reproduce(args, row)
     assert progress["done"] and progress["phase"] == 2
-    assert progress["epoch"] == protocol.best_epoch(progress["errors"])
+    assert progress["epoch"] == schedules.best_epoch(progress["errors"])
     with open(tmp_path / "runs") as file:
         (line,) = csv.DictReader(file)
     assert (line["table"], line["row"], line["metric"]) == ("table-3", row, "MuseData")

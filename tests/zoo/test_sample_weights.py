@@ -438,8 +438,8 @@ def test_what_padding_may_be():
         with pytest.raises(ValueError, match="`mask_value` must be a number outside"):
             ladder(mask_value=wrong)
     x, y = padded()
-    with pytest.raises(ValueError, match="pixels between -1"):
+    with pytest.raises(ValueError, match="pixels from -1"):
         ladder().evaluate(x, y, verbose=0)
     x[0, 3, 0] = -1  # part of a frame
-    with pytest.raises(ValueError, match="pixels between -1"):
+    with pytest.raises(ValueError, match="pixels from -1"):
         ladder(mask_value=-1).predict(x, verbose=0)

@@ -319,9 +319,9 @@ def test_values_that_are_no_pixels_are_refused(tmp_path, batch):
     path = tmp_path / "sequence.png"
     frames = batch.frames[0]
     for bad, message in (
-        (255 * frames, "has pixels between 0 and [0-9.]+, .*divide 8-bit images"),
-        ((255 * frames).astype("uint8"), "has pixels between 0 and 2"),
-        (frames - 1, "has pixels between -1 and"),
+        (255 * frames, "has pixels from 0 to [0-9.]+; .*Divide 8-bit images"),
+        ((255 * frames).astype("uint8"), "has pixels from 0 to 2"),
+        (frames - 1, "has pixels from -1 to"),
         (np.where(frames > 0.6, np.nan, frames), "has NaN or infinite pixels"),
     ):
         for name in ("observed", "predicted", "unoccluded", "probe"):

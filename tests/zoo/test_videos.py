@@ -342,7 +342,7 @@ def test_videos_that_are_none_are_named(tmp_path):
     cases = [
         ([good[0], good[1, :2]], "Video 1 must have at least 3 frames.* got 2"),
         ([good[0], good[1, :, :4]], "Video 1 must have frames of shape"),
-        ([good[0], good[1] * 2], "Video 1 has pixels between"),
+        ([good[0], good[1] * 2], "Video 1 has pixels from"),
         ([good[0], good[1] * np.nan], "Video 1 has NaN"),
         ([good[0], good[1].astype(int)], "Video 1 must have 8-bit .*got type int64"),
         ([good[0], good[1, 0, 0]], "Video 1 must have shape"),

@@ -3,6 +3,7 @@
 from zoo.data.chains import gaussian_chain
 from zoo.data.digits.moving import moving_mnist
 from zoo.data.digits.occluded import occluded_mnist
+from zoo.data.digits.prediction import moving_mnist_prediction
 from zoo.data.digits.sources import load_digits
 from zoo.data.digits.textured import textured_mnist
 from zoo.data.digits.textures import load_textures
@@ -19,6 +20,7 @@ __all__ = [
     "load_digits",
     "load_textures",
     "moving_mnist",
+    "moving_mnist_prediction",
     "occluded_mnist",
     "piano_rolls",
     "textured_mnist",

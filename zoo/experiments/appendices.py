@@ -12,7 +12,7 @@ from zoo.experiments.experiment import (
     with_training_set_only,
 )
 from zoo.models import gaussian_chain
-from zoo.training import protocol
+from zoo.training import schedules
 
 RATE = 0.01
 
@@ -91,7 +91,7 @@ def appendix(
         options=partial(options, sequences),
         data=partial(load, chain, steps, sequences),
         build=partial(build, rows, chain, output),
-        schedule=lambda args: protocol.CHAINS,
+        schedule=lambda args: schedules.CHAINS,
         steer=lambda args, row: f"{output}_mse",
         figures=figures,
         batch_size=lambda args: batch_size,

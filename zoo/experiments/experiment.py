@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from zoo.arguments import integer
 from zoo.data.epochs import EpochDataset
-from zoo.training.protocol import Schedule
+from zoo.training.schedules import Schedule
 
 # Training, validation, merged and test set. Merged is the training set of phase 2.
 Sets = tuple[EpochDataset, EpochDataset, EpochDataset | None, EpochDataset]

@@ -15,7 +15,7 @@ from zoo.experiments.experiment import (
     unroll,
 )
 from zoo.models import moving_mnist
-from zoo.training import protocol
+from zoo.training import schedules
 
 SIZE, RATE, BATCH_SIZE, GROUPS = 64, 1e-3, 16, 3
 LADDERS = {
@@ -84,7 +84,7 @@ SECTION_4_3 = Experiment(
     options=options,
     data=load,
     build=build,
-    schedule=lambda args: protocol.FILMS,
+    schedule=lambda args: schedules.FILMS,
     steer=lambda args, row: "cost_last",
     figures=figures,
     batch_size=lambda args: BATCH_SIZE,

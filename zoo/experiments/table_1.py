@@ -16,7 +16,7 @@ from zoo.experiments.experiment import (
     unroll,
 )
 from zoo.models import occluded_mnist
-from zoo.training import protocol
+from zoo.training import schedules
 from zoo.training.muon import KernelMuon
 
 ROWS = occluded_mnist.TABLE_1 | occluded_mnist.WITH_SKIPS
@@ -87,21 +87,21 @@ def schedule(args):
                 "--optimizer must come with --cosine; got --optimizer only. Add "
                 "--cosine RATE."
             )
-        return protocol.D1
+        return schedules.D1
     if args.epochs is None or args.phases != 1:
         raise ValueError(
             "--cosine must come with --epochs and --phases 1, because the decay "
             f"depends on the number of all updates; got --epochs {args.epochs} and "
             f"--phases {args.phases}. Give --epochs and --phases 1."
         )
-    return protocol.COSINE
+    return schedules.COSINE
 
 
 def optimizer(args, train):
     if args.cosine is None:
         return None
     updates = args.epochs * len(train)
-    rate = protocol.cosine_decay(args.cosine, updates)
+    rate = schedules.cosine_decay(args.cosine, updates)
     return partial(OPTIMIZERS[args.optimizer or "adam"], rate)
 
 

@@ -7,7 +7,7 @@ from zoo.arguments import fraction, integer, positive
 from zoo.data.music.corpora import FILES
 from zoo.experiments.experiment import Experiment, changed, common_smaller, unroll
 from zoo.models import music
-from zoo.training import protocol
+from zoo.training import schedules
 
 WINDOW = 25
 
@@ -73,8 +73,8 @@ def build(args, row, train):
 
 def schedule(args):
     if args.halve_rate:
-        return protocol.D2._replace(next_rate=protocol.next_rate)
-    return protocol.D2
+        return schedules.D2._replace(next_rate=schedules.next_rate)
+    return schedules.D2
 
 
 def figures(args, model, test):

@@ -16,7 +16,7 @@ from zoo.experiments.experiment import (
     unroll,
 )
 from zoo.models import textured_mnist
-from zoo.training import protocol
+from zoo.training import schedules
 
 LADDERS = {
     "paper": textured_mnist.table_9,
@@ -144,7 +144,7 @@ TABLE_4 = Experiment(
     options=options,
     data=load,
     build=build,
-    schedule=lambda args: protocol.D3,
+    schedule=lambda args: schedules.D3,
     steer=steer,
     figures=figures,
     batch_size=lambda args: BATCH_SIZE,

@@ -1,6 +1,7 @@
 """Models of the paper, one module per section, and the modules that they share."""
 
 from zoo.models import (
+    frame_prediction,
     gaussian_chain,
     grouping,
     mean_teacher,
@@ -12,6 +13,7 @@ from zoo.models import (
 )
 
 __all__ = [
+    "frame_prediction",
     "gaussian_chain",
     "grouping",
     "mean_teacher",

@@ -1,4 +1,8 @@
-"""The model class of the zoo."""
+"""The model class of the zoo.
+
+The file is longer than others because it overrides each method of `keras.Model` that
+takes data: they check it, complete it and keep the weights if they are stopped.
+"""
 
 import contextlib
 from collections.abc import Callable

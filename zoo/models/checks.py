@@ -8,7 +8,7 @@ from keras import ops, tree
 
 from rladder_keras.validation import fits
 from zoo.data.epochs import EpochDataset
-from zoo.data.videos.arrays import check_pixels
+from zoo.data.videos.checks import check_pixels
 
 
 def first_batch(x):

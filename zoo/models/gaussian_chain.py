@@ -26,6 +26,8 @@ of the same shape:
 
 - `"x"`, the clean `x` of the time step (Appendix B), or
 - `"next"`, the `x` of the next time step (Appendix C).
+
+The file is longer than others because every builder and layer documents its arguments.
 """
 
 from collections.abc import Iterable

@@ -3,6 +3,8 @@
 A classifier, the student, is trained on the labelled samples, and to agree on all
 samples with a teacher, whose weights are a moving average of the student's weights. A
 student that predicts frames continues to be trained for that task too.
+
+The file is longer than others because every builder and layer documents its arguments.
 """
 
 from functools import partial

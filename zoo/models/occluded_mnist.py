@@ -12,6 +12,8 @@ in [0, 1] to a dictionary:
 
 The dataset gives `y` with the same keys: the label, the observed frames, and the frames
 without bars. A model uses the entries for which it has outputs.
+
+The file is longer than others because every builder and layer documents its arguments.
 """
 
 from collections.abc import Iterable

@@ -4,6 +4,8 @@ A thickened digit with one Brodatz texture lies on a background with another tex
 The network groups the pixels by explaining the image without its noise, and classifies
 the digit. Models take images `(batch, size, size, 1)` in [0, 1]; for their outputs see
 `zoo.grouping`. The dataset is `zoo.data.textured_mnist`.
+
+The file is longer than others because every builder and layer documents its arguments.
 """
 
 from collections.abc import Callable

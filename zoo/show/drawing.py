@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.videos.arrays import check_pixels
+from zoo.data.videos.checks import check_pixels
 from zoo.files import write_whole
 
 # A row of a picture: its name, and for each time step an image of shape (H, W, 3),
