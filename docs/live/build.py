@@ -64,7 +64,7 @@ BARS = {
     "One voice, a scale": [[60], [62], [64], [65], [67], [69], [71], [72]],
 }
 
-FRAMES = 6  # of each checked sequence: one more than the ladder was trained on
+FRAMES = zoo.occluded_mnist.FRAMES + 1  # of each checked sequence
 STEPS = 6  # of each checked piece, after its bars
 
 
@@ -126,6 +126,7 @@ def write_digits(out):
     page = {
         "ladder": {"file": "digits.onnx", **step_of(model, names)},
         "trained_on": digits.name,
+        "frames": zoo.occluded_mnist.FRAMES,
         "canvas": occlusion.CANVAS,
         "digit": occlusion.DIGIT,
         "bar": occlusion.BAR,

@@ -106,6 +106,7 @@ export async function digitsTab(spec) {
   });
   $("fly").addEventListener("click", () => fly(playing));
   $("phase").value = spec.phase;
+  $("phase").dispatchEvent(new Event("input")); // shows the value
   $("phase").addEventListener("input", show);
   addEventListener("colours", () => {
     drawExamples();
@@ -195,8 +196,8 @@ export async function digitsTab(spec) {
   }
 
   drawExamples();
-  $("about-digits").textContent = `The ladder was trained on flights of five frames, with digits
-    of ${spec.trained_on} and bars at their first position.`;
+  $("about-digits").textContent = `The ladder was trained on ${spec.trained_on}, in flights of
+    ${spec.frames} frames with the bars at ${spec.phase} px.`;
   choose(spec.examples[7], spec.labels[7]); // as in the picture of the README
   return { pause };
 }

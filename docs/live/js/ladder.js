@@ -1,20 +1,21 @@
 // The exported iteration of a ladder, run by ONNX Runtime Web.
 
+import { address, get } from "./files.js";
+
 let ort;
 let queue = Promise.resolve(); // runs follow each other
 
 /** Load the WebAssembly runtime from the folder of this page. */
 export async function loadRuntime() {
-  ort = await import("../ort.wasm.bundle.min.mjs");
+  ort = await import(address("ort.wasm.bundle.min.mjs"));
   ort.env.wasm.numThreads = 1; // more threads need headers that a static site cannot set
-  const wasm = new URL("../ort-wasm-simd-threaded.wasm", import.meta.url).href;
-  ort.env.wasm.wasmPaths = { wasm };
+  ort.env.wasm.wasmPaths = { wasm: address("ort-wasm-simd-threaded.wasm") };
 }
 
 /** Load an ONNX file from the folder of this page. */
-export function loadSession(file) {
-  const url = new URL(`../${file}`, import.meta.url).href;
-  return ort.InferenceSession.create(url, { executionProviders: ["wasm"] });
+export async function loadSession(file) {
+  const bytes = new Uint8Array(await (await get(file)).arrayBuffer());
+  return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
 }
 
 /** Run a session on arrays by name; return the tensors of its outputs by name. */

@@ -2,6 +2,7 @@
 
 import { check } from "./check.js";
 import { digitsTab } from "./digits.js";
+import { get } from "./files.js";
 import { loadRuntime } from "./ladder.js";
 import { musicTab } from "./music.js";
 
@@ -21,7 +22,7 @@ async function main() {
   if (!globalThis.WebAssembly?.validate(Uint8Array.from(SIMD))) {
     throw new Error("This page needs WebAssembly SIMD. Use a current browser.");
   }
-  page = await json("page.json");
+  page = await (await get("page.json")).json();
   const credits = `The ladders run in ${page.runtime.replace("@", " ")} (Microsoft, MIT licence).`;
   document.getElementById("credits").textContent = credits;
   await loadRuntime();
@@ -39,13 +40,14 @@ async function main() {
       other.click();
     });
   }
-  await select(location.hash === "#music" ? "music" : "digits");
   document.querySelectorAll("input[data-unit]").forEach(showValue);
+  await select(location.hash === "#music" ? "music" : "digits");
 }
 
 /** Show the value of a slider beside it. */
 function showValue(slider) {
-  const value = document.createElement("output");
+  const value = document.createElement("span");
+  value.setAttribute("aria-hidden", "true"); // `aria-valuetext` says the same
   const update = () => {
     value.textContent = `${slider.value} ${slider.dataset.unit}`;
     slider.setAttribute("aria-valuetext", value.textContent);
@@ -79,19 +81,11 @@ async function select(name) {
 /** Write the largest differences from Keras into the page, as JSON. */
 async function selfCheck() {
   say("Comparing the ladders with Keras ...");
-  const differences = await check(page, await json("check.json"));
+  const expected = await (await get("check.json")).json();
+  const differences = await check(page, expected);
   output.hidden = false;
   output.textContent = JSON.stringify(differences);
   say("Largest absolute differences from the outputs of Keras:");
-}
-
-async function json(file) {
-  const response = await fetch(file).catch(() => undefined);
-  if (!response?.ok) {
-    throw new Error(`The file ${file} is missing. Run "python docs/live/build.py", then
-      "mkdocs build".`);
-  }
-  return response.json();
 }
 
 function say(text) {
@@ -99,7 +93,7 @@ function say(text) {
   status.hidden = !text;
 }
 
-/** Show one sentence in place of the tabs. */
+/** Show an error in place of the tabs. */
 function fail(error) {
   say(`The page cannot run the ladder. ${error.message}`);
   status.classList.add("error");
