@@ -1,5 +1,8 @@
 """Hooks of the site: pages from files of the repository, notebooks, docstrings.
 
+`docs/live/build.py` writes files of the page "Try it" into `build/live`. If they are
+there, they become files of the site.
+
 A page that reads `{{ README.md }}` shows that file. Links in all pages are written for
 the repository. Here they become links to pages of the site, or to the repository on the
 web if the site has no such page.
@@ -30,10 +33,12 @@ OTHERS = re.compile(
 
 @event_priority(100)  # before the plugin that renders notebooks
 def on_files(files, config):
+    directories = config.site_dir, config.use_directory_urls
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         name = f"notebooks/{path.name}"
-        directories = config.site_dir, config.use_directory_urls
         files.append(File(name, str(ROOT), *directories))
+    for path in sorted((ROOT / "build" / "live").glob("*")):
+        files.append(File(f"live/{path.name}", str(ROOT / "build"), *directories))
     return files
 
 
