@@ -57,9 +57,9 @@ def test_the_metric_is_the_mean_over_the_hidden_frames(sets):
 @once
 @pytest.mark.parametrize(("name", "rate"), [("predictor", 0.003), ("convlstm", 0.03)])
 def test_the_models_learn(sets, name, rate):
-    x, y, weights = sets[0][0]
+    x = sets[0][0][0][:, 4:14]
     model = getattr(zoo, f"moving_mnist_{name}")(0.1, size=20, learning_rate=rate)
-    history = model.fit(x, y, sample_weight=weights, epochs=10, verbose=0).history
+    history = model.fit(x, {"frame": x}, epochs=10, verbose=0).history
     assert history["frame_mse"][-1] < 0.9 * history["frame_mse"][0]
 
 
