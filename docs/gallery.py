@@ -1,0 +1,135 @@
+"""Write the gallery of trained weights: `docs/gallery.md` and `docs/gallery/`.
+
+    python docs/gallery.py          # draws the pictures, composes the pieces
+    python docs/gallery.py --text   # the page only, from the cards
+
+Figures, sizes and sources are those of the cards. The pictures and pieces need MNIST
+and the corpora of music, see docs/guides/datasets.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+import zoo  # noqa: E402
+from zoo.weights.cards import SHIPPED  # noqa: E402
+
+HEAD = """\
+# Gallery
+
+The trained weights that come with the package. The figures are those of the cards, on
+the test sets. `python docs/gallery.py` writes this page.
+"""
+SECTION = """\
+## {title}
+
+{about}
+
+![{title}](gallery/{picture})
+
+```py
+model = zoo.{model}(weights="{name}")
+```
+
+| | |
+| --- | --- |
+| trained on | {data} |
+{metrics}
+| training | {minutes} minutes on {device} |
+| file | [{file}](../zoo/weights/{file}), {kilobytes} kB, {licence} |
+"""
+ABOUT = {
+    "occluded_mnist_rladder": (
+        "Digits behind bars",
+        "A digit of the test set moves behind bars. The network classifies it, "
+        "predicts the next frame, and its lowest decoder shows what it infers behind "
+        'the bars (row "Probe").',
+    ),
+    "moving_mnist_rtagger": (
+        "Two moving digits",
+        "Nobody told the network what a digit is: it predicts frames, and each digit "
+        "becomes a group (colour) because its pixels move together.",
+    ),
+    "polyphonic_music_rladder": (
+        "Music",
+        "The first 16 time steps are from a piece of the test set; the network has "
+        "composed the rest. [Listen to it](gallery/{midi}) (MIDI file).",
+    ),
+}
+CORPORA = {"small_jsb": ("jsb", 1), "small_nottingham": ("nottingham", 0.5)}
+CORPORA["small_muse"] = "muse", 0.5
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--text", action="store_true", help="write the page only")
+    args = parser.parse_args()
+    (DOCS / "gallery.md").write_text(page(), encoding="utf-8")
+    if not args.text:
+        (DOCS / "gallery").mkdir(exist_ok=True)
+        for card in cards():
+            draw(card["model"], card["name"])
+
+
+def cards():
+    """Return the cards of the shipped weights, in the order of the paper."""
+    weights = zoo.list_weights()
+    return [zoo.weights.card(m, name) for m in ABOUT for name in weights[m]]
+
+
+def page():
+    """Return the text of the page."""
+    return "\n".join([HEAD, *map(section, cards())])
+
+
+def section(card):
+    """Return the part of the page about one file of weights."""
+    name, file = f"{card['model']}-{card['name']}", Path(card["file"]).name
+    title, about = ABOUT[card["model"]]
+    lines = [f"| {metric} | {value} |" for metric, value in card["metrics"].items()]
+    if card["model"].startswith("polyphonic"):
+        lines = [line.replace(" |", ", nats per step |", 1) for line in lines]
+    return SECTION.format(
+        **{k: v for k, v in card.items() if k not in ("metrics", "file")},
+        file=file,
+        title=f"{title}: {card['data']}",
+        about=about.format(midi=f"{name}.mid"),
+        picture=f"{name}.png",
+        metrics="\n".join(lines),
+        minutes=round(card["seconds"] / 60),
+        kilobytes=round((SHIPPED / file).stat().st_size / 1000),
+    )
+
+
+def draw(model, name):
+    """Write the picture of trained weights, and for music the piece."""
+    net = getattr(zoo, model)(weights=name)
+    path = DOCS / "gallery" / f"{model}-{name}.png"
+    if model == "occluded_mnist_rladder":
+        source = "sklearn" if name.endswith("sklearn") else "mnist"
+        _, _, test = zoo.data.occluded_mnist(source, 8, verbose=False)
+        x, y = test[0]
+        i = 3
+        found = net.predict_on_batch(x)
+        title = f"{model}, weights {name}"
+        probe, classes = found["probe"][i], found["class"][i]
+        frames = y["frame"][i], found["frame"][i], y["probe"][i], probe, classes
+        zoo.show.sequence(path, *frames, int(y["class"][i]), title)
+    elif model == "moving_mnist_rtagger":
+        size, frames = net.input_shape[2], 8
+        options = {"size": size, "frames": frames, "verbose": False}
+        _, _, test = zoo.data.moving_mnist("mnist", 1, **options)
+        x, _ = test[5]
+        zoo.show.video(x[0], net.predict_on_batch(x), path)
+    else:
+        corpus, step = CORPORA[name]
+        prompt = zoo.data.load_corpus(corpus).test[1][:16]
+        midi = path.with_suffix(".mid")
+        zoo.music.generate(net, prompt, steps=80, path=midi, step=step, seed=1)
+
+
+if __name__ == "__main__":
+    main()
