@@ -21,6 +21,7 @@ GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 PAGES = {path.stem: path for path in (ROOT / "README.md", *GUIDES)}
 # Pages that are only read: their links and names are checked, too.
 READ = [ROOT / "PAPER.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "lab-notebook.md"]
+READ += [ROOT / "docs" / "gallery.md"]
 PAGES |= {path.stem: path for path in READ}
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
 README = TEXTS["README"]
@@ -33,6 +34,11 @@ SHORTER = (
     ("epochs=10", "epochs=1, verbose=0"),
     ("steps=64", "steps=3"),
     ("max_trials=10", "max_trials=1"),
+    (
+        '"sequences": 1000, "evaluation_sequences": 100',
+        '"sequences": 16, "evaluation_sequences": 2',
+    ),
+    ("build(0.25, ", "build(0.05, "),
 )
 
 

@@ -133,7 +133,7 @@ def test_models_of_the_zoo_take_steps_before_and_after_training(tmp_path):
     check(model)
     model.save(tmp_path / "model.keras")
     check(keras.models.load_model(tmp_path / "model.keras"))
-    with pytest.raises(ValueError, match=r"divide 8-bit images by 255"):
+    with pytest.raises(ValueError, match=r"Divide 8-bit images by 255"):
         model.step(frames[:, 0] * 255, model.init_state(2))
 
 
