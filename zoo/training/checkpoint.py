@@ -45,21 +45,28 @@ def save(folder: str | os.PathLike, model: keras.Model, progress: Any) -> None:
         shutil.rmtree(path)
 
 
-def load(folder: str | os.PathLike, model: keras.Model) -> None:
+def load(folder: str | os.PathLike, model: keras.Model, optimizer: bool = True) -> None:
     """Load the checkpoint in `folder` into a model and its optimiser.
 
     Args:
         folder: Folder of the run.
         model: Compiled model of the run.
+        optimizer: Whether to load the state of the optimiser, too. Without it, the
+            model may have another optimiser than in training.
 
     Raises:
         ValueError: If the checkpoint is of another model.
     """
     path = complete(Path(folder))[-1]
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for shard in sorted(path.glob("shard-*.npz")):
         arrays.update(read_arrays(shard, f"Delete {folder} and train from scratch"))
     expected = variables(model)
+    if not optimizer:
+        arrays, expected = (
+            {k: v for k, v in named.items() if not k.startswith("optimizer")}
+            for named in (arrays, expected)
+        )
     shapes = {name: tuple(v.shape) for name, v in expected.items()}
     if {name: array.shape for name, array in arrays.items()} != shapes:
         raise ValueError(
