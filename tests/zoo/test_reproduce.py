@@ -62,12 +62,14 @@ def test_for_music_phase_2_has_as_many_epochs_as_led_to_the_lowest_error():
 @pytest.fixture(autouse=True)
 def few_digits(monkeypatch):
     """The commands below train on the digits of scikit-learn, a few of them."""
-    digits = load_digits("sklearn")
-    few = digits._replace(valid=type(digits.valid)(*(a[:6] for a in digits.valid)))
-    few = few._replace(test=type(digits.test)(*(a[:6] for a in digits.test)))
-    monkeypatch.setattr(
-        "zoo.data.digits.occluded.load_digits", lambda source, side=14: few
-    )
+
+    def few(source, side=14):
+        digits = load_digits("sklearn", side)
+        short = [type(split)(*(a[:6] for a in split)) for split in digits[2:]]
+        return digits._replace(valid=short[0], test=short[1])
+
+    for module in ("moving", "occluded", "textured"):
+        monkeypatch.setattr(f"zoo.data.digits.{module}.load_digits", few)
 
 
 def command(tmp_path, *more, row="Temporal baseline", out="run"):
