@@ -339,6 +339,35 @@ def test_generated_music_goes_on_with_the_prompt_and_plays(build, tmp_path):
     assert not roll[len(read) :].any()
 
 
+@pytest.mark.parametrize("build", EACH)
+def test_music_is_drawn_from_the_probabilities_that_the_options_allow(build):
+    """Against the probabilities that `predict` gives for the whole."""
+    model = build()
+    (prompt,) = rolls(5)
+    voice = np.zeros((6, 88), bool)
+    voice[np.arange(6), 40 + np.arange(6)] = True
+    options = {"temperature": 2.0, "threshold": 0.3, "lowest": 40, "highest": 90}
+    roll = music.generate(model, prompt, 6, seed=3, voice=voice, **options)
+    x = roll[None].astype("float32")
+    x = (
+        {"roll": x[:, :-1], "next": x[:, 1:]}
+        if music_model.is_joint(model)
+        else x[:, :-1]
+    )
+    p = model.predict(x, verbose=0)["notes"][0, 4:].astype("float64")
+    odds = np.sqrt(p / (1 - p))
+    softer = odds / (1 + odds)
+    number = np.arange(21, 109)
+    allowed = (softer >= 0.3) & (number >= 40) & (number <= 90)
+    rng = np.random.default_rng(3)
+    drawn = np.stack([rng.random(88) for _ in range(6)])
+    clear = (np.abs(drawn - softer) > 1e-4) & (np.abs(softer - 0.3) > 1e-4)
+    expected = (drawn < softer) & allowed | voice
+    np.testing.assert_array_equal(expected[clear], roll[5:][clear])
+    assert roll[5:][voice].all()
+    assert not roll[5:][:, (number < 40) | (number > 90)].any()
+
+
 def test_the_step_that_composes_is_built_once(monkeypatch):
     """Later calls, also after more training, take the step of the first one."""
     built = []
@@ -372,6 +401,12 @@ def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
         ({"step": "1"}, "`step`"),
         ({"seed": -1}, "`seed`"),
         ({"seed": 1.5}, "`seed`"),
+        ({"temperature": 0}, "`temperature` must be a number above 0; got 0"),
+        ({"temperature": np.nan}, "`temperature` must be a number above 0; got nan"),
+        ({"threshold": 1.5}, "`threshold` must be from 0 to 1; got 1.5"),
+        ({"lowest": 20}, "`lowest` must be an integer from 21 to 108; got 20"),
+        ({"lowest": 60, "highest": 59}, "`highest` must be an integer from 60 to 108"),
+        ({"voice": prompt, "steps": 3}, r"`voice` must have shape \(3, 88\)"),
         ({"path": tmp_path / "out.png"}, "must end in .mid or .midi; got .*out.png'"),
         ({"path": tmp_path / "out"}, "must end in .mid or .midi; got .*out'"),
         ({"path": str(tmp_path / "folder.mid")}, "folder.mid', which is a folder"),

@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
 from keras import ops
 
+from rladder_keras.validation import is_number
 from zoo import show
 from zoo.data.epochs import check_integer
 from zoo.data.music.midi import (
     KEYS,
+    LOWEST,
     MIDI_SUFFIXES,
     check_time_step,
     import_mido,
@@ -60,11 +62,16 @@ def generate(
     *,
     step: float = 0.5,
     seed: int | None = None,
+    temperature: float = 1.0,
+    threshold: float = 0.0,
+    lowest: int = LOWEST,
+    highest: int = LOWEST + KEYS - 1,
+    voice: Any = None,
 ) -> np.ndarray:
     """Continue a piece of music, one time step at a time.
 
     Each key is drawn with its predicted probability, from the lowest key to the
-    highest.
+    highest. With `voice`, the model accompanies a given melody.
 
     Args:
         model: A model of `zoo.music`.
@@ -74,6 +81,14 @@ def generate(
             written beside it, with the suffix `.png`. By default no file is written.
         step: Length of a time step in the file, in quarter notes.
         seed: Integer seed. By default the music differs from call to call.
+        temperature: Divisor of the logits of the keys, above 0. Below 1, probable keys
+            become more probable and the music more regular.
+        threshold: Keys with a lower probability are not played. From 0 to 1.
+        lowest: MIDI number of the lowest key that may be played, from 21 to 108.
+        highest: MIDI number of the highest key that may be played.
+        voice: Piano roll of keys that are played in each added step, whatever their
+            probability, such as a melody, shape `(steps, 88)`. The keys below and above
+            them are drawn.
 
     Returns:
         Piano roll of the prompt and its continuation, `uint8` of shape `(n + steps,
@@ -111,6 +126,8 @@ def generate(
             "`prompt` must have at least one step, and no padding; got a piano roll "
             f"of {len(prompt)} steps. Remove the steps of -1."
         )
+    sampling = Sampling(temperature, threshold, lowest, highest).checked()
+    voice = check_voice(voice, steps)
     rng = np.random.default_rng(seed)
     readout, state = model.get_layer("readout"), model.init_state(1)
     roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
@@ -118,7 +135,10 @@ def generate(
     for t in range(len(roll) - 1):
         d, state = model.step_below(roll[t, None].astype(np.float32), state)
         if t + 1 >= len(prompt):
-            roll[t + 1] = draw(readout, d[:, None], rng, is_joint(model))
+            played = voice[t + 1 - len(prompt)]
+            roll[t + 1] = draw(
+                readout, d[:, None], rng, is_joint(model), sampling, played
+            )
     if path is not None:
         write_midi(path, roll, step)
         picture = path.with_suffix(".png")
@@ -145,7 +165,66 @@ def check_midi_path(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def draw(readout: Any, d: Any, rng: np.random.Generator, joint: bool) -> np.ndarray:
+class Sampling(NamedTuple):
+    """How keys are drawn: the arguments of `generate` with these names."""
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    lowest: int = LOWEST
+    highest: int = LOWEST + KEYS - 1
+
+    def checked(self) -> Self:
+        """Return this object; raise `ValueError` if a value is invalid."""
+        if not is_number(self.temperature) or self.temperature <= 0:
+            raise ValueError(
+                f"`temperature` must be a number above 0; got {self.temperature!r}. 1 "
+                "keeps the predicted probabilities."
+            )
+        if not is_number(self.threshold) or not 0 <= self.threshold <= 1:
+            raise ValueError(
+                f"`threshold` must be from 0 to 1; got {self.threshold!r}. 0 allows "
+                "all keys."
+            )
+        last = LOWEST + KEYS - 1
+        check_integer("lowest", self.lowest, LOWEST, last)
+        check_integer("highest", self.highest, self.lowest, last)
+        return self
+
+    def adjusted(self, logits: np.ndarray, voice: np.ndarray) -> np.ndarray:
+        """Return the probabilities to draw from, shape `(88,)`.
+
+        Args:
+            logits: Logits of the keys.
+            voice: Keys that are played in any case, booleans.
+        """
+        with np.errstate(over="ignore"):  # a probability of 0
+            p = 1 / (1 + np.exp(-logits.astype(np.float64) / self.temperature))
+        number = LOWEST + np.arange(KEYS)
+        allowed = (number >= self.lowest) & (number <= self.highest)
+        return np.where(voice, 1.0, p * (allowed & (p >= self.threshold)))
+
+
+def check_voice(voice: Any, steps: int) -> np.ndarray:
+    """Return the keys of a voice as booleans, shape `(steps, 88)`."""
+    if voice is None:
+        return np.zeros((steps, KEYS), bool)
+    voice = np.asarray(voice)
+    if voice.shape != (steps, KEYS):
+        raise ValueError(
+            f"`voice` must have shape ({steps}, {KEYS}), one row for each added step; "
+            f"got {voice.shape}. Cut it, or change `steps`."
+        )
+    return voice > 0
+
+
+def draw(
+    readout: Any,
+    d: Any,
+    rng: np.random.Generator,
+    joint: bool,
+    sampling: Sampling,
+    voice: np.ndarray,
+) -> np.ndarray:
     """Draw one time step of music, shape `(88,)`, from the output of the ladder."""
     step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
     d = ops.convert_to_tensor(d)
@@ -153,7 +232,7 @@ def draw(readout: Any, d: Any, rng: np.random.Generator, joint: bool) -> np.ndar
     def probabilities():
         following = [ops.convert_to_tensor(step[None, None].astype(np.float32))]
         logits = ops.cast(readout(d, *following[: int(joint)]), "float32")
-        return ops.convert_to_numpy(ops.sigmoid(logits))[0, 0]
+        return sampling.adjusted(ops.convert_to_numpy(logits)[0, 0], voice)
 
     struck = np.flatnonzero(chance < probabilities())
     if not joint:
