@@ -242,7 +242,8 @@ def test_padding_and_company_count_nowhere(build):
     assert first.shape == (3, 9, 88) and (0 <= first).all() and (first <= 1).all()
 
 
-@pytest.mark.parametrize("build", EACH)
+# On all backends only the joint model is trained: it contains the layers of the other.
+@pytest.mark.parametrize("build", [BUILDERS[0], *EACH[1:]])
 def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
     model = build()
     roll = np.zeros((6, 88), "uint8")
