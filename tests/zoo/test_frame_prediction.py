@@ -13,7 +13,7 @@ from zoo.data.digits.prediction import StandardTestSet, moving_mnist_prediction
 from zoo.metrics.pictures import picture_quality
 from zoo.models.frame_prediction import moving_mnist_copy
 
-once = pytest.mark.once
+pytestmark = pytest.mark.once
 TINY = {"size": 20, "sequences": 8, "evaluation_sequences": 6, "verbose": False}
 
 
@@ -22,7 +22,6 @@ def sets():
     return moving_mnist_prediction("sklearn", 4, **TINY)
 
 
-@once
 def test_hidden_frames_are_black_and_the_targets_are_those_of_moving_mnist(sets):
     for data in sets:
         x, y, _ = data[0]
@@ -33,7 +32,6 @@ def test_hidden_frames_are_black_and_the_targets_are_those_of_moving_mnist(sets)
         assert x.shape == (4, 20, 20, 20, 1)
 
 
-@once
 def test_training_scores_all_predictions_and_the_evaluation_those_of_hidden_frames(
     sets,
 ):
@@ -54,7 +52,6 @@ def test_the_metric_is_the_mean_over_the_hidden_frames(sets):
     assert found["frame_mse"] == pytest.approx(np.mean(errors), rel=1e-4)
 
 
-@once
 @pytest.mark.parametrize(("name", "rate"), [("predictor", 0.003), ("convlstm", 0.03)])
 def test_the_models_learn(sets, name, rate):
     x = sets[0][0][0][:, 4:14]
@@ -63,7 +60,6 @@ def test_the_models_learn(sets, name, rate):
     assert history["frame_mse"][-1] < 0.9 * history["frame_mse"][0]
 
 
-@once
 def test_the_copy_is_the_last_frame_that_was_given(sets):
     x, y, _ = sets[2][0]
     predicted = moving_mnist_copy(size=20).predict(x, verbose=0)["frame"]
@@ -72,7 +68,6 @@ def test_the_copy_is_the_last_frame_that_was_given(sets):
     np.testing.assert_array_equal(predicted[:, 10:], last)
 
 
-@once
 @pytest.mark.parametrize("width", [0.5, 0.25])
 def test_the_stack_costs_as_much_as_the_ladder(width):
     import torch
@@ -87,7 +82,6 @@ def test_the_stack_costs_as_much_as_the_ladder(width):
     assert found[1] == pytest.approx(found[0], rel=0.05)
 
 
-@once
 def test_the_published_test_set_is_read(tmp_path):
     films = np.random.default_rng(0).integers(0, 256, (20, 5, 64, 64), np.uint8)
     path = tmp_path / "mnist_test_seq.npy"
@@ -104,7 +98,6 @@ def test_the_published_test_set_is_read(tmp_path):
     assert test.num_sequences == 3
 
 
-@once
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "films.npy"
     np.save(path, np.zeros((5, 20, 64, 64), np.uint8))
@@ -117,7 +110,6 @@ def test_another_file_is_refused(tmp_path):
         moving_mnist_prediction("sklearn", 4, size=32, test_file=path)
 
 
-@once
 def test_quality_of_pictures():
     rng = np.random.default_rng(0)
     frames = rng.random((2, 3, 16, 12, 1))
@@ -133,7 +125,6 @@ def test_quality_of_pictures():
     assert picture_quality(frames, frames) == pytest.approx(equal)
 
 
-@once
 @pytest.mark.parametrize(
     "row", ["ladder", "ConvLSTM2D stack", "copy of the last frame"]
 )
