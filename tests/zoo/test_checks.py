@@ -301,6 +301,53 @@ def tagger(**kwargs):
     return zoo.textured_mnist_rtagger(0.05, **options)
 
 
+def test_sample_weights_are_finite_and_not_negative(model):
+    x, y = films()
+    every = np.ones(len(x), "float32")
+    fit = partial(model.fit, x, y, verbose=0)
+    weights = [([1] * len(x), "must be an array.*got a list")]
+    for value in (-1, float("nan"), float("inf")):
+        message = f"must be finite numbers of at least 0; got {float(value)}"
+        weights.append((every * value, message))
+    for weight, message in weights:
+        for of_class in (weight, {"class": weight}):
+            for use in (
+                lambda w=of_class: fit(sample_weight=w),
+                lambda w=of_class: fit(validation_data=(x, y, w)),
+                lambda w=of_class: model.evaluate(x, y, sample_weight=w, verbose=0),
+                lambda w=of_class: model.evaluate(iter([(x, y, w)]), verbose=0),
+                lambda w=of_class: model.evaluate(Weighted(x, y, w), verbose=0),
+                lambda w=of_class: model.train_on_batch(x, y, w),
+                lambda w=of_class: model.test_on_batch(x, y, sample_weight=w),
+            ):
+                with pytest.raises(ValueError, match=f"`sample_weight` {message}"):
+                    use()
+    assert np.isfinite(model.test_on_batch(x, y, every == 1)).all()
+
+
+class Weighted(keras.utils.PyDataset):
+    """One batch with weights."""
+
+    def __init__(self, *batch):
+        super().__init__()
+        self.only = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.only
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_frames_are_one_array(kind, model):
+    x, y = films()
+    message = f"frames must be one array; got a {kind.__name__} of 4"
+    for use in (model.predict, model.predict_on_batch, partial(model.fit, y=y)):
+        with pytest.raises(ValueError, match=message):
+            use(kind(x))
+
+
 NUMBERS = [float("nan"), float("inf"), -1, "1", None]
 
 

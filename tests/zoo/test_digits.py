@@ -179,6 +179,7 @@ def test_missing_keys(tmp_path):
     [
         ({"x_train": np.zeros((60, 8, 8), np.uint8)}, r"x_train .*shape \(60, 8, 8\)"),
         ({"x_test": np.zeros((12, 28, 28), np.float32)}, "x_test .*type float32"),
+        ({"x_train": np.ones((60, 28, 28), np.uint8)}, "x_train .*pixels of 0 and 1"),
         ({"y_train": np.zeros(59, np.uint8)}, "y_train .*each of the 60 images"),
         ({"y_test": np.zeros(12, np.float32)}, "y_test .*type float32"),
         ({"y_test": np.full(12, 10)}, "y_test .*labels from 10 to 10"),
@@ -189,6 +190,15 @@ def test_wrong_arrays(tmp_path, wrong, message):
     save(tmp_path / "digits.npz", **wrong)
     with pytest.raises(ValueError, match=message):
         load_digits(tmp_path / "digits.npz")
+
+
+def test_wrong_arguments():
+    for side in (0, 14.5, "14"):
+        with pytest.raises(ValueError, match="`side` must be an integer"):
+            load_digits("sklearn", side)
+    for source in (None, 5, (np.zeros((3, 28, 28), np.uint8), np.zeros(3, int))):
+        with pytest.raises(ValueError, match="`source` must be a name, the path"):
+            load_digits(source)
 
 
 def test_mnist():

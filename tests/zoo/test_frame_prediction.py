@@ -103,6 +103,12 @@ def test_another_file_is_refused(tmp_path):
     np.save(path, np.zeros((5, 20, 64, 64), np.uint8))
     with pytest.raises(ValueError, match=r"shape \(20, n, 64, 64\); got uint8 of"):
         StandardTestSet(path)
+    np.save(path, np.ones((20, 2, 64, 64), np.uint8))
+    with pytest.raises(ValueError, match="pixels of 0 and 1 only"):
+        StandardTestSet(path)
+    np.savez(tmp_path / "films.npz", films=np.zeros((20, 2, 64, 64), np.uint8))
+    with pytest.raises(ValueError, match=r"must be a \.npy file"):
+        StandardTestSet(tmp_path / "films.npz")
     path.write_bytes(b"no array")
     with pytest.raises(ValueError, match="must be a NumPy file; it cannot be read"):
         StandardTestSet(path)

@@ -417,6 +417,10 @@ def stacked(outputs):
         (plain, {"ramp": -1}, "`ramp` must be an integer of at least 0"),
         (plain, {"noise": -1.0}, "`noise` must be a number of at least 0"),
         (plain, {"consistency": float("nan")}, "`consistency` must be a number"),
+        (plain, {"consistency": "1"}, "`consistency` must be a number of at least 0"),
+        (plain, {"noise": None}, "`noise` must be a number of at least 0; got None"),
+        (plain, {"noise": 2.0}, "`noise` must be from 0 to 1; got 2.0"),
+        (of_frames, {"output": "frame"}, r"got 'frame' of shape \(None, None, "),
     ],
 )
 def test_what_cannot_be_is_refused(student, options, message):
@@ -457,9 +461,14 @@ def test_compiling_anew_forgets_the_old_metrics():
 def test_frames_that_are_none_are_refused():
     frames, y = films()
     model = zoo.MeanTeacher(of_frames())
-    with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
-        model.fit(frames * 255, y)
     wrong = {**y, "class": y["class"] + 10}
-    for use in (model.fit, model.evaluate):
+    for use in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
+            use(frames * 255, y)
         with pytest.raises(ValueError, match="must be from 0 to"):
             use(frames, wrong)
+        with pytest.raises(ValueError, match="must be finite numbers .* got -1"):
+            use(frames, y, sample_weight=-np.ones(len(frames)))
+    weights = {"class": np.arange(6) % 2}
+    assert np.isfinite(model.train_on_batch(frames, y, weights)).all()
+    assert np.isfinite(model.test_on_batch(frames, y, weights)).all()

@@ -408,6 +408,10 @@ def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
         ({"lowest": 20}, "`lowest` must be an integer from 21 to 108; got 20"),
         ({"lowest": 60, "highest": 59}, "`highest` must be an integer from 60 to 108"),
         ({"voice": prompt, "steps": 3}, r"`voice` must have shape \(3, 88\)"),
+        *(
+            ({"voice": voice, "steps": len(prompt)}, "`voice` must have only .* 0 and")
+            for voice in (-prompt, prompt * np.nan, 0.5 * prompt)
+        ),
         ({"path": tmp_path / "out.png"}, "must end in .mid or .midi; got .*out.png'"),
         ({"path": tmp_path / "out"}, "must end in .mid or .midi; got .*out'"),
         ({"path": str(tmp_path / "folder.mid")}, "folder.mid', which is a folder"),
@@ -534,6 +538,9 @@ def test_notes_that_are_none_are_refused():
         for method in (model.fit, model.evaluate):
             with pytest.raises(ValueError, match=message):
                 method(x, {"notes": notes}, verbose=0)
+    padded[:, 4:, :5] = 0
+    with pytest.raises(ValueError, match="must be -1 for all keys"):
+        model.predict(padded, verbose=0)
 
 
 @pytest.mark.everywhere

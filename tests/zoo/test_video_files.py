@@ -263,6 +263,8 @@ def test_a_folder_in_which_everything_is_read_brings_no_warning(tmp_path):
 
 
 def test_a_folder_without_videos_says_what_it_has(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"a folder of images for each video\.$"):
+        zoo.data.from_folder(tmp_path, (8, 8))
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ValueError, match="has no videos. .* not read: notes.txt"):
         zoo.data.from_folder(tmp_path, (8, 8))

@@ -29,6 +29,7 @@ from zoo.models.checks import (
     check_learning_rate,
     check_no_integers,
     check_shape,
+    check_weights,
     first_batch,
     in_batch,
     is_shifted,
@@ -263,7 +264,8 @@ class ZooModel(Streaming, keras.Model):
         self.check_inputs(frames)
         batch, x = first_batch(x)
         if batch is not None:
-            frames, targets = in_batch(batch)
+            frames, targets, weights = in_batch(batch)
+            check_weights(weights)
             self.check_inputs(frames)
         given = targets if isinstance(targets, dict) else {}
         if self.compiled:
@@ -375,6 +377,7 @@ class ZooModel(Streaming, keras.Model):
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate one batch, see `keras.Model.test_on_batch`."""
+        by_name("test_on_batch", (x, y, *args), kwargs)  # checks the weights
         self.check(x, y)
         with step_kept():
             return super().test_on_batch(x, y, *args, **kwargs)

@@ -68,11 +68,38 @@ def as_arrays(x):
 
 
 def in_batch(batch):
-    """Return inputs and targets of a batch; tensors of any backend become arrays."""
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    """Return inputs, targets and sample weights of a batch.
+
+    Tensors of any backend become arrays.
+    """
+    parts = keras.utils.unpack_x_y_sample_weight(batch)
     return tree.map_structure(
-        lambda x: np.asarray(x) if hasattr(x, "__array__") else x, as_arrays((x, y))
+        lambda x: np.asarray(x) if hasattr(x, "__array__") else x, as_arrays(parts)
     )
+
+
+def check_weights(weights):
+    """Raise `ValueError` for sample weights that are not finite or are below 0.
+
+    Args:
+        weights: Array, dictionary of arrays by output, or `None`.
+    """
+    for weight in weights.values() if isinstance(weights, dict) else [weights]:
+        if weight is None:
+            continue
+        if not hasattr(weight, "shape"):
+            raise ValueError(
+                "`sample_weight` must be an array, or a dictionary of arrays by "
+                f"output; got a {type(weight).__name__}. Convert it by np.asarray."
+            )
+        found = np.asarray(as_arrays(weight))
+        valid = (found >= 0) & (found < np.inf)
+        if not valid.all():
+            raise ValueError(
+                "`sample_weight` must be finite numbers of at least 0; got "
+                f"{found[~valid].flat[0]}. Give samples that must not count a weight "
+                "of 0."
+            )
 
 
 def check_frames(x, shape, what="frames"):
@@ -86,6 +113,11 @@ def check_frames(x, shape, what="frames"):
         (x,) = x.values()
     if isinstance(x, (list, tuple)) and len(x) == 1:
         (x,) = x
+    if isinstance(x, (list, tuple)):
+        raise ValueError(
+            f"the {what} must be one array; got a {type(x).__name__} of {len(x)}. Pass "
+            "np.stack(videos) for videos of equal length, and no targets to `predict`."
+        )
     if not isinstance(x, np.ndarray):
         return
     check_shape(x.shape, shape, what)

@@ -10,6 +10,7 @@ from zoo.data.epochs import EpochDataset
 from zoo.metrics.sample_weights import (
     check_weight,
 )
+from zoo.models.checks import check_weights
 
 
 def scored(*kinds):
@@ -111,7 +112,11 @@ def in_order(arguments):
 
 
 def all_weights(y, weights):
-    """Return sample weights for each entry of the targets, if given by name."""
+    """Return sample weights for each entry of the targets, if given by name.
+
+    Raises `ValueError` for invalid weights.
+    """
+    check_weights(weights)
     if not isinstance(y, dict):
         return weights
     if hasattr(weights, "shape"):

@@ -214,6 +214,11 @@ def check_voice(voice: Any, steps: int) -> np.ndarray:
             f"`voice` must have shape ({steps}, {KEYS}), one row for each added step; "
             f"got {voice.shape}. Cut it, or change `steps`."
         )
+    if not np.isin(voice, (0, 1)).all():
+        raise ValueError(
+            "`voice` must have only the values 0 and 1; got other values. Pass "
+            "`voice > 0`."
+        )
     return voice > 0
 
 

@@ -14,6 +14,7 @@ import keras
 from keras import layers, ops, tree
 
 from rladder_keras.typing import Config, Tensor
+from rladder_keras.validation import is_number
 from zoo.data.epochs import check_integer
 from zoo.models.base import ZooModel
 from zoo.models.fitting import (
@@ -116,11 +117,16 @@ class MeanTeacher(keras.Model):
         super().__init__(name=name, **kwargs)
         check_integer("ramp", ramp, 0)
         for what, value in (("consistency", consistency), ("noise", noise)):
-            if not 0 <= value < float("inf"):
+            if not is_number(value) or value < 0:
                 raise ValueError(
                     f"`{what}` must be a number of at least 0; got {value!r}. Choose a "
                     "finite value."
                 )
+        if noise > 1:
+            raise ValueError(
+                f"`noise` must be from 0 to 1; got {noise!r}. Choose a value such as "
+                f"{NOISE}."
+            )
         check_student(student, output)
         self.student = student
         self.teacher = copy_of(student, f"{student.name}_teacher")
@@ -333,6 +339,18 @@ class MeanTeacher(keras.Model):
         arguments = self.checked(by_name("evaluate", (x, y, *args), kwargs))
         with variables_kept(self, arguments) as arguments:
             return super().evaluate(**arguments)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train on one batch, see `keras.Model.train_on_batch`."""
+        arguments = by_name("train_on_batch", (x, y, *args), kwargs)
+        if isinstance(self.student, ZooModel):
+            check_class_weight(arguments)
+        return super().train_on_batch(**self.checked(arguments))
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate one batch, see `keras.Model.test_on_batch`."""
+        arguments = by_name("test_on_batch", (x, y, *args), kwargs)
+        return super().test_on_batch(**self.checked(arguments))
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the teacher's outputs, see `keras.Model.predict`."""

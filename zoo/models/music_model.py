@@ -59,6 +59,12 @@ class MusicModel(ZooModel):
                 "the piano rolls must have the values 1 (the key sounds), 0 (it does "
                 "not) and -1 (padding); got other values. Convert them."
             )
+        padding = x == -1
+        if (padding.any(axis=-1) != padding.all(axis=-1)).any():
+            raise ValueError(
+                "a time step of padding must be -1 for all keys; got time steps in "
+                "which some keys are -1. Set keys that do not sound to 0."
+            )
 
     def check_batch(self, x: Any) -> None:
         """Accept notes of any dtype."""

@@ -26,6 +26,13 @@ def check_student(student: Any, output: str) -> None:
             "The outputs of `student` must be a tensor or a dictionary; got a list. "
             f"Make it a dictionary, with the class probabilities as {output!r}."
         )
+    outputs = outputs[output] if isinstance(outputs, dict) else outputs
+    if len(getattr(outputs, "shape", (None, None))) not in (2, 3):
+        raise ValueError(
+            "`output` must have shape (batch, classes) or (batch, T, classes); got "
+            f"{output!r} of shape {tuple(outputs.shape)}. Name the output with the "
+            "class probabilities."
+        )
 
 
 def copy_of(student: keras.Model, name: str) -> keras.Model:

@@ -15,7 +15,7 @@ from keras import initializers, layers, ops, tree
 
 from rladder_keras import Level, RecurrentLadder, Softmax
 from rladder_keras.typing import Config, Feedback, Shape, Tensor, Unroll
-from rladder_keras.validation import check_number, is_integer
+from rladder_keras.validation import check_number, is_integer, is_number
 from zoo.metrics.frames import ClassError, FrameLoss, FrameMSE, LastClass
 from zoo.models.base import ZooModel
 
@@ -207,13 +207,12 @@ class FrameMask(layers.Layer):
         self, mask_value: float, dtype: Any = "float32", **kwargs: Any
     ) -> None:
         super().__init__(dtype=dtype, **kwargs)
-        number = isinstance(mask_value, (int, float)) and math.isfinite(mask_value)
-        if not number or 0 <= mask_value <= 1:
+        if not is_number(mask_value) or 0 <= mask_value <= 1:
             raise ValueError(
                 "`mask_value` must be a number outside [0, 1], the range of pixels; "
                 f"got {mask_value!r}. Choose a number such as -1."
             )
-        self.mask_value = mask_value
+        self.mask_value = float(mask_value)
 
     def call(self, frames: Tensor) -> Tensor:
         return ops.any(ops.not_equal(frames, self.mask_value), axis=(2, 3, 4))
@@ -280,5 +279,7 @@ class VideoModel(ZooModel):
         mask = self.frame_mask()
         if mask is None or not isinstance(x, np.ndarray) or x.ndim != 5:
             return x
-        padding = (x == mask.mask_value).all(axis=(2, 3, 4), keepdims=True)
+        # As the layer sees them: float16 pixels may not be equal to the value.
+        padding = x.astype(np.float32, copy=False) == np.float32(mask.mask_value)
+        padding = padding.all(axis=(2, 3, 4), keepdims=True)
         return np.where(padding, x.dtype.type(0), x)

@@ -84,11 +84,20 @@ class StandardTestSet(SampleDataset):
                 f"{path} must be a NumPy file; it cannot be read ({error}). Download "
                 "mnist_test_seq.npy again."
             ) from error
+        if not isinstance(films, np.ndarray):
+            raise ValueError(
+                f"{path} must be a .npy file; got .npz. Pass mnist_test_seq.npy."
+            )
         expected = (TEST_FILE[0], *films.shape[1:2], *TEST_FILE[2:])
         if films.shape != expected or films.dtype != np.uint8:
             raise ValueError(
                 f"{path} must have 8-bit integers of shape (20, n, 64, 64); got "
                 f"{films.dtype} of shape {films.shape}. Pass mnist_test_seq.npy."
+            )
+        if films[:, :1].max(initial=0) == 1:
+            raise ValueError(
+                f"{path} must have pixels from 0 to 255; got pixels of 0 and 1 only. "
+                "Multiply them by 255."
             )
         if sequences is not None:
             check_integer("sequences", sequences, 1, films.shape[1])

@@ -89,6 +89,13 @@ def load_digits(
         >>> digits.train.images.shape[1:], digits.train.labels.dtype.name
         ((14, 14), 'int32')
     """
+    if not isinstance(side, int | np.integer) or side < 1:
+        raise ValueError(f"`side` must be an integer of at least 1; got {side!r}.")
+    if not isinstance(source, str | os.PathLike | Digits):
+        raise ValueError(
+            "`source` must be a name, the path of an .npz file or `Digits`; got type "
+            f"{type(source).__name__}. Save arrays by np.savez, and pass the path."
+        )
     if isinstance(source, Digits):
         splits = (_resize(*check_digits(*split), side) for split in source[1:])
         return Digits(source.name, *splits)
@@ -185,6 +192,11 @@ def _from_arrays(
             raise ValueError(
                 f"x_{part} of {origin} must have shape (n, 28, 28) and type uint8; got "
                 f"shape {x.shape} and type {x.dtype}. Convert the images."
+            )
+        if x.max() == 1:
+            raise ValueError(
+                f"x_{part} of {origin} must have pixels from 0 to 255; got pixels of 0 "
+                "and 1 only. Multiply them by 255."
             )
         if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
             raise ValueError(

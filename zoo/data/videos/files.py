@@ -132,7 +132,7 @@ def survey(
             read.update(pictures(video))
     folders = {path, *classes, *(video for video in read if video.is_dir())}
     others = [p for folder in folders for p in listed(folder) if p not in read]
-    others += [folder for folder in classes if not listed(folder)]
+    others += [p for p in classes if p != path and not listed(p)]
     return videos, sorted(others)
 
 
