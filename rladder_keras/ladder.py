@@ -87,7 +87,8 @@ class LadderCell(Wiring):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(skip, str) or not set(skip) <= set(SKIPS):
+        names = isinstance(skip, Iterable) and not isinstance(skip, str)
+        if not names or not set(skip) <= set(SKIPS):
             raise ValueError(
                 f"`skip` must be a tuple of some of {SKIPS}; got {skip!r}. Use () for "
                 "no skip connections."

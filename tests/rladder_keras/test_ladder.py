@@ -1261,6 +1261,7 @@ def test_a_row_that_does_not_fit_is_named(levels, row, names):
         ({"feedback": True}, "`feedback` must be one of"),
         ({"skip": "diagonal"}, "`skip` must be a tuple of some of .*got 'diagonal'"),
         ({"skip": ("up",)}, "`skip` must be a tuple of some of"),
+        ({"skip": None}, "`skip` must be a tuple of some of .*got None"),
         ({"unroll": "yes"}, "`unroll` must be True, False or 'auto'; got 'yes'"),
         ({"unroll": False, "remat": True}, "Omit `unroll`"),
     ],

@@ -112,6 +112,10 @@ def test_another_file_is_refused(tmp_path):
     path.write_bytes(b"no array")
     with pytest.raises(ValueError, match="must be a NumPy file; it cannot be read"):
         StandardTestSet(path)
+    few = tmp_path / "few.npy"
+    np.save(few, np.full((20, 3, 64, 64), 9, np.uint8))
+    with pytest.raises(ValueError, match="`evaluation_sequences` must be .* 1 to 3"):
+        moving_mnist_prediction("sklearn", 4, test_file=few)
     with pytest.raises(ValueError, match="`size` must be 64"):
         moving_mnist_prediction("sklearn", 4, size=32, test_file=path)
 

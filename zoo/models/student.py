@@ -27,11 +27,12 @@ def check_student(student: Any, output: str) -> None:
             f"Make it a dictionary, with the class probabilities as {output!r}."
         )
     outputs = outputs[output] if isinstance(outputs, dict) else outputs
-    if len(getattr(outputs, "shape", (None, None))) not in (2, 3):
+    shape = tuple(getattr(outputs, "shape", (None, None)))
+    if len(shape) not in (2, 3):
         raise ValueError(
             "`output` must have shape (batch, classes) or (batch, T, classes); got "
-            f"{output!r} of shape {tuple(outputs.shape)}. Name the output with the "
-            "class probabilities."
+            f"{output!r} of shape {shape}. Name the output with the class "
+            "probabilities."
         )
 
 

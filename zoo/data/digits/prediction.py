@@ -11,11 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.digits.moving import (
-    SMALLEST,
-    MovingMNIST,
-    digit_side,
-)
+from zoo.data.digits.moving import SMALLEST, MovingMNIST, digit_side
 from zoo.data.digits.sets import TEST_SEED, VALID_SEED
 from zoo.data.digits.sources import Digits, load_digits
 from zoo.data.epochs import SampleDataset, check_integer
@@ -65,7 +61,8 @@ class StandardTestSet(SampleDataset):
     Args:
         path: The file `mnist_test_seq.npy`, `uint8` of shape `(20, n, 64, 64)`.
         batch_size: Number of sequences in a batch.
-        sequences: Number of sequences, the first ones of the file; by default, all.
+        evaluation_sequences: Number of sequences, the first ones of the file; by
+            default, all.
 
     Raises:
         ValueError: If the file does not have this content.
@@ -75,7 +72,7 @@ class StandardTestSet(SampleDataset):
         self,
         path: str | os.PathLike[str],
         batch_size: int = 16,
-        sequences: int | None = None,
+        evaluation_sequences: int | None = None,
     ):
         try:
             films = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
@@ -99,9 +96,11 @@ class StandardTestSet(SampleDataset):
                 f"{path} must have pixels from 0 to 255; got pixels of 0 and 1 only. "
                 "Multiply them by 255."
             )
-        if sequences is not None:
-            check_integer("sequences", sequences, 1, films.shape[1])
-        super().__init__(sequences or films.shape[1], batch_size, 0, fresh=False)
+        total = films.shape[1]
+        if evaluation_sequences is not None:
+            check_integer("evaluation_sequences", evaluation_sequences, 1, total)
+        n = evaluation_sequences or total
+        super().__init__(n, batch_size, 0, fresh=False)
         self.films = films
         self.origin = "MNIST"
 
@@ -174,7 +173,7 @@ def moving_mnist_prediction(
         part(digits.valid, seed=VALID_SEED, **evaluation),
         part(digits.test, seed=TEST_SEED, **evaluation)
         if test_file is None
-        else StandardTestSet(test_file, batch_size, **evaluation),
+        else StandardTestSet(test_file, batch_size, evaluation_sequences),
     )
     if verbose:
         counts = [f"{data.num_sequences:,}" for data in sets]
