@@ -130,7 +130,7 @@ def test_each_line_of_the_default_queue_is_a_run_of_full_size():
         assert reproduce.size(args) == "full"
     tables = [table for table, *_ in arguments]
     assert list(dict.fromkeys(tables)) == [
-        *("table-1", "table-2", "table-3", "table-4", "section-4.3")
+        *("table-1", "table-2", "table-3", "table-4", "section-4.3", "moving-mnist")
     ]
     rows = [args.row for args in map(reproduce.arguments, arguments)]
     assert rows[:5] == FIRST and {*rows[: tables.index("table-2")]} == {*TABLE_1}

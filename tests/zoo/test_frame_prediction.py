@@ -153,4 +153,4 @@ def test_it_is_reproduced(row, tmp_path):
     with open(tmp_path / "runs.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["metric"] for line in lines] == ["MSE", "MAE", "SSIM", "PSNR"]
-    assert "size 20, generated test set" in lines[0]["size"]
+    assert lines[0]["size"].startswith("reduced: size 20, width 0.05, 1 epochs of 8")

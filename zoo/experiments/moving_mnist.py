@@ -81,8 +81,6 @@ def figures(args, model, test):
 
 def smaller(args):
     yield from changed(args, size=(SIZE, "size {}"), cosine=(RATE, "rate {:g}"))
-    if args.test_file is None:
-        yield "generated test set"
     yield from common_smaller(args, BATCH_SIZE, phases=1)
     yield from digits_smaller(args)
 
