@@ -45,6 +45,11 @@ def code_of(path):
     return code
 
 
+def from_sklearn(build):
+    """Return `build` with the digits of scikit-learn in place of its first argument."""
+    return lambda source, *args, **kwargs: build("sklearn", *args, **kwargs)
+
+
 @pytest.fixture
 def toys(monkeypatch, tmp_path):
     """Data and models of the zoo in small."""
@@ -58,16 +63,19 @@ def toys(monkeypatch, tmp_path):
     sizes = {"sequences": 20, "evaluation_sequences": 20, "verbose": False}
     monkeypatch.setattr(zoo, "occluded_mnist_rladder", narrow)
     monkeypatch.setattr(zoo.data, "occluded_mnist", lambda *_, **__: sets(**sizes))
+    for name in ("moving_mnist", "textured_mnist"):  # without a download
+        monkeypatch.setattr(zoo.data, name, from_sklearn(getattr(zoo.data, name)))
     rng = np.random.default_rng(0)
     pieces = [(rng.random((30, 88)) < 0.05).astype("uint8") for _ in range(3)]
-    corpus = Corpus("noise", *((piece,) for piece in pieces))
+    # The weights of the notebook were trained on this corpus.
+    corpus = Corpus("JSB Chorales", *((piece,) for piece in pieces))
     monkeypatch.setattr(zoo.data, "piano_rolls", lambda name: piano_rolls(corpus))
     music = zoo.polyphonic_music_rladder
-    monkeypatch.setattr(
-        zoo,
-        "polyphonic_music_rladder",
-        lambda width, **k: music(0.07, unroll=False, **k),
-    )
+
+    def narrow_music(width=None, **kwargs):
+        return music(**kwargs) if width is None else music(0.07, unroll=False, **kwargs)
+
+    monkeypatch.setattr(zoo, "polyphonic_music_rladder", narrow_music)
     search = zoo.hypermodel
     monkeypatch.setattr(
         zoo, "hypermodel", lambda *a, **k: search(*a, **{**k, "width": 0.1})
