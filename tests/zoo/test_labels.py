@@ -62,7 +62,7 @@ def test_nothing_is_labelled():
         ({"labelled": [3], "batch_size": 5}, "A fraction of 1/2 of a .*; got .* 5."),
         (
             {"labelled": [3], "labelled_share": 0.01},
-            "a `batch_size` that is a multiple of 100, or another `labelled_share`",
+            "a multiple of 100 as `batch_size`, or another `labelled_share`",
         ),
         ({"labelled": [3], "labelled_share": 0}, "`labelled_share` must be above 0"),
         ({"labelled": [3], "labelled_share": 2}, "`labelled_share` must be above 0"),

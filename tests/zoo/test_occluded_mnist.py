@@ -100,7 +100,7 @@ def test_frames_of_a_data_set_of_the_users_are_looked_at(model, frames):
         def __getitem__(self, index):
             return (frames * 255).astype("uint8"), {}
 
-    with pytest.raises(ValueError, match="Divide 8-bit images by 255"):
+    with pytest.raises(ValueError, match="divide 8-bit images by 255"):
         model.fit(Bytes())
 
 

@@ -432,7 +432,7 @@ def test_bad_arguments_of_batches():
         ({"labelled": range(30), "fresh": True}, "All 30 digits are labelled"),
         (
             {"labelled": [3], "fresh": True, "batch_size": 5},
-            "a `batch_size` that is a multiple of 2",
+            "Choose a multiple of 2 as `batch_size`",
         ),
         ({"textures": textures[:1]}, "must be two or more textures of shape"),
         ({"textures": textures * 255}, "`textures` must have values from 0 to 1"),
