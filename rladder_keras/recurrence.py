@@ -22,7 +22,12 @@ from rladder_keras.typing import (
     Tensor,
     Unroll,
 )
-from rladder_keras.validation import check_integer, check_mask
+from rladder_keras.validation import (
+    check_boolean,
+    check_initial_state,
+    check_integer,
+    check_mask,
+)
 from rladder_keras.wiring import Level, draws_numbers, is_plain, moves_averages
 
 # Longest sequence that `unroll="auto"` unrolls. Table 5 takes TensorFlow 4 s of
@@ -155,6 +160,7 @@ class RecurrentLadder(layers.RNN):
                 f"`unroll` must be True, False or 'auto'; got {unroll!r}. Use 'auto' "
                 "to choose the faster loop."
             )
+        check_boolean("`remat`", remat)
         if remat and not unroll:
             raise ValueError(
                 "`unroll` must be True or 'auto' with remat=True, which unrolls the "
@@ -230,6 +236,9 @@ class RecurrentLadder(layers.RNN):
         state = initial_state
         if state is None:
             state = self.cell.get_initial_state(ops.shape(sequences)[0])
+        else:
+            first = self.cell.get_initial_state(1)
+            check_initial_state(state, first, sequences.shape[0])
         if carries:
             self.check_carry(sequences.shape[0])
             if sequences.shape[0] is None:  # fails for other batch sizes
@@ -242,7 +251,8 @@ class RecurrentLadder(layers.RNN):
         # too, it passes the mask as `sequences_mask`.
         mask = sequences_mask if mask is None else mask
         if mask is not None:
-            mask = ops.convert_to_tensor(mask)
+            # Masks of numbers are true where they are not 0, as in NumPy.
+            mask = ops.cast(ops.convert_to_tensor(mask), "bool")
             check_mask(mask, sequences)
             # The mask travels in the state, because Keras' loop takes a single
             # sequence. It has the dtype to which Keras casts the states of a cell.

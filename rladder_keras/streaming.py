@@ -10,7 +10,7 @@ from keras import layers, ops, tree
 
 from rladder_keras.recurrence import RecurrentLadder
 from rladder_keras.typing import Config, Shape, Shapes, State, Tensor
-from rladder_keras.validation import check_integer, fits
+from rladder_keras.validation import check_integer, fits, state_shapes
 
 
 def step_model(model: keras.Model) -> keras.Model:
@@ -154,8 +154,7 @@ def check_state(state: Any, first: Iterable[Any], batch: int | None) -> None:
         first: `initial_state(model, 1)`, or its shapes.
         batch: Number of sequences; `None` if it is not known.
     """
-    index, *others = (tuple(getattr(x, "shape", x)) for x in first)
-    wanted = [index, *((batch and batch * n, *shape) for n, *shape in others)]
+    wanted = state_shapes(first, batch)
     remedy = f"Pass the last returned state, or init_state({batch or 1}) at first."
     if not isinstance(state, (list, tuple)) or len(state) != len(wanted):
         length = f" of {len(state)}" if isinstance(state, (list, tuple)) else ""
@@ -180,6 +179,11 @@ def check_state(state: Any, first: Iterable[Any], batch: int | None) -> None:
 
 def the_ladder(model: keras.Model) -> RecurrentLadder:
     """Return the only recurrent ladder of a model."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"`model` must be a keras.Model of sequences; got {model!r}. Build one "
+            "with a RecurrentLadder."
+        )
     ladders = [layer for layer in model.layers if isinstance(layer, RecurrentLadder)]
     if len(ladders) != 1:
         raise ValueError(

@@ -19,7 +19,12 @@ from rladder_keras.cells.normalization import BatchNormalization
 from rladder_keras.ladder import LadderCell
 from rladder_keras.mixture import over_groups
 from rladder_keras.typing import Config, Feedback, Shape, Shapes, Size, State, Tensor
-from rladder_keras.validation import check_integer, check_number, check_sizes
+from rladder_keras.validation import (
+    check_boolean,
+    check_integer,
+    check_number,
+    check_sizes,
+)
 from rladder_keras.wiring import Level
 
 PIXELS = ("gaussian", "binary")
@@ -156,6 +161,7 @@ class TaggerCell(LadderCell):
         self.start = check_number("`start`", start)
         self.mu_gain = check_number("`mu_gain`", mu_gain)
         self.pi_gain = check_number("`pi_gain`", pi_gain)
+        check_boolean("`learned_pi_gain`", learned_pi_gain)
         self.learned_pi_gain = learned_pi_gain
         self.first_variance = variance
         self.seed = seed

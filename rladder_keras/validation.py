@@ -5,11 +5,12 @@ the cause.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, tree
 
 from rladder_keras.typing import Shape, Shapes, Tensor
 
@@ -25,6 +26,15 @@ def check_integer(name: str, value: Any, low: int = 1) -> int:
     if not is_integer(value, low):
         raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}.")
     return value
+
+
+def check_boolean(name: str, value: Any) -> None:
+    """Raise `ValueError` if `value` is not `True` or `False`.
+
+    Other values, such as `"no"`, would count as true.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {value!r}.")
 
 
 def check_sizes(name: str, value: Any) -> Any:
@@ -130,3 +140,32 @@ def check_mask(mask: Tensor, sequences: Tensor) -> None:
             "`mask` must have one value for each step of each sequence, shape "
             f"{wanted}; got shape {found}. Give Booleans of that shape."
         )
+
+
+def check_initial_state(state: Any, first: Any, batch: int | None) -> None:
+    """Raise `ValueError` if a state is not an initial state of `batch` sequences.
+
+    Args:
+        state: The state, nested lists of tensors.
+        first: The state of one sequence, with the same structure.
+        batch: Number of sequences; `None` if it is not known.
+    """
+    wanted = state_shapes(tree.flatten(first), batch)
+    found = [tuple(getattr(x, "shape", ())) for x in tree.flatten(state)]
+    if len(found) != len(wanted) or not all(map(fits, found, wanted)):
+        raise ValueError(
+            f"`initial_state` must have tensors of the shapes {wanted}; got {found}. "
+            "Take it from ladder.cell.get_initial_state(batch_size)."
+        )
+
+
+def state_shapes(first: Iterable[Any], batch: int | None) -> list[tuple]:
+    """Return the shapes of a state of `batch` sequences.
+
+    Args:
+        first: The flat state of one sequence, or its shapes. The first tensor is the
+            iteration, which all sequences share.
+        batch: Number of sequences; `None` if it is not known.
+    """
+    index, *others = (tuple(getattr(x, "shape", x)) for x in first)
+    return [index, *((batch and batch * n, *shape) for n, *shape in others)]

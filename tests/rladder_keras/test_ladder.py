@@ -695,6 +695,27 @@ def test_a_sequence_goes_on_from_an_initial_state(run, unroll):
         np.testing.assert_allclose(rest[name], whole[name][:, 1:], atol=ATOL)
 
 
+def test_a_state_of_another_ladder_or_batch_is_refused():
+    ladder = built(small())
+    x = frames(IMAGE)
+    good = ladder.cell.get_initial_state(len(x))
+    for state in (good[:-1], ladder.cell.get_initial_state(len(x) + 1), [None]):
+        with pytest.raises(ValueError, match="`initial_state` must have tensors of"):
+            ladder(x, initial_state=state)
+
+
+def test_masks_of_numbers_are_true_where_they_are_not_0():
+    ladder = built(small())
+    x = frames(IMAGE)
+    mask = np.ones(x.shape[:2], bool)
+    mask[0, 1:] = False
+    expected = ladder(x, mask=mask)
+    for numbers in (np.where(mask, -1.0, 0.0), np.where(mask, np.nan, 0.0)):
+        for name, found in ladder(x, mask=numbers.astype("float32")).items():
+            found, wanted = map(ops.convert_to_numpy, (found, expected[name]))
+            np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_training_from_an_initial_state_updates_the_rows_of_its_iterations(run):
     ladder = built(statistics())
     x = frames(IMAGE)

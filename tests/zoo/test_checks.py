@@ -11,7 +11,15 @@ from zoo.occluded_mnist import small_table
 from zoo.textured_mnist import small_table_9
 
 import zoo
-from rladder_keras import G1, ConvG3, ConvLSTMCell, Level, LSTMCell, Softmax
+from rladder_keras import (
+    G1,
+    ConvG3,
+    ConvLSTMCell,
+    Level,
+    LSTMCell,
+    Softmax,
+    step_model,
+)
 from zoo.data.epochs import EpochDataset
 
 pytestmark = [
@@ -381,6 +389,69 @@ def test_widths_are_numbers_above_0(width):
         message = f"`width` must be a number above 0; got {width!r}"
         with pytest.raises(ValueError, match=message):
             builder(width=width)
+
+
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_flags_are_true_or_false(value, tmp_path):
+    occluded = partial(zoo.data.occluded_mnist, digits="sklearn", verbose=False)
+    for use, name in (
+        (build, "prediction"),
+        (build, "classification"),
+        (tagger, "remat"),
+        (zoo.moving_mnist_rtagger, "learned_pi_gain"),
+        (zoo.polyphonic_music_rladder, "joint"),
+        (occluded, "merge_validation"),
+        (occluded, "random_bounce"),
+        (partial(zoo.data.from_folder, tmp_path, (8, 8)), "colour"),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be True or False; got"):
+            use(**{name: value})
+
+
+@pytest.mark.parametrize("noise", [-0.1, 1.5, float("nan"), "0.1", None])
+def test_noise_is_from_0_to_1(noise):
+    for builder in (tagger, partial(zoo.textured_mnist_convnet, 0.1, size=32)):
+        with pytest.raises(ValueError, match="`noise` must be a number from 0 to 1"):
+            builder(noise=noise)
+
+
+def test_frequencies_are_numbers():
+    for f in ("jsb", np.full(88, "0.1"), np.full(88, np.nan), np.full(87, 0.1)):
+        with pytest.raises(ValueError, match="`frequencies` must be 88 numbers"):
+            zoo.polyphonic_music_lstm(3, frequencies=f)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("batch_size", 0, "an integer of at least 1; got 0"),
+        ("batch_size", "2", "an integer of at least 1; got '2'"),
+        ("epochs", -1, "an integer of at least 0; got -1"),
+        ("epochs", 1.5, "an integer of at least 0; got 1.5"),
+        ("validation_split", 2, "a number from 0 to below 1; got 2"),
+        ("validation_split", "0.1", "a number from 0 to below 1; got '0.1'"),
+    ],
+)
+def test_numbers_of_a_training_run_are_checked(model, name, value, message):
+    for m in (model, zoo.MeanTeacher(model)):
+        with pytest.raises(ValueError, match=f"`{name}` must be {message}"):
+            m.fit(*films(), verbose=0, **{name: value})
+
+
+def test_nothing_to_train_on_is_refused(model):
+    for use in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match="`x` must be arrays or a source of"):
+            use(None, verbose=0)
+
+
+def test_a_teacher_is_no_student(model):
+    with pytest.raises(ValueError, match="`student` must be a plain model"):
+        zoo.MeanTeacher(zoo.MeanTeacher(model))
+
+
+def test_a_step_is_of_a_model():
+    with pytest.raises(ValueError, match="`model` must be a keras.Model of sequences"):
+        step_model(None)
 
 
 @pytest.mark.parametrize("table", [small_table(), "small_table", None])

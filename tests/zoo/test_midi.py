@@ -391,6 +391,12 @@ def test_bad_time_steps_are_refused(tmp_path, options):
         read_midi(tmp_path / "a.mid", **options)
 
 
+def test_a_time_step_that_gives_an_endless_roll_is_refused(tmp_path):
+    path = write_midi(tmp_path / "a.mid", np.eye(KEYS))
+    with pytest.raises(ValueError, match="`step` must give at most 10,000,000 time"):
+        read_midi(path, 1e-12)
+
+
 def test_only_piano_rolls_are_written_and_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match=r"\(T, 88\)"):
         write_midi(tmp_path / "a.mid", np.zeros((4, 12)))

@@ -246,6 +246,19 @@ def test_groups_have_colours(tmp_path):
         np.testing.assert_allclose(cell(path, row, 0)[1:-1, 1:-1], grey, atol=0.01)
     with pytest.raises(ValueError, match=r"`outputs\[.groups.\]` must have shape"):
         show.groups(images, explanation(2, 2), path)
+    good = explanation(3, 2)
+    for outputs, message in (
+        ({"groups": good["groups"]}, r"\['reconstructions'\] missing"),
+        (
+            {**good, "reconstructions": explanation(3, 1)["reconstructions"]},
+            r"must have shape \(3, 2, 2, 32, 32, 1\), like the groups",
+        ),
+        ({**good, "groups": 9 * good["groups"]}, "must be probabilities from 0 to 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            show.groups(images, outputs, path)
+    with pytest.raises(ValueError, match="`title` must be text; got 5"):
+        show.video(images[:2], explanation(1, 2), path, title=5)
 
 
 def test_a_film_and_what_is_predicted_of_it(tmp_path):

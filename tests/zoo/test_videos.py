@@ -1,6 +1,7 @@
 """Ladders for videos of one's own, and their data."""
 
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -145,6 +146,17 @@ def test_labels_of_a_data_set_of_the_users_are_their_own():
 
     model = zoo.rladder(levels(), x.shape[2:], ("class",))
     assert np.isfinite(model.fit(Films(), verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize("videos", [None, "videos.npy", Path("videos.npy")])
+def test_videos_are_arrays(videos):
+    with pytest.raises(ValueError, match="`videos` must be an array or a list of"):
+        zoo.data.from_arrays(videos)
+
+
+def test_the_share_for_validation_is_a_number():
+    with pytest.raises(ValueError, match="`validation` must be between 0 and 1; got '"):
+        zoo.data.from_arrays(np.zeros((4, 10, 8, 8)), validation="0.1")
 
 
 def test_frames_to_be_predicted_are_those_of_the_input():

@@ -115,6 +115,7 @@ class SampleDataset(EpochDataset):
         super().__init__()
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
+        check_boolean("fresh", fresh)
         if fresh and samples < batch_size:
             raise ValueError(
                 f"{samples} {kind} do not fill one batch of {batch_size}, and training "
@@ -140,6 +141,12 @@ class SampleDataset(EpochDataset):
         """
         start = self.check_index(index) * self.batch_size
         return slice(start, min(start + self.batch_size, self.num_sequences))
+
+
+def check_boolean(name: str, value: bool) -> None:
+    """Raise `ValueError` if `value`, such as `"no"`, is not `True` or `False`."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be True or False; got {value!r}.")
 
 
 def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from rladder_keras.validation import fits
+from rladder_keras.validation import fits, is_number
 from zoo.data.epochs import EpochDataset
 from zoo.data.videos.checks import check_pixels
 
@@ -100,6 +100,15 @@ def check_weights(weights):
                 f"{found[~valid].flat[0]}. Give samples that must not count a weight "
                 "of 0."
             )
+
+
+def check_noise(noise):
+    """Raise `ValueError` for a standard deviation that Keras' noise layer refuses."""
+    if not is_number(noise) or not 0 <= noise <= 1:
+        raise ValueError(
+            f"`noise` must be a number from 0 to 1; got {noise!r}. It is the standard "
+            "deviation in units of the brightest pixel."
+        )
 
 
 def check_frames(x, shape, what="frames"):

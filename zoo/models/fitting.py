@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from rladder_keras.validation import check_integer, is_number
 from zoo.data.epochs import EpochDataset
 from zoo.metrics.sample_weights import (
     check_weight,
@@ -64,6 +65,7 @@ def by_name(method, args, kwargs):
     _, *given = signature.bind(None, *args, **kwargs).arguments.items()
     arguments = dict(given)
     arguments.update(arguments.pop("kwargs", {}))
+    check_numbers(arguments)
     if arguments.get("sample_weight") is not None:
         weights = all_weights(arguments["y"], arguments["sample_weight"])
         arguments["sample_weight"] = weights
@@ -148,6 +150,24 @@ def check_names(weights, y, outputs=()):
 def named(weights, name):
     """Return the weights of an output; an array is for all outputs."""
     return weights[name] if isinstance(weights, dict) else weights
+
+
+def check_numbers(arguments):
+    """Raise `ValueError` for missing data, and for batches or epochs that are none."""
+    if arguments.get("x") is None:
+        raise ValueError(
+            "`x` must be arrays or a source of batches; got None. Pass a dataset, such "
+            "as those of zoo.data."
+        )
+    for name, low in (("batch_size", 1), ("epochs", 0)):
+        if arguments.get(name) is not None:
+            check_integer(f"`{name}`", arguments[name], low)
+    split = arguments.get("validation_split")
+    if split is not None and not (is_number(split) and 0 <= split < 1):
+        raise ValueError(
+            "`validation_split` must be a number from 0 to below 1; got "
+            f"{split!r}. It is the fraction of the samples for validation."
+        )
 
 
 def check_class_weight(arguments):

@@ -14,9 +14,10 @@ import keras
 from keras import layers, ops, tree
 
 from rladder_keras.typing import Config, Tensor
-from rladder_keras.validation import is_number
+from rladder_keras.validation import check_number
 from zoo.data.epochs import check_integer
 from zoo.models.base import ZooModel
+from zoo.models.checks import check_noise
 from zoo.models.fitting import (
     by_name,
     check_class_weight,
@@ -116,17 +117,8 @@ class MeanTeacher(keras.Model):
     ) -> None:
         super().__init__(name=name, **kwargs)
         check_integer("ramp", ramp, 0)
-        for what, value in (("consistency", consistency), ("noise", noise)):
-            if not is_number(value) or value < 0:
-                raise ValueError(
-                    f"`{what}` must be a number of at least 0; got {value!r}. Choose a "
-                    "finite value."
-                )
-        if noise > 1:
-            raise ValueError(
-                f"`noise` must be from 0 to 1; got {noise!r}. Choose a value such as "
-                f"{NOISE}."
-            )
+        check_number("`consistency`", consistency, 0)
+        check_noise(noise)
         check_student(student, output)
         self.student = student
         self.teacher = copy_of(student, f"{student.name}_teacher")

@@ -319,11 +319,13 @@ def music_model(
     odds = np.full(KEYS, SILENCE)
     if frequencies is not None:
         f = np.asarray(frequencies)
-        if f.shape != (KEYS,) or not ((f > 0) & (f < 1)).all():
+        numbers = np.issubdtype(f.dtype, np.number)
+        good = (f > 0) & (f < 1) if numbers else np.zeros(f.shape, bool)
+        if f.shape != (KEYS,) or not good.all():
             raise ValueError(
                 f"`frequencies` must be {KEYS} numbers above 0 and below 1; got an "
-                f"array of shape {f.shape} with {np.sum(~((f > 0) & (f < 1)))} other "
-                "numbers. Use `train.frequencies` of `zoo.data.piano_rolls`, where "
+                f"array of shape {f.shape} with {np.sum(~good)} other values. Use "
+                "`train.frequencies` of `zoo.data.piano_rolls`, where "
                 "also keys that never sound are above 0."
             )
         odds = np.log(f) - np.log1p(-f)

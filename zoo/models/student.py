@@ -14,6 +14,10 @@ def check_student(student: Any, output: str) -> None:
             f"`student` must be a Keras model that is built; got {student!r}. Start it "
             "with keras.Input, or call it on a batch first."
         )
+    if hasattr(student, "teacher"):
+        raise ValueError(
+            "`student` must be a plain model; got a MeanTeacher. Pass its `student`."
+        )
     outputs = getattr(student, "output", None)
     if isinstance(outputs, dict) and output not in outputs:
         raise ValueError(

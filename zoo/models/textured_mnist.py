@@ -31,6 +31,7 @@ from zoo.data.epochs import check_integer
 from zoo.metrics.frames import LastClass
 from zoo.metrics.groups import AMI, ClassErrorAt, CostAt, OwnCost
 from zoo.models.base import ZooModel
+from zoo.models.checks import check_noise
 from zoo.models.grouping import BatchLSTMCell, GroupClasses, GroupingModel, explained
 from zoo.models.tables import LAST, SAME, MaxPool, Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, KMeans, unlearned
@@ -191,6 +192,7 @@ def textured_mnist_rtagger(
     check_integer("size", size, 1)
     check_integer("iterations", iterations, 1)
     check_number("`class_weight`", class_weight, 0)
+    check_noise(noise)
     image = keras.Input((size, size, 1), name="image")
     noisy = layers.GaussianNoise(noise, name="noise")(image)
     frames = ops.repeat(noisy[:, None], iterations, axis=1)
@@ -270,6 +272,7 @@ def textured_mnist_convnet(
         >>> zoo.textured_mnist_convnet(0.1, size=32).output["class"].shape
         (None, 1, 10)
     """
+    check_noise(noise)
     image = x = keras.Input((size, size, 1), name="image")
     if noise:
         x = layers.GaussianNoise(noise, name="noise")(x)

@@ -112,6 +112,8 @@ def _text_width(text: str | None, size: float) -> float:
     """Return the width of a text in inches; 0 for `None`."""
     from matplotlib.textpath import TextPath
 
+    if not (text is None or isinstance(text, str)):
+        raise ValueError(f"`title` must be text; got {text!r}.")
     if not text or not text.strip():
         return 0
     points = max(

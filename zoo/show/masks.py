@@ -107,6 +107,12 @@ def _explanations(
 
     Both have shape `(batch, T, K, H, W)`.
     """
+    missing = [k for k in ("groups", "reconstructions") if k not in outputs]
+    if missing:
+        raise ValueError(
+            f"`outputs` must have 'groups' and 'reconstructions'; {missing} missing. "
+            "Pass the predictions of a grouping model."
+        )
     pi = np.asarray(outputs["groups"], np.float32)
     mu = np.asarray(outputs["reconstructions"], np.float32)[..., 0]
     if pi.ndim != 5 or pi.shape[0] != batch or pi.shape[-2:] != grid:
@@ -115,10 +121,20 @@ def _explanations(
             f"`outputs['groups']` must have shape {wanted}; got {pi.shape}. Pass the "
             "predictions of the model for these images."
         )
+    if mu.shape != pi.shape:
+        raise ValueError(
+            f"`outputs['reconstructions']` must have shape {(*pi.shape, 1)}, like the "
+            f"groups; got {(*mu.shape, 1)}. Pass the predictions of one call."
+        )
     if not (np.isfinite(pi).all() and np.isfinite(mu).all()):
         raise ValueError(
             "`outputs` must be finite; got NaN or infinite values. Check the weights "
             "of the model."
+        )
+    if pi.min() < -1e-3 or pi.max() > 1 + 1e-3:
+        raise ValueError(
+            "`outputs['groups']` must be probabilities from 0 to 1; got values from "
+            f"{pi.min():g} to {pi.max():g}. Pass the predictions of a grouping model."
         )
     return pi, mu
 

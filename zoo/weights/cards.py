@@ -20,6 +20,7 @@ from typing import Any, TypeVar, overload
 
 import keras
 
+from rladder_keras.validation import check_boolean
 from zoo.files import read_json
 from zoo.weights.files import ENDING, MODEL_ENDING, file_of, loaded
 
@@ -71,10 +72,17 @@ def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
         The builder with the argument `weights`. It is registered in `MODELS`.
     """
 
+    signature = inspect.signature(build)
+    booleans = {
+        p.name for p in signature.parameters.values() if isinstance(p.default, bool)
+    }
+
     @functools.wraps(build)
     def builder(
         *args: Any, weights: str | os.PathLike[str] | None = None, **kwargs: Any
     ) -> Model:
+        for name in booleans & {*kwargs}:
+            check_boolean(f"`{name}`", kwargs[name])
         if weights is None:
             return build(*args, **kwargs)
         if str(weights).endswith(ENDING):
@@ -91,7 +99,6 @@ def takes_weights(build: Callable[..., Model]) -> Callable[..., Model]:
         model.trained_on = known.get("data")
         return model
 
-    signature = inspect.signature(build)
     # `functools.wraps` has replaced the annotations of `builder` by those of `build`.
     own = inspect.Parameter(
         "weights",

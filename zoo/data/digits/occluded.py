@@ -13,7 +13,7 @@ from zoo.data.digits.occlusion import (
 )
 from zoo.data.digits.sets import DigitDataset, digit_sets
 from zoo.data.digits.sources import Digits, load_digits
-from zoo.data.epochs import check_integer
+from zoo.data.epochs import check_boolean, check_integer
 
 
 class OccludedMNIST(DigitDataset):
@@ -117,6 +117,7 @@ class OccludedMNIST(DigitDataset):
         )
         self.frames = frames
         self.phase = phase
+        check_boolean("random_bounce", random_bounce)
         self.random_bounce = random_bounce
         self.inputs = inputs
 

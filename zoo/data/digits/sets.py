@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo.data.digits.labels import balanced, check_labelled, cycle, mixed, places
 from zoo.data.digits.sources import Digits, Split, check_digits
-from zoo.data.epochs import SampleDataset, check_integer
+from zoo.data.epochs import SampleDataset, check_boolean, check_integer
 
 # Fixed seeds, so that the test samples do not depend on the seed of a run.
 VALID_SEED = 1
@@ -146,6 +146,7 @@ def digit_sets(
         **common: Keyword arguments of all three datasets.
     """
     check_integer("seed", seed, 0)
+    check_boolean("merge_validation", merge_validation)
     training: dict[str, Any] = {"seed": seed, "fresh": True, "sequences": sequences}
     if labelled is not None:
         training["labelled"] = balanced(digits.train.labels, labelled, seed)

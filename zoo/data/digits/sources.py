@@ -188,10 +188,15 @@ def _from_arrays(
     y_test: np.ndarray,
 ) -> Digits:
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
-        if x.dtype != np.uint8 or x.shape[1:] != (28, 28) or len(x) < 2:
+        if x.dtype != np.uint8 or x.shape[1:] != (28, 28):
             raise ValueError(
                 f"x_{part} of {origin} must have shape (n, 28, 28) and type uint8; got "
                 f"shape {x.shape} and type {x.dtype}. Convert the images."
+            )
+        if len(x) < 2:
+            raise ValueError(
+                f"x_{part} of {origin} must have at least two images; got {len(x)}. "
+                "Add images."
             )
         if x.max() == 1:
             raise ValueError(

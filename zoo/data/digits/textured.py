@@ -28,7 +28,7 @@ from zoo.data.digits.patches import SCALES, SIDE, Crops, cut, draw_crops, thick_
 from zoo.data.digits.sets import DigitDataset, digit_sets
 from zoo.data.digits.sources import Digits, load_digits
 from zoo.data.digits.textures import SMALLEST, Textures, load_textures
-from zoo.data.epochs import check_integer
+from zoo.data.epochs import check_boolean, check_integer
 
 
 class Samples(NamedTuple):
@@ -150,6 +150,7 @@ class TexturedMNIST(DigitDataset):
         check_integer("thickness", thickness, 0)
         self.textures = textures
         self.size = size
+        check_boolean("upright", upright)
         self.upright = upright
         self.thickness = thickness
         self.textures_name = textures_name

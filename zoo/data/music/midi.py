@@ -2,7 +2,8 @@
 
 A piano roll is an array of shape `(T, 88)`. It says for each time step which of the 88
 keys of a piano sound, from A0 (MIDI note 21) to C8 (MIDI note 108). Writing needs the
-package mido.
+package mido. The file is longer than others because reading and writing belong
+together.
 """
 
 import io
@@ -36,6 +37,7 @@ KEYS, LOWEST = 88, 21  # number of keys, MIDI note number of the lowest key
 DRUMS = 9  # channel of the drums, whose notes are not pitches
 TICKS = 480  # ticks per quarter note in files that are written
 MIDI_SUFFIXES = (".mid", ".midi")
+LONGEST = 10_000_000  # time steps of a roll; more is an error in the length of a step
 # Controllers. Those above "all notes off" change the mode, which also ends all notes.
 PEDAL, ALL_SOUND_OFF, RESET, ALL_NOTES_OFF = 64, 120, 121, 123
 BEYOND = "note(s) beyond the 88 keys"
@@ -150,6 +152,11 @@ def roll_of(notes: Iterable[Note], step: float) -> np.ndarray:
     steps = [(nearest(start / step), nearest(end / step), k) for start, end, k in notes]
     first = min(start for start, _, _ in steps)
     last = max(max(end, start + 1) for start, end, _ in steps)
+    if last - first > LONGEST:
+        raise ValueError(
+            f"`step` must give at most {LONGEST:,} time steps; got {step!r}, which "
+            f"gives {last - first:,}. Choose a longer step."
+        )
     roll = np.zeros((last - first, KEYS), np.uint8)
     for start, end, key in steps:
         roll[start - first : max(end, start + 1) - first, key - LOWEST] = 1

@@ -3,7 +3,9 @@
 `zoo.data.videos.files` reads videos from a folder.
 """
 
+import os
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -168,7 +170,7 @@ def divided(
     """
     check_integer("frames", frames, 2)
     check_integer("seed", seed, 0)
-    if not 0 < validation < 1:
+    if not isinstance(validation, Real) or not 0 < validation < 1:
         raise ValueError(f"`validation` must be between 0 and 1; got {validation!r}.")
     videos = arranged(videos, layout, frames)
     if len(videos) < 2:
@@ -207,6 +209,11 @@ def arranged(
         ValueError: If the shapes do not fit the layout, or if there is no layout and
             the shapes are ambiguous.
     """
+    if videos is None or isinstance(videos, str | os.PathLike):
+        raise ValueError(
+            f"`videos` must be an array or a list of arrays; got {videos!r}. Load a "
+            "file with np.load, or a folder with zoo.data.from_folder."
+        )
     together = np.asarray(videos) if hasattr(videos, "shape") else None
     each = [np.asarray(v) for v in (videos if together is None else together)]
     if layout is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.epochs import check_integer
+from zoo.data.epochs import check_boolean, check_integer
 from zoo.data.pictures import PICTURES, listed, pictures
 from zoo.data.videos.arrays import LAYOUT, Videos, divided
 from zoo.data.videos.frames import ANIMATIONS, FILMS, read_video
@@ -82,6 +82,8 @@ def from_folder(
         raise ValueError(f"`size` must be (height, width); got {size!r}.")
     for side in size:
         check_integer("size", side, 1)
+    check_boolean("colour", colour)
+    check_boolean("crop_to_aspect_ratio", crop_to_aspect_ratio)
     if labels not in (None, "folders"):
         raise ValueError(f"`labels` must be None or 'folders'; got {labels!r}.")
     if fps is not None and not (isinstance(fps, Real) and 0 < fps < math.inf):
