@@ -23,6 +23,7 @@ import zoo
 from zoo.arguments import integer, positive
 from zoo.data.digits.occlusion import Sequences, copy_error
 from zoo.data.digits.sources import Digits
+from zoo.files import check_writable
 from zoo.models.occluded_mnist import small_table
 from zoo.training.memory import keep_freed_memory
 from zoo.weights import card
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     keras.utils.set_random_seed(args.seed)
     try:
+        check_writable(args.out / "data.png", "--out")
         digits = zoo.data.load_digits(args.digits)
         train, _, test = zoo.data.occluded_mnist(
             digits,
@@ -65,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             evaluation_sequences=1000,
             seed=args.seed,
         )
-        args.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"backend {keras.backend.backend()}; pictures and model go to {args.out}/")

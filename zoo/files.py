@@ -59,7 +59,7 @@ def check_writable(path: Path, what: str) -> None:
             tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise ValueError(
-            f"{what} must be a file that can be written; got {path} "
+            f"{what} must be writable; got {path} "
             f"({error.strerror}). Choose another place."
         ) from error
 

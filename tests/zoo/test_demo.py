@@ -67,3 +67,10 @@ def test_help_shows_defaults(capsys):
         demo.main(["--help"])
     help_text = " ".join(capsys.readouterr().out.split())
     assert "(default: 20)" in help_text and "(default: sklearn)" in help_text
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(demo.zoo.data, "load_digits", None)  # is not reached
+    with pytest.raises(SystemExit, match="--out must be writable; got"):
+        demo.main(["--out", str(tmp_path / "file")])

@@ -527,7 +527,7 @@ def test_figures_that_cannot_be_written_are_refused_before_the_training(
     if not Path(place).parent.exists() and place.startswith("/"):
         pytest.skip("this system has no /proc")
     arguments = [*command(tmp_path), "--runs", str(tmp_path / place)]
-    with pytest.raises(SystemExit, match="runs.* must be a file that can be written;"):
+    with pytest.raises(SystemExit, match="runs.* must be writable;"):
         reproduce.main(arguments)
     assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
 

@@ -12,7 +12,13 @@ FEW, MORE, TEACHER = COLUMNS = ("1k labelled", "1k + 59k", "1k + 59k, MT")
 
 
 def options(add):
-    add("--column", choices=COLUMNS, required=True, help="column of the table")
+    add(
+        "--column",
+        choices=COLUMNS,
+        required=True,
+        metavar="COLUMN",
+        help=f"column of the table: {', '.join(map(repr, COLUMNS))}",
+    )
     table_1.options(add)
     add(
         "--labelled",
