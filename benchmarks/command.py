@@ -36,7 +36,7 @@ def options(
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     add = parser.add_argument
     backends = ["tensorflow", "jax", "torch"]
-    add("--backends", nargs="+", default=backends, help="backends; default: all three")
+    add("--backends", nargs="+", default=backends, help="backends; default: all")
     add("--steps", type=int, default=steps, help=f"steps in a turn; default: {steps}")
     add("--rounds", type=int, default=3, help="turns of each process; default: 3")
     budgets = f"time limit of each process in seconds; default: {budget}"

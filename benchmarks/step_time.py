@@ -13,6 +13,9 @@ load on the machine affects all of them equally. All reuse freed memory
 which saves GPU time if there are many CPU cores. The main process imports no framework.
 It starts the others with `--child`.
 
+The backend `tensorflow` uses oneDNN, and `tensorflow-eigen` the convolutions that
+TensorFlow has by default on processors without AVX512 instructions.
+
 `--precisions float32 mixed_bfloat16` measures both precisions. On CPUs,
 `mixed_bfloat16` is faster at full width if the processor has AMX or AVX512-BF16
 instructions (`grep -E "amx_bf16|avx512_bf16" /proc/cpuinfo`). On an Intel processor
@@ -64,15 +67,18 @@ class Child:
         program = [sys.executable, "-m", "benchmarks.step_time", "--child", work]
         program += f"--batch {args.batch} --width {width} --macs {macs}".split()
         program += [f"--{name}={value}" for name, value in more.items()]
+        framework, _, convolutions = backend.partition("-")
         env = dict(
             os.environ,
-            KERAS_BACKEND=backend,
+            KERAS_BACKEND=framework,
             OMP_NUM_THREADS=str(cores()),
             TF_CPP_MIN_LOG_LEVEL="2",
             # Several processes share a GPU, so none may reserve all of its memory.
             TF_FORCE_GPU_ALLOW_GROWTH="true",
             XLA_PYTHON_CLIENT_PREALLOCATE="false",
         )
+        if not work.startswith("music"):  # as zoo/onednn.py does for images
+            env["TF_ENABLE_ONEDNN_OPTS"] = str(int(convolutions != "eigen"))
         if cpu:
             env["CUDA_VISIBLE_DEVICES"] = ""
         self.errors = alive.enter_context(tempfile.TemporaryFile("w+"))
@@ -220,6 +226,7 @@ def cpu_name():
 
 def arguments(argv):
     parser = command.options(__doc__, "results.csv", steps=5, budget=240)
+    parser.set_defaults(backends=["tensorflow", "tensorflow-eigen", "jax", "torch"])
     add = parser.add_argument
     widths = "multipliers of all channels; default: 0.25 1"
     add("--widths", nargs="+", type=float, default=[0.25, 1.0], help=widths)

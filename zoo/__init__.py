@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from zoo import listing as listing  # first: prints `--help` before Keras is imported
+from zoo import onednn as onednn  # before Keras imports TensorFlow
 
 from rladder_keras import __version__  # isort: skip
 from zoo import data, models, show

@@ -17,7 +17,7 @@ import pytest
 from keras import ops
 from short_tables import short
 
-from zoo import music, report, reproduce
+from zoo import music, onednn, report, reproduce
 from zoo.data import load_digits
 from zoo.data.music.corpora import Corpus
 from zoo.experiments import EXPERIMENTS, records, table_1
@@ -618,6 +618,38 @@ def test_the_tables_are_listed_before_keras_loads(argv, tmp_path):
         command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
     )
     assert (found.returncode, found.stdout, found.stderr) == (0, listing(), "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "given", "expected"),
+    [
+        (["zoo.demo"], None, "1"),
+        (["zoo.reproduce", "table-1", "--help"], None, "1"),
+        (["zoo.reproduce", "table-1", "--help"], "0", "0"),
+        (["zoo.reproduce", "table-3", "--help"], None, "None"),
+        (["zoo.report", "--help"], None, "None"),
+    ],
+)
+def test_onednn_is_on_for_commands_that_train_on_images(
+    argv, given, expected, tmp_path
+):
+    """The choice comes before Keras, which imports TensorFlow."""
+    text = "import os\nraise SystemExit(str(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))"
+    (tmp_path / "keras.py").write_text(text)
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    env = {**os.environ, "PYTHONPATH": path}
+    env.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    if given:
+        env["TF_ENABLE_ONEDNN_OPTS"] = given
+    command = [sys.executable, "-m", *argv]
+    found = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert found.stderr.strip() == expected
+
+
+def test_onednn_is_for_all_tables_but_music_and_chains():
+    assert onednn.OF_IMAGES == {
+        name for name in EXPERIMENTS if not name.startswith(("table-3", "appendix"))
+    }
 
 
 def test_an_unknown_row_is_answered_with_the_rows(tmp_path):
