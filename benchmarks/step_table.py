@@ -13,8 +13,8 @@ HEAD = "width, precision, backend, loop, compile s, step ms, sequences/s"
 HEAD += ", % of matmul rate, peak memory MB"
 HEAD += ", vs hand-written PyTorch, vs ConvLSTM stack"
 LEGEND = """\
-- **tensorflow**: with oneDNN (`TF_ENABLE_ONEDNN_OPTS=1`). **tensorflow-eigen**: without,
-  TensorFlow's default on processors without AVX512 instructions.
+- **tensorflow**: with oneDNN, `TF_ENABLE_ONEDNN_OPTS=1`. **tensorflow-eigen**: without
+  it, TensorFlow's default on processors without AVX512 instructions.
 - **compile**: how much longer the first call takes than a later call.
 - **% of matmul rate**: the operations of a step (six times its forward
   multiply-accumulates) per second, divided by the rate of a matrix product in the same
