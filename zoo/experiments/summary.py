@@ -28,6 +28,8 @@ ROWS = [
     ("MuseData", "table-3", "RLadder", "MuseData", NATS),
     ("Textured MNIST, Table 4", "table-4", GROUPS, AMI, "AMI"),
     ("Moving MNIST, Section 4.3", "section-4.3", "RTagger", "AMI", "AMI"),
+    ("Moving MNIST, ten frames to ten", "moving-mnist", "ladder", "MSE", "MSE"),
+    ("", "moving-mnist", "ConvLSTM2D stack", "MSE", "MSE"),
 ]
 TEXT = """\
 Figures on the test sets, written by `python -m zoo.report`: means ± standard deviations
