@@ -56,7 +56,8 @@ ABOUT = {
     "polyphonic_music_rladder": (
         "Music",
         "The first 16 time steps are from a piece of the test set; the network has "
-        "composed the rest. [Listen to it](gallery/{midi}) (MIDI file).",
+        "composed the rest ([MIDI file](gallery/{midi})).\n\n"
+        '<audio controls preload="none" src="{wav}"></audio>',
     ),
 }
 CORPORA = {"small_jsb": ("jsb", 1), "small_nottingham": ("nottingham", 0.5)}
@@ -96,7 +97,7 @@ def section(card):
         **{k: v for k, v in card.items() if k not in ("metrics", "file")},
         file=file,
         title=f"{title}: {card['data']}",
-        about=about.format(midi=f"{name}.mid"),
+        about=about.format(midi=f"{name}.mid", wav=f"{name}.wav"),
         picture=f"{name}.png",
         metrics="\n".join(lines),
         minutes=round(card["seconds"] / 60),

@@ -1,7 +1,7 @@
 """Hooks of the site: pages from files of the repository, notebooks, docstrings.
 
 `docs/live/build.py` writes files of the page "Try it" into `build/live`. If they are
-there, they become files of the site.
+there, they become files of the site. The MIDI files of the gallery also become sound.
 
 A page that reads `{{ README.md }}` shows that file. Links in all pages are written for
 the repository. Here they become links to pages of the site, or to the repository on the
@@ -10,6 +10,7 @@ web if the site has no such page.
 
 import os
 import re
+import sys
 import textwrap
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # for `zoo`
 DOCS = ROOT / "docs"
 INCLUDED = re.compile(r"\{\{ (\S+) \}\}")
 # mkdocstrings puts a dash between the type and the description of what a function
@@ -37,9 +39,20 @@ def on_files(files, config):
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         name = f"notebooks/{path.name}"
         files.append(File(name, str(ROOT), *directories))
+    files.extend(sounds(config))
     for path in sorted((ROOT / "build" / "live").glob("*")):
         files.append(File(f"live/{path.name}", str(ROOT / "build"), *directories))
     return files
+
+
+def sounds(config):
+    """Return the files of sound of the gallery's pieces."""
+    from zoo.data.music import read_midi, sound_of
+    from zoo.data.music.sound import as_wav
+
+    for path in sorted((DOCS / "gallery").glob("*.mid")):
+        wav = as_wav(sound_of(read_midi(path, step=0.25), step=0.25))
+        yield File.generated(config, f"gallery/{path.stem}.wav", content=wav)
 
 
 def on_page_markdown(markdown, page, config, files):

@@ -20,6 +20,7 @@ from zoo.data.music.midi import (
     write_midi,
 )
 from zoo.data.music.rolls import PianoRolls
+from zoo.data.music.sound import WAV, write_wav
 from zoo.models.music_model import MusicModel, is_joint
 from zoo.weights import check_origin
 
@@ -77,8 +78,9 @@ def generate(
         model: A model of `zoo.music`.
         prompt: Piano roll to continue, shape `(n, 88)`, with `n` of at least 1.
         steps: Number of time steps to add, at least 0.
-        path: MIDI file to write, `.mid` or `.midi`. A picture of the piano roll is
-            written beside it, with the suffix `.png`. By default no file is written.
+        path: File to write: `.mid` or `.midi` for MIDI, `.wav` for sound. A picture of
+            the piano roll is written beside it, with the suffix `.png`. By default no
+            file is written.
         step: Length of a time step in the file, in quarter notes.
         seed: Integer seed. By default the music differs from call to call.
         temperature: Divisor of the logits of the keys, above 0. Below 1, probable keys
@@ -113,7 +115,7 @@ def generate(
         check_integer("seed", seed, 0)
     if path is not None:
         path = Path(path).expanduser()
-        check_midi_path(path)
+        check_path(path)
     prompt = np.asarray(prompt)
     if prompt.ndim != 2:
         raise ValueError(
@@ -140,28 +142,31 @@ def generate(
                 readout, d[:, None], rng, is_joint(model), sampling, played
             )
     if path is not None:
-        write_midi(path, roll, step)
+        write = write_wav if path.suffix.lower() == WAV else write_midi
+        write(path, roll, step)
         picture = path.with_suffix(".png")
         show.piano_roll(picture, roll, prompt=len(prompt))
     return roll
 
 
-def check_midi_path(path: Path) -> None:
-    """Create the folder of a MIDI file; raise `ValueError` for an invalid path.
+def check_path(path: Path) -> None:
+    """Create the folder of a file of music; raise `ValueError` for an invalid path.
 
     The check runs before any work is done.
     """
-    if path.suffix.lower() not in MIDI_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in (*MIDI_SUFFIXES, WAV):
         raise ValueError(
-            f"`path` must end in {' or '.join(MIDI_SUFFIXES)}; got {str(path)!r}. "
-            "Change the suffix."
+            f"`path` must end in {', '.join(MIDI_SUFFIXES)} or {WAV}; got "
+            f"{str(path)!r}. Change the suffix."
         )
     if path.is_dir():
         raise ValueError(
             f"`path` must be a file; got {str(path)!r}, which is a folder. Give the "
             "name of a file."
         )
-    import_mido()
+    if suffix != WAV:
+        import_mido()
     path.parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -3,6 +3,7 @@
 from zoo.data.music.corpora import Corpus, load_corpus
 from zoo.data.music.midi import read_midi, write_midi
 from zoo.data.music.rolls import PianoRolls, piano_rolls
+from zoo.data.music.sound import sound_of, write_wav
 
 __all__ = [
     "Corpus",
@@ -10,5 +11,7 @@ __all__ = [
     "load_corpus",
     "piano_rolls",
     "read_midi",
+    "sound_of",
     "write_midi",
+    "write_wav",
 ]
