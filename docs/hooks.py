@@ -19,7 +19,6 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))  # for `zoo`
 DOCS = ROOT / "docs"
 INCLUDED = re.compile(r"\{\{ (\S+) \}\}")
 # mkdocstrings puts a dash between the type and the description of what a function
@@ -39,7 +38,8 @@ def on_files(files, config):
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         name = f"notebooks/{path.name}"
         files.append(File(name, str(ROOT), *directories))
-    files.extend(sounds(config))
+    for sound in sounds(config):
+        files.append(sound)
     for path in sorted((ROOT / "build" / "live").glob("*")):
         files.append(File(f"live/{path.name}", str(ROOT / "build"), *directories))
     return files
@@ -47,6 +47,7 @@ def on_files(files, config):
 
 def sounds(config):
     """Return the files of sound of the gallery's pieces."""
+    sys.path.insert(0, str(ROOT))  # MkDocs has undone such changes made at import
     from zoo.data.music import read_midi, sound_of
     from zoo.data.music.sound import as_wav
 
