@@ -20,8 +20,10 @@ from zoo.weights.cards import SHIPPED  # noqa: E402
 HEAD = """\
 # Gallery
 
-The trained weights that come with the package. The figures are those of the cards, on
-the test sets. `python docs/gallery.py` writes this page.
+This page shows the trained weights that the package contains. Figures are on the test sets. AMI,
+the adjusted mutual information of groups and digits, is 1 for perfect groups and 0 for chance;
+"frame seen" means that the frame was input before its pixels were grouped. Figures of music
+(`joint=True`) are negative log-likelihoods. `python docs/gallery.py` writes this page.
 """
 SECTION = """\
 ## {title}
@@ -50,8 +52,8 @@ ABOUT = {
     ),
     "moving_mnist_rtagger": (
         "Two moving digits",
-        "Nobody told the network what a digit is: it predicts frames, and each digit "
-        "becomes a group (colour) because its pixels move together.",
+        "The network predicts frames and has no labels. Each digit becomes a group "
+        "(colour), because its pixels move together.",
     ),
     "polyphonic_music_rladder": (
         "Music",

@@ -33,9 +33,10 @@ ROWS = [
 ]
 TEXT = """\
 Figures on the test sets, written by `python -m zoo.report`: means ± standard deviations
-over seeds. A "full size" run has the paper's model and amount of data; a "reduced" run
-has a smaller model and cannot be compared with the paper's figures, only with other
-reduced runs of the same table. An empty cell: not run, or not in the paper.
+over seeds. A "full size" run has the paper's model and training. A "reduced" run has a
+smaller model, less training or lower precision; compare it only with the other reduced
+runs of the same table. A cell is empty if the run is missing, or if the paper has no
+such figure.
 """
 
 
