@@ -15,8 +15,8 @@ HEAD += ", vs hand-written PyTorch, vs ConvLSTM stack"
 LEGEND = """\
 - **tensorflow**: with oneDNN, `TF_ENABLE_ONEDNN_OPTS=1`. **tensorflow-eigen**: without
   it, TensorFlow's default on processors without AVX512 instructions.
-- **loop**: `unroll` is a Python loop over time (`unroll=True`), `scan` a loop of the backend
-  (`unroll=False`).
+- **loop**: `unroll` is a Python loop over time (`unroll=True`), `scan` a loop of the
+  backend (`unroll=False`).
 - **compile**: how much longer the first call takes than a later call.
 - **% of matmul rate**: the operations of a step (six times its forward
   multiply-accumulates) per second, divided by the rate of a matrix product in the same

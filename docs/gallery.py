@@ -20,10 +20,11 @@ from zoo.weights.cards import SHIPPED  # noqa: E402
 HEAD = """\
 # Gallery
 
-This page shows the trained weights that the package contains. Figures are on the test sets. AMI,
-the adjusted mutual information of groups and digits, is 1 for perfect groups and 0 for chance;
-"frame seen" means that the frame was input before its pixels were grouped. Figures of music
-(`joint=True`) are negative log-likelihoods. `python docs/gallery.py` writes this page.
+This page shows the trained weights that the package contains. Figures are on the test
+sets. AMI, the adjusted mutual information of groups and digits, is 1 for perfect groups
+and 0 for chance; "frame seen" means that the frame was input before its pixels were
+grouped. Figures of music (`joint=True`) are negative log-likelihoods.
+`python docs/gallery.py` writes this page.
 """
 SECTION = """\
 ## {title}

@@ -7,12 +7,23 @@ from keras import layers, ops
 
 from rladder_keras.typing import Config, Shape, Tensor
 
+PIXELS = ("gaussian", "binary")
+
+
+def check_kind_of_pixels(pixels: Any) -> None:
+    """Raise `ValueError` if `pixels` is not one of `PIXELS`."""
+    if pixels not in PIXELS:
+        raise ValueError(
+            f"`pixels` must be one of {PIXELS}; got {pixels!r}. Choose one of these."
+        )
+
 
 class _Mixture(layers.Layer):
     """Base of the layers that compare pixels with the mixture of the groups."""
 
     def __init__(self, pixels: str = "gaussian", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_kind_of_pixels(pixels)
         self.pixels = pixels
 
     def log_joint(
@@ -39,7 +50,9 @@ class _Mixture(layers.Layer):
 
 @keras.saving.register_keras_serializable("rladder_keras")
 class MixtureCost(_Mixture):
-    """Negative log likelihood of pixels under the mixture of the groups (Eq. 4).
+    """Negative log likelihood of pixels under the mixture of the groups.
+
+    It is Equation 4 summed over the groups `z`, without the prior of `h`:
 
         - log sum_k pi_k N(x | mu_k, sigma^2)      Gaussian pixels, up to a constant
         - log Bernoulli(x | sum_k pi_k mu_k)       binary pixels
@@ -55,7 +68,8 @@ class MixtureCost(_Mixture):
         variance: Shape `(batch, T, 1)`; `None` for binary pixels.
 
     Output shape:
-        `(batch, T)`: the mean over the pixels for each iteration, in nats.
+        `(batch, T)`: nats per pixel for each iteration: the sum over the channels and
+        the mean over the pixels. Channels of binary pixels are independent.
 
     Examples:
         >>> x, mu = np.zeros((2, 1, 8, 8, 1)), np.zeros((2, 5, 3, 8, 8, 1))
@@ -74,7 +88,7 @@ class MixtureCost(_Mixture):
         x, pi, mu = (ops.cast(v, "float32") for v in (x, groups, reconstructions))
         if self.pixels == "binary":
             p = ops.clip(ops.sum(pi[..., None] * mu, axis=2), 1e-4, 1 - 1e-4)
-            cost = -x * ops.log(p) - (1 - x) * ops.log(1 - p)
+            cost = ops.sum(-x * ops.log(p) - (1 - x) * ops.log(1 - p), axis=-1)
         else:
             cost = -ops.logsumexp(self.log_joint(x, pi, mu, variance), axis=2)
         return ops.mean(cost, axis=tuple(range(2, len(cost.shape))))
@@ -82,7 +96,7 @@ class MixtureCost(_Mixture):
 
 @keras.saving.register_keras_serializable("rladder_keras")
 class MixturePosterior(_Mixture):
-    """Posterior probability of each group given the pixels, by Bayes' rule (Eq. 4).
+    """Posterior probability of each group given the pixels: Bayes' rule for Equation 4.
 
     The posterior is `pi_k p(x | mu_k)`, divided by its sum over the groups. If the
     model predicts frames, `pi` is the prior before the frame is seen.

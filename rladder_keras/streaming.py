@@ -155,7 +155,11 @@ def check_state(state: Any, first: Iterable[Any], batch: int | None) -> None:
         batch: Number of sequences; `None` if it is not known.
     """
     wanted = state_shapes(first, batch)
-    remedy = f"Pass the last returned state, or init_state({batch or 1}) at first."
+    n = batch or 1
+    remedy = (
+        f"Pass the last returned state; at first, initial_state(model, {n}), or for a "
+        f"model of the zoo model.init_state({n})."
+    )
     if not isinstance(state, (list, tuple)) or len(state) != len(wanted):
         length = f" of {len(state)}" if isinstance(state, (list, tuple)) else ""
         raise ValueError(

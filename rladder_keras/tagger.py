@@ -1,5 +1,6 @@
 """Perceptual grouping (Section 4): the iterative inference of Tagger around a ladder.
 
+It approximates the posterior of each group separately (Eq. 5) in the model of Eq. 4.
 `K` groups share one ladder. Each group explains the image by a separate reconstruction
 `mu_k`, and a pixel belongs to group `k` with probability `pi_k`. One iteration compares
 the image with the explanation, gives the differences to the ladder of each group, and
@@ -17,7 +18,7 @@ from keras import ops
 from rladder_keras.cells.linear import Linear, crop, stride_between
 from rladder_keras.cells.normalization import BatchNormalization
 from rladder_keras.ladder import LadderCell
-from rladder_keras.mixture import over_groups
+from rladder_keras.mixture import check_kind_of_pixels, over_groups
 from rladder_keras.typing import Config, Feedback, Shape, Shapes, Size, State, Tensor
 from rladder_keras.validation import (
     check_boolean,
@@ -26,8 +27,6 @@ from rladder_keras.validation import (
     check_sizes,
 )
 from rladder_keras.wiring import Level
-
-PIXELS = ("gaussian", "binary")
 
 
 class TaggerOutput(NamedTuple):
@@ -135,11 +134,7 @@ class TaggerCell(LadderCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(levels, feedback, iterations, **kwargs)
-        if pixels not in PIXELS:
-            raise ValueError(
-                f"`pixels` must be one of {PIXELS}; got {pixels!r}. Choose one of "
-                "these."
-            )
+        check_kind_of_pixels(pixels)
         if (
             not 0
             < check_number("`noise`", noise)

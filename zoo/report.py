@@ -73,16 +73,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     source = "CSV file of the runs; default: zoo/results/runs.csv"
     parser.add_argument("--runs", type=Path, default=RESULTS / "runs.csv", help=source)
     args = parser.parse_args(argv)
+    paper = read(RESULTS / "paper.csv")
     try:
         runs = read_runs(args.runs)
+        pages = {args.out: render(paper, runs)}
+        readme = args.out.with_name("README.md")
+        if readme.exists():
+            page = readme.read_text(encoding="utf-8")
+            pages[readme] = with_summary(page, summary(paper, runs, figure))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    paper = read(RESULTS / "paper.csv")
-    pages = {args.out: render(paper, runs)}
-    readme = args.out.with_name("README.md")
-    if readme.exists():
-        page = readme.read_text(encoding="utf-8")
-        pages[readme] = with_summary(page, summary(paper, runs, figure))
     for path, text in pages.items():
         if path.is_dir():
             sys.exit(
@@ -200,7 +200,7 @@ def other(table: str, paper: list[Line], runs: list[Line]) -> Iterator[str]:
     for row in EXPERIMENTS[table].rows:
         if row in unique("row", runs):
             cells = [ours(runs, printed, table, row, metric) for metric in metrics]
-            lines.append([row, *cells, seconds(runs, row)])
+            lines.append([row, *cells, minutes(runs, row)])
     yield grid(["", *metrics, "minutes"], lines)
 
 
@@ -313,7 +313,7 @@ def compared(
     return [*figures, f"{better} of {n}"], f"{verdict} ({found})"
 
 
-def seconds(runs: list[Line], row: str) -> str:
+def minutes(runs: list[Line], row: str) -> str:
     """Return the mean training time of a row in minutes."""
     spent = {
         (line["backend"], line["seed"], line["metric"]): float(line["seconds"])

@@ -81,7 +81,7 @@ def common_options(add: Callable, phases: int) -> None:
     add(
         "--epochs",
         type=partial(integer, 1),
-        help="epochs of phase 1; default: until the validation error settles",
+        help="epochs of phase 1; default: those of the table's protocol",
     )
     add(
         "--phases",

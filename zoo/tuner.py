@@ -220,7 +220,7 @@ class ZooHyperModel(keras_tuner.HyperModel):
                 "tuner.search(train, validation_data=valid, ...)."
             )
         if isinstance(x, EpochDataset):
-            x.epoch = kwargs.get("initial_epoch", 0)
+            x.epoch = given.get("initial_epoch", 0)
         return model.fit(x, *args, **kwargs)
 
 

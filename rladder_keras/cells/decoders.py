@@ -148,7 +148,18 @@ class ConvG1(_G1):
 
     def make_A(self, v_top_shape: Shape, h_shape: Shape) -> Linear:
         """Return the convolution `A`, built."""
+        kind = type(self).__name__
+        if len(h_shape) < 3:
+            raise ValueError(
+                f"`h` must be a feature map for {kind}; got shape {tuple(h_shape)}. "
+                "Use G1 in this row."
+            )
         v_top_shape = self.on_grid(v_top_shape, h_shape)
+        if len(v_top_shape) != len(h_shape):
+            raise ValueError(
+                f"`v_top` must be a vector, or a map like `h`, for {kind}; got shape "
+                f"{tuple(v_top_shape)}. Use G1 in the row above."
+            )
         strides = stride_between(h_shape, v_top_shape)
         A = Linear(
             h_shape[-1],

@@ -1,4 +1,7 @@
-"""Encoder rows: the left column of Tables 5, 8 and 9.
+"""Encoder rows without a state: `Conv`, `Softmax`, and the base class of all rows.
+
+`cells/recurrent.py` has the rows with a state, such as `ConvLSTMCell`. Together they
+are the left columns of Tables 5, 8 and 9.
 
 A recurrent row is a Keras RNN cell (`output, states = cell(inputs, states)`); every
 other row is a layer. `inputs` is the output `e_{l-1}(t)` of the row below, or, in rows

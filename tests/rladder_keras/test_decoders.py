@@ -185,6 +185,15 @@ def test_upsampling_cells_refuse_what_is_no_feature_map(cls, v_top):
         cls(3).build(v_top, (None, 4, 4, 2), (None, 4, 4, 1))
 
 
+@pytest.mark.parametrize("cls", [ConvG1, TopDown])
+def test_convolutional_decoders_name_the_map_that_does_not_fit(cls):
+    for v_top in ((2, 10), (2, 4, 4, 3)):
+        with pytest.raises(ValueError, match="`h` must be a feature map .*Use G1 in"):
+            cls(3).build(v_top, (2, 10))
+    with pytest.raises(ValueError, match="`v_top` must be a vector, or a map like"):
+        cls(3).build((2, 4, 3), (2, 8, 8, 3))
+
+
 def test_conv_g2_starts_with_its_two_means_equal_to_their_inputs(run, rng):
     cell = ConvG2(3)
     v_top, h = draws(rng, (2, 4, 2), (2, 4, 2))

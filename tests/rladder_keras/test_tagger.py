@@ -151,6 +151,23 @@ def test_the_cost_against_numpy():
     np.testing.assert_allclose(found, -each.mean((2, 3)), atol=1e-4)
 
 
+def test_the_cost_of_several_channels_is_per_pixel():
+    """Channels of equal content cost as many times as much as one."""
+    rng = np.random.default_rng(0)
+    x, mu = rng.random((2, 1, 4, 4, 1)), rng.uniform(0.1, 0.9, (2, 3, 1, 4, 4, 1))
+    groups = np.ones(mu.shape[:-1])
+    x, mu, groups = (a.astype("float32") for a in (x, mu, groups))
+    one = ops.convert_to_numpy(MixtureCost("binary")(x, groups, mu))
+    three = MixtureCost("binary")(x.repeat(3, -1), groups, mu.repeat(3, -1))
+    np.testing.assert_allclose(ops.convert_to_numpy(three), 3 * one, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [MixtureCost, MixturePosterior])
+def test_pixels_of_another_kind_are_refused(layer):
+    with pytest.raises(ValueError, match="`pixels` must be one of .*; got 'Binary'"):
+        layer("Binary")
+
+
 @pytest.mark.parametrize("pixels", ["gaussian", "binary"])
 def test_the_posterior_against_numpy(pixels):
     rng = np.random.default_rng(0)

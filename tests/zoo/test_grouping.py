@@ -198,6 +198,12 @@ def test_rows_of_table_4_learn_and_are_saved_and_loaded(row, tmp_path):
     assert {"groups_ami_3", "cost_1", "class_error_2"} <= set(values)
 
 
+def test_metrics_of_the_last_iteration_are_named_last():
+    at = group_metrics.AMI(2, -1), group_metrics.ClassErrorAt(-1)
+    names = [metric.name for metric in (*at, group_metrics.CostAt(-1))]
+    assert names == ["ami_last", "error_last", "last"]
+
+
 @pytest.mark.everywhere
 def test_films():
     model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, **FILMS)

@@ -70,3 +70,12 @@ def test_a_folder_with_files_is_refused(tmp_path):
     with pytest.raises(ValueError, match="`picture` must be a file"):
         export(tmp_path / "new", "occluded_mnist_rladder", "small", "no.png")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_card_that_lacks_a_key_is_refused_by_name():
+    from zoo.weights.hub import page
+
+    known = dict(zoo.weights.card(*WEIGHTS[0]))
+    del known["inputs"], known["seconds"]
+    with pytest.raises(ValueError, match="it lacks inputs, seconds"):
+        page(known)

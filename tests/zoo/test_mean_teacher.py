@@ -476,3 +476,10 @@ def test_frames_that_are_none_are_refused():
     weights = {"class": np.arange(6) % 2}
     assert np.isfinite(model.train_on_batch(frames, y, weights)).all()
     assert np.isfinite(model.test_on_batch(frames, y, weights)).all()
+
+
+@pytest.mark.once
+def test_the_defaults_are_those_of_the_mean_teachers_code():
+    """Tarvainen and Valpola: weight 100, ramp of 5,000 updates; Table 2's noise."""
+    model = zoo.MeanTeacher(plain())
+    assert (model.consistency, model.ramp, model.noise.stddev) == (100, 5000, 0.005)

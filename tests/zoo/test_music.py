@@ -412,7 +412,10 @@ def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
             ({"voice": voice, "steps": len(prompt)}, "`voice` must have only .* 0 and")
             for voice in (-prompt, prompt * np.nan, 0.5 * prompt)
         ),
-        ({"path": tmp_path / "out.png"}, "must end in .mid, .midi or .wav; got .*out.png'"),
+        (
+            {"path": tmp_path / "out.png"},
+            "end in .mid, .midi or .wav; got .*out.png'",
+        ),
         ({"path": tmp_path / "out"}, "must end in .mid, .midi or .wav; got .*out'"),
         ({"path": str(tmp_path / "folder.mid")}, "folder.mid', which is a folder"),
         (

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 
 import keras
 import pytest
@@ -125,3 +126,23 @@ def test_shipped_cards_agree_with_the_runs(card):
             and all(line[k] == str(card[k]) for k in same)
             for line in lines
         ), f"{metric} of {card['file']} is in no line of runs.csv"
+
+
+@pytest.mark.parametrize("changed", ["rladder_keras/ladder.py", "zoo/data/a.py", None])
+def test_a_change_of_any_package_is_marked_at_the_commit(
+    changed, tmp_path, monkeypatch
+):
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", str(tmp_path)]
+    files = ["rladder_keras/ladder.py", "zoo/data/a.py", "zoo/experiments/records.py"]
+    for name in (*files, "docs/hooks.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a = 1\n")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *command], check=True)
+    for name in (changed, "docs/hooks.py"):
+        if name:
+            (tmp_path / name).write_text("a = 2\n")
+    monkeypatch.setattr(records, "__file__", str(tmp_path / files[-1]))
+    found = records.commit.__wrapped__()
+    assert len(found.rstrip("+")) == 10 and found.endswith("+") == bool(changed)

@@ -739,3 +739,5 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     checkpoint.save(tmp_path, small_model(), {})
     with pytest.raises(ValueError, match="not of this model"):
         checkpoint.load(tmp_path, small_model(units=4))
+    with pytest.raises(ValueError, match="must contain a checkpoint; got none"):
+        checkpoint.load(tmp_path / "empty", small_model())

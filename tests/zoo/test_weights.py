@@ -50,7 +50,7 @@ def frames():
 def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
     card = weights.card(model, name)
     trained = getattr(zoo, model)(weights=name)
-    found = weights.check(trained)
+    found = weights.fingerprint(trained)
     assert found.keys() == card["check"].keys()
     for output, values in found.items():
         np.testing.assert_allclose(values, card["check"][output], atol=1e-4)
@@ -58,6 +58,14 @@ def test_shipped_weights_give_on_each_backend_what_they_gave(model, name):
     assert {"table", "row", "seed", "commit", "inputs", "licence"} <= set(card)
     names = {"MNIST", load_digits("sklearn").name, *(f.title for f in FILES.values())}
     assert trained.trained_on in names
+
+
+def test_trained_weights_that_learn_on_have_no_data_of_their_own():
+    model = zoo.occluded_mnist_rladder(weights="small_sklearn")
+    assert model.trained_on is not None
+    x = np.zeros((2, 5, 32, 32, 1), "float32")
+    model.train_on_batch(x, {"class": np.zeros(2, int), "frame": x, "probe": x})
+    assert model.trained_on is None
 
 
 def test_groups_of_shipped_weights_are_the_digits():

@@ -6,7 +6,7 @@ files of the tables are its fields and have the arguments that are described the
 
 from zoo.experiments.appendices import APPENDIX_B, APPENDIX_C
 from zoo.experiments.experiment import Experiment
-from zoo.experiments.moving_mnist import MOVING_MNIST
+from zoo.experiments.frame_prediction import FRAME_PREDICTION
 from zoo.experiments.section_4_3 import SECTION_4_3
 from zoo.experiments.table_1 import TABLE_1
 from zoo.experiments.table_2 import TABLE_2
@@ -21,5 +21,5 @@ EXPERIMENTS: dict[str, Experiment] = {
     "section-4.3": SECTION_4_3,
     "appendix-b": APPENDIX_B,
     "appendix-c": APPENDIX_C,
-    "moving-mnist": MOVING_MNIST,
+    "moving-mnist": FRAME_PREDICTION,
 }

@@ -150,7 +150,8 @@ def commit() -> str:
     )
     try:
         head = git(["git", "rev-parse", "--short=10", "HEAD"])
-        changed = git(["git", "status", "--porcelain", "--", "*.py", "../*.py"])
+        packages = ":(top)rladder_keras/*.py", ":(top)zoo/*.py"
+        changed = git(["git", "status", "--porcelain", "--", *packages])
     except OSError:
         return ""
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -49,18 +49,24 @@ def own_cost(_: Tensor, cost: Tensor) -> Tensor:
     return ops.mean(cost, axis=-1)
 
 
+def number(iteration: int) -> str:
+    """Return the number of an iteration in the name of a metric, from 1."""
+    return "last" if iteration == -1 else str(iteration + 1)
+
+
 @register
 class CostAt(keras.metrics.Mean):
     """Mean of the cost at one iteration.
 
     Args:
         iteration: The iteration, from 0; -1 for the last one with a weight above 0.
-        name: Name of the metric. Defaults to the number of the iteration, from 1.
+        name: Name of the metric. Defaults to the number of the iteration, from 1, or
+            "last".
         **kwargs: Arguments of `keras.metrics.Mean`.
     """
 
     def __init__(self, iteration: int, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name or f"{iteration + 1}", **kwargs)
+        super().__init__(name=name or number(iteration), **kwargs)
         self.iteration = iteration
 
     def update_state(
@@ -82,12 +88,12 @@ class ClassErrorAt(ClassError):
     Args:
         iteration: The iteration, from 0; -1 for the last one with a weight above 0.
         name: Name of the metric. Defaults to `error_` and the number of the iteration,
-            from 1.
+            from 1, or "last".
         **kwargs: Arguments of `keras.metrics.Mean`.
     """
 
     def __init__(self, iteration: int, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(iteration, name or f"error_{iteration + 1}", **kwargs)
+        super().__init__(iteration, name or f"error_{number(iteration)}", **kwargs)
 
 
 @register
@@ -103,8 +109,8 @@ class AMI(StepMean):
         iteration: The iteration to score, from 0; -1 for the last one with a weight
             above 0. By default all iterations are scored.
         ahead: Whether the groups of an iteration are for the next frame.
-        name: Name of the metric. Defaults to `ami` and the number of the iteration,
-            from 1.
+        name: Name of the metric. Defaults to `ami`, and with `iteration` its number,
+            from 1, or "last".
         **kwargs: Arguments of `keras.metrics.Mean`.
 
     References:
@@ -126,7 +132,7 @@ class AMI(StepMean):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        place = "" if iteration is None else f"_{iteration + 1}"
+        place = "" if iteration is None else f"_{number(iteration)}"
         super().__init__(name=name or f"ami{place}", **kwargs)
         self.segments = segments
         self.iteration = iteration

@@ -348,8 +348,8 @@ class ZooModel(Streaming, keras.Model):
         arguments = checked(self, arguments)
         for rows in rows_of(arguments):
             self.check_carry(rows)
-        # Interrupts (Ctrl+C) are held until the end of a step, because on JAX Keras
-        # keeps the weights outside of the variables during `fit`: an interrupt
+        # Interrupts (Ctrl+C) are delayed until the next step begins, because on JAX
+        # Keras keeps the weights outside of the variables during `fit`: an interrupt
         # elsewhere would lose them.
         with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
@@ -370,6 +370,7 @@ class ZooModel(Streaming, keras.Model):
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train on one batch, see `keras.Model.train_on_batch`."""
+        self.trained_on = None
         check_class_weight(by_name("train_on_batch", (x, y, *args), kwargs))
         self.check(x, y)
         with step_kept():

@@ -320,7 +320,7 @@ def excess(model: keras.Model, data: Any) -> float:
 
     Args:
         model: A model of this module.
-        data: A `zoo.data.gaussian_chain.GaussianChain`.
+        data: A `zoo.data.chains.GaussianChain`.
 
     Returns:
         The excess of the mean squared error over the optimum, in per cent.

@@ -1,4 +1,4 @@
-"""Likelihood of pieces of music, and generation of new pieces."""
+"""Generation of new pieces of music."""
 
 import os
 from pathlib import Path
@@ -19,40 +19,8 @@ from zoo.data.music.midi import (
     import_mido,
     write_midi,
 )
-from zoo.data.music.rolls import PianoRolls
 from zoo.data.music.sound import WAV, write_wav
 from zoo.models.music_model import MusicModel, is_joint
-from zoo.weights import check_origin
-
-
-def negative_log_likelihood(model: keras.Model, pieces: Any) -> float:
-    """Return the measure of Table 3, in nats per time step; all steps weigh the same.
-
-    Computed in NumPy in double precision. Probabilities are clipped to [1e-7, 1 -
-    1e-7], so that a key with a probability of 1 that does not sound costs 16.1 nats.
-
-    Args:
-        model: A model of `zoo.music`.
-        pieces: List of piano rolls of shape `(n, 88)`, or `PianoRolls`.
-
-    Returns:
-        Mean negative log likelihood, in nats per time step.
-
-    Examples:
-        >>> model = zoo.polyphonic_music_frequency(frequencies=np.full(88, 0.5))
-        >>> loss = zoo.music.negative_log_likelihood(model, [np.eye(88)])
-        >>> round(loss / np.log(2))  # bits: one for each key
-        88
-    """
-    check_origin(model, pieces)
-    pieces = getattr(pieces, "pieces", pieces)
-    total, data = 0.0, PianoRolls(pieces, joint=is_joint(model))
-    for x, y, weight in (data[i] for i in range(len(data))):
-        y, p = y["notes"], model.predict_on_batch(x)["notes"].astype(np.float64)
-        p = np.clip(p, 1e-7, 1 - 1e-7)
-        terms = y * np.log(p) + (1 - y) * np.log1p(-p)
-        total -= (terms * weight["notes"][..., None]).sum()
-    return total / data.num_steps
 
 
 def generate(
@@ -98,6 +66,7 @@ def generate(
 
     Raises:
         ValueError: If an argument is invalid.
+        ImportError: If a MIDI file is to be written and mido is not installed.
 
     Examples:
         >>> model = zoo.polyphonic_music_lstm(units=4)

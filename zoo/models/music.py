@@ -42,8 +42,8 @@ from zoo.data.epochs import check_integer
 from zoo.data.music.midi import KEYS
 from zoo.metrics.notes import FrameAccuracy, NegativeLogLikelihood, nll
 from zoo.models.generation import generate as generate
-from zoo.models.generation import negative_log_likelihood as negative_log_likelihood
 from zoo.models.key_readout import KeyReadout
+from zoo.models.likelihood import negative_log_likelihood as negative_log_likelihood
 from zoo.models.music_model import MusicModel
 from zoo.models.tables import SAME, Table, channels, rows
 from zoo.weights import takes_weights

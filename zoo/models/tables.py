@@ -1,4 +1,7 @@
-"""Building blocks of the tables of levels: channels and pooling rows."""
+"""Parts of a table of levels: numbers of channels, and pooling rows.
+
+Tables 5 to 9 are functions in the files of their models: `table_5`, ..., `table_9`.
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -364,7 +364,7 @@ def usual_mask(data: Any, batches: int = 32) -> np.ndarray:
     pixels at 32 x 32.
 
     Args:
-        data: A `zoo.data.TexturedMNIST`.
+        data: A `zoo.data.digits.textured.TexturedMNIST`.
         batches: Maximum number of batches to use.
 
     Returns:

@@ -1,4 +1,7 @@
-"""Checkpoints of a training run, written atomically and in files of at most 12 MiB."""
+"""Checkpoints of a training run, written atomically.
+
+A file has at most 12 MiB, or a single array if the array is larger.
+"""
 
 import json
 import os
@@ -55,9 +58,15 @@ def load(folder: str | os.PathLike, model: keras.Model, optimizer: bool = True) 
             model may have another optimiser than in training.
 
     Raises:
-        ValueError: If the checkpoint is of another model.
+        ValueError: If there is no checkpoint, or it is of another model.
     """
-    path = complete(Path(folder))[-1]
+    checkpoints = complete(Path(folder))
+    if not checkpoints:
+        raise ValueError(
+            f"{folder} must contain a checkpoint; got none. Train first, or choose "
+            "another folder."
+        )
+    path = checkpoints[-1]
     arrays: dict[str, Any] = {}
     for shard in sorted(path.glob("shard-*.npz")):
         arrays.update(read_arrays(shard, f"Delete {folder} and train from scratch"))

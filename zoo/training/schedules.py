@@ -8,7 +8,8 @@
 - `FILMS`, Section 4.3 (Moving MNIST): the paper does not describe a protocol. Here: as
   many epochs as D.3, with the learning rates of D.1.
 - `CHAINS`, Appendices B and C: the learning rate is multiplied by 0.8 after each epoch.
-- `COSINE`, for runs at a reduced size: depends only on the number of updates.
+- `COSINE`, for short runs of Table 1 and for `moving-mnist` (not in the paper): the
+  rate depends only on the number of updates.
 """
 
 from collections.abc import Callable
@@ -139,9 +140,8 @@ def finished(
     """Return whether phase 1 is over.
 
     The paper does not say when phase 1 ends. Here it ends after `epochs` epochs, if
-    given. Otherwise it ends when the validation error has had no new minimum for
-    `schedule.patience` epochs and, with the schedule of Appendix D.1, the learning rate
-    has reached its lowest value.
+    given. Otherwise it ends when `schedule.settled` is true and the validation error
+    has had no new minimum for `schedule.patience` epochs.
 
     Args:
         schedule: The schedule.

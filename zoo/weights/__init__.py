@@ -11,13 +11,13 @@ from zoo.weights.cards import (
 )
 from zoo.weights.files import learned, loaded
 from zoo.weights.hub import export
-from zoo.weights.publishing import check, check_publishable, publish
+from zoo.weights.publishing import check_publishable, fingerprint, publish
 
 __all__ = [
     "SHIPPED",
     "WEIGHTS_DIR",
     "card",
-    "check",
+    "fingerprint",
     "check_origin",
     "check_publishable",
     "export",

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import keras
@@ -67,6 +68,14 @@ other data the figures above do not apply.
 """
 
 
+NEEDED = {field for _, field, *_ in Formatter().parse(PAGE) if field} | {
+    "data",
+    "metrics",
+    "seconds",
+}
+NEEDED -= {"dataset", "minutes", "picture", "table_of_metrics"}  # computed from others
+
+
 def export(
     folder: str | os.PathLike,
     model: str,
@@ -105,7 +114,7 @@ def export(
         # In `assets`, because Keras treats other files in the folder as assets, too.
         target = folder / "assets" / Path(picture).name
         shown = f"![What the model predicts](assets/{target.name})\n\n"
-    text = page(known, shown)  # before anything is written: a card may lack a key
+    text = page(known, shown)  # before anything is written: raises if a key is missing
     folder.mkdir(parents=True, exist_ok=True)
     keras.saving.save_model(MODELS[model](weights=name), folder, zipped=False)
     if picture is not None:
@@ -121,6 +130,12 @@ def page(known: dict[str, Any], picture: str = "") -> str:
         known: Card of the weights.
         picture: Markdown of a picture.
     """
+    missing = sorted(NEEDED - set(known))
+    if missing:
+        raise ValueError(
+            f"The card of {known.get('name')!r} must have all keys of a published "
+            f"card; it lacks {', '.join(missing)}. Publish the weights again."
+        )
     metrics = known["metrics"]
     return PAGE.format(
         **{key: value for key, value in known.items() if key != "metrics"},

@@ -112,13 +112,13 @@ def publish(
         "arguments": arguments,
         **about,
         "licence": "Apache-2.0",
-        "check": check(bare),
+        "check": fingerprint(bare),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     return write_whole(path, (json.dumps(known, indent=1) + "\n").encode())
 
 
-def check(model: keras.Model) -> dict[str, list[float]]:
+def fingerprint(model: keras.Model) -> dict[str, list[float]]:
     """Return the five largest values of each output for a fixed input, to six digits.
 
     The card of weights holds them, and a test compares them on each backend. The result

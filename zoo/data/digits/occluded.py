@@ -1,4 +1,7 @@
-"""Datasets of Occluded Moving MNIST for `fit`, `evaluate` and `predict`."""
+"""Datasets of Occluded Moving MNIST for `fit`, `evaluate` and `predict`.
+
+`occlusion.py` draws the trajectories and the bars.
+"""
 
 import os
 

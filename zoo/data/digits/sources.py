@@ -172,8 +172,8 @@ def _download_mnist(side: int) -> Digits:
     except Exception as error:  # Keras raises a bare Exception without a network.
         raise ConnectionError(
             f"MNIST is not on this machine, and its download failed ({error}). Connect "
-            f"to the Internet, put mnist.npz into the folder ${DATA_DIR}, or use the "
-            "digits of scikit-learn with digits='sklearn'."
+            f"to the Internet, put mnist.npz into the folder ${DATA_DIR}, or pass "
+            "'sklearn' as the source of the digits."
         ) from error
     return _from_arrays("MNIST", "the downloaded mnist.npz", side, *train, *test)
 
@@ -239,8 +239,8 @@ def _load_sklearn(side: int) -> Digits:
     except ImportError as error:
         raise ImportError(
             "The digits of scikit-learn need scikit-learn. Run `pip install "
-            f"scikit-learn`, put mnist.npz into the folder ${DATA_DIR}, or download "
-            "MNIST with source='mnist'."
+            f"scikit-learn`, put mnist.npz into the folder ${DATA_DIR}, or pass "
+            "'mnist' as the source of the digits."
         ) from error
     bunch = datasets.load_digits()
     labels = bunch.target

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.data.digits.sources import DATA_DIR, data_dir, keras_datasets
+from zoo.data.epochs import check_boolean
 from zoo.data.music.chorales import read_chorales
 from zoo.data.music.midi import (
     KEYS,
@@ -154,6 +155,8 @@ def load_corpus(
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"`errors` must be 'raise' or 'skip'; got {errors!r}.")
+    check_boolean("pedal", pedal)
+    check_boolean("strict", strict)
     reading = {"unit": unit, "pedal": pedal, "strict": strict}
     folder_only = {"step": step, "errors": errors, **reading}
     if isinstance(source, Corpus):

@@ -333,7 +333,9 @@ def write_midi(
             f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
         )
     check_time_step(step)
-    if not 4 <= tempo <= 60_000_000:  # MIDI has three bytes for microseconds
+    if (
+        not isinstance(tempo, Real) or not 4 <= tempo <= 60_000_000
+    ):  # MIDI has three bytes for microseconds
         raise ValueError(
             "`tempo` must be from 4 to 60,000,000 quarter notes per minute; got "
             f"{tempo!r}."

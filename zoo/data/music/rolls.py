@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.epochs import EpochDataset, check_integer
+from zoo.data.epochs import EpochDataset, check_boolean, check_integer
 from zoo.data.music.corpora import Corpus, load_corpus
 from zoo.data.music.midi import KEYS
 
@@ -83,6 +83,8 @@ class PianoRolls(EpochDataset):
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
         check_integer("transpose", transpose, 0)
+        check_boolean("fresh", fresh)
+        check_boolean("joint", joint)
         if window is not None:
             check_integer("window", window, 1)
         self.batch_size = batch_size
@@ -255,6 +257,7 @@ def piano_rolls(
         >>> train.frequencies.shape
         (88,)
     """
+    check_boolean("merge_validation", merge_validation)
     corpus = load_corpus(source, **folder)
     train = (*corpus.train, *(corpus.valid if merge_validation else ()))
     sets = (

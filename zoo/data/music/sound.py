@@ -3,10 +3,12 @@
 import io
 import os
 import wave
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
+from zoo.data.epochs import check_integer
 from zoo.data.music.midi import KEYS, LOWEST, check_time_step
 from zoo.files import write_whole
 
@@ -47,7 +49,8 @@ def sound_of(
             f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
         )
     check_time_step(step)
-    if not 0 < tempo < np.inf:
+    check_integer("rate", rate, 1)
+    if not isinstance(tempo, Real) or not 0 < tempo < np.inf:
         raise ValueError(f"`tempo` must be a number above 0; got {tempo!r}.")
     seconds = 60 * step / tempo
     samples = np.zeros(round((len(roll) * seconds + RELEASE) * rate))

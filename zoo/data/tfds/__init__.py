@@ -1,4 +1,4 @@
-"""Builders of tensorflow-datasets for all datasets (`pip install ".[tfds]"`).
+"""Builders of tensorflow-datasets for digits and music (`pip install ".[tfds]"`).
 
 Importing this package registers the builders, so that `tfds.load`, `tfds.data_source`
 and `tfds.builder` find them:

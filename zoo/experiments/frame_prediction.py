@@ -7,6 +7,7 @@ import numpy as np
 
 from zoo import data
 from zoo.arguments import integer, positive
+from zoo.data.digits.prediction import GIVEN
 from zoo.experiments.experiment import (
     Experiment,
     changed,
@@ -69,7 +70,7 @@ def optimizer(args, train):
 
 def figures(args, model, test):
     """Return means over the predictions of hidden frames."""
-    given, sums, count = 10, {}, 0
+    given, sums, count = GIVEN, {}, 0
     for i in range(len(test)):
         x, y, _ = test[i]
         predicted = model.predict_on_batch(x)["frame"][:, given - 1 : -1]
@@ -85,7 +86,7 @@ def smaller(args):
     yield from digits_smaller(args)
 
 
-MOVING_MNIST = Experiment(
+FRAME_PREDICTION = Experiment(
     rows=ROWS,
     options=options,
     data=load,
