@@ -162,7 +162,7 @@ def train(
 def compiled_with(
     model: keras.Model,
     optimizer: Callable[[], keras.optimizers.Optimizer] | None,
-    average: float | None,
+    average: float | None = None,
 ) -> keras.Model:
     """Compile the model with another optimiser, or with averaging of its weights."""
     config = model.get_compile_config()
