@@ -66,7 +66,7 @@ def test_help_shows_defaults(capsys):
     with pytest.raises(SystemExit):
         demo.main(["--help"])
     help_text = " ".join(capsys.readouterr().out.split())
-    assert "(default: 20)" in help_text and "(default: sklearn)" in help_text
+    assert "(default: 10)" in help_text and "(default: sklearn)" in help_text
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
