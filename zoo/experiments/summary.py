@@ -10,6 +10,7 @@ STATIC = "Optimal reconstruction and static classifier"
 ENCODER = "Hierarchical RNN (encoder only)"
 NO_FEEDBACK = "RLadder w/o decoder-to-encoder conn."
 ERROR, PREDICTION = "classification error (%)", "prediction error (1e-5)"
+FEW = "error (%), 1k + 59k"
 GROUPS = "RTagger, 50k labelled"
 AMI = "AMI, iteration 3"
 EIGHTHS = "JSB Chorales in eighth notes"
@@ -21,6 +22,7 @@ ROWS = [
     ("", "table-1", NO_FEEDBACK, ERROR, ERROR),
     ("", "table-1", "RLadder", ERROR, ERROR),
     ("", "table-1", "RLadder", PREDICTION, PREDICTION),
+    ("Table 2, 1,000 labels", "table-2", "RLadder", FEW, "classification error (%)"),
     ("JSB Chorales, Table 3", "table-3", "RLadder", "JSB Chorales", NATS),
     ("in eighth notes", "table-3", "RLadder", EIGHTHS, NATS),
     ("Piano-midi.de", "table-3", "RLadder", "Piano-midi.de", NATS),
