@@ -71,8 +71,8 @@ class TaggerCell(LadderCell):
     Args:
         levels: List of `Level`, bottom row first, see `LadderCell`.
         groups: Number of groups, `K`.
-        kernel_size: Kernel size of the transposed convolutions that read `mu` and `pi`
-            from `d_1`. Their stride is the stride of the lowest row.
+        kernel_size: Integer or tuple: kernel size of the transposed convolutions that
+            read `mu` and `pi` from `d_1`. Their stride is the stride of the lowest row.
         pixels: `"gaussian"`, with one learned variance, or `"binary"`.
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped. The likelihood accounts for this noise.
@@ -241,9 +241,8 @@ class TaggerCell(LadderCell):
         x, mu, pi = (ops.cast(value, "float32") for value in (x, mu, pi))
         x, pi = x[:, None], over_groups(pi)
         if self.pixels == "gaussian":
-            derivative = pi * (
-                x - mu
-            )  # without the factor 1 / variance, as in Tagger's code
+            # Without the factor 1 / variance, as in Tagger's code.
+            derivative = pi * (x - mu)
             variance = self.noise**2 + ops.square(self.variance())
             log_p = -ops.square(x - mu) / (2 * variance)
         else:

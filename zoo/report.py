@@ -230,13 +230,9 @@ def ours(
     """Return our figure; empty if we do not train the row, or it has no such figure."""
     if row not in EXPERIMENTS[table].rows:
         return ""
-    has_figures = {m for r, m in printed if r == row}
-    if (
-        has_figures
-        and metric not in has_figures
-        and metric
-        not in unique("metric", [line for line in runs if line["row"] == row])
-    ):
+    in_paper = {m for r, m in printed if r == row}
+    measured = {line["metric"] for line in runs if line["row"] == row}
+    if in_paper and metric not in in_paper | measured:
         return ""
     return figure(runs, row, metric)
 

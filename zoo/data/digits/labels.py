@@ -58,7 +58,8 @@ def check_labelled(
         batch_size: Number of samples in a batch.
         fresh: Whether samples are drawn again for each epoch.
         share: Labelled fraction of each batch, above 0 and at most 1. With 1, digits
-            without a label are not used. `None` for 1/2, if users cannot choose it.
+            without a label are not used. `None` means 1/2, for datasets without this
+            argument.
 
     Returns:
         Unique indices in ascending order, and the fraction, which is 0 if there are no

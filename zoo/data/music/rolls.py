@@ -283,7 +283,7 @@ def piano_rolls(
 
 
 def tell_of_padding(rolls: PianoRolls) -> None:
-    """Print a hint if more than 20 % of the batches is padding."""
+    """Print a hint if more than 20 % of the time steps are padding."""
     padding = 1 - rolls.num_steps / (len(rolls) * rolls.batch_size * rolls.window)
     longest = max(len(piece) for piece in rolls.pieces)
     rows = max(1, (rolls.num_steps + rolls.num_sequences) // longest)
