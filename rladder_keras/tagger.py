@@ -173,10 +173,11 @@ class TaggerCell(LadderCell):
         super().build((*x_shape[:-1], 2 * channels + 2))
         bottom = next((d for d in self.d_shapes if d is not None), None)
         if bottom is None or len(bottom) != len(x_shape):
+            found = "no decoder" if bottom is None else f"shape {tuple(bottom)}"
             raise ValueError(
                 "The lowest decoder of a Tagger must return a map from which to read "
-                "the groups; got a ladder without such a decoder. Give the lowest "
-                "level a decoder."
+                f"the groups; got {found}. Give the lowest level a decoder that "
+                "returns a map, such as ConvG1."
             )
         strides = stride_between(x_shape, bottom)
         with self.statistics.building():

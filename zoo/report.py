@@ -303,7 +303,7 @@ def compared(
     better, n = sum(skips[k] < base[k] for k in both), len(both | lost)
     figures = figure(runs, without, metric), figure(runs, row, metric)
     if not n:
-        return [*figures, ""], "was not compared, no seed being the same"
+        return [*figures, ""], "could not be compared: no seed was run with both"
     verdict = {0: "does not help", n: "helps"}.get(better, "is no clear gain")
     found = f"lower in {better} of {n} seed{'s' if n > 1 else ''}"
     return [*figures, f"{better} of {n}"], f"{verdict} ({found})"

@@ -167,7 +167,8 @@ def check_numbers(arguments):
     if split is not None and not (is_number(split) and 0 <= split < 1):
         raise ValueError(
             "`validation_split` must be a number from 0 to below 1; got "
-            f"{split!r}. It is the fraction of the samples for validation."
+            f"{split!r}. Choose the fraction of the samples for validation, such as "
+            "0.1."
         )
 
 

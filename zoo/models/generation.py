@@ -189,13 +189,13 @@ class Sampling(NamedTuple):
         """Return this object; raise `ValueError` if a value is invalid."""
         if not is_number(self.temperature) or self.temperature <= 0:
             raise ValueError(
-                f"`temperature` must be a number above 0; got {self.temperature!r}. 1 "
-                "keeps the predicted probabilities."
+                f"`temperature` must be a number above 0; got {self.temperature!r}. "
+                "Choose 1 to keep the predicted probabilities."
             )
         if not is_number(self.threshold) or not 0 <= self.threshold <= 1:
             raise ValueError(
-                f"`threshold` must be from 0 to 1; got {self.threshold!r}. 0 allows "
-                "all keys."
+                f"`threshold` must be from 0 to 1; got {self.threshold!r}. Choose 0 to "
+                "allow all keys."
             )
         last = LOWEST + KEYS - 1
         check_integer("lowest", self.lowest, LOWEST, last)

@@ -113,7 +113,7 @@ def _text_width(text: str | None, size: float) -> float:
     from matplotlib.textpath import TextPath
 
     if not (text is None or isinstance(text, str)):
-        raise ValueError(f"`title` must be text; got {text!r}.")
+        raise ValueError(f"`title` must be text; got {text!r}. Pass a string.")
     if not text or not text.strip():
         return 0
     points = max(
@@ -189,7 +189,7 @@ def _images(
             f"{images.shape}. Check how it was made."
         )
     if images.size:
-        check_pixels(images, f"`{name}` has")
+        check_pixels(images, f"`{name}`")
     return images
 
 
