@@ -1,6 +1,7 @@
 """Check of Keras' backend, with an error message that names the remedy.
 
-The check runs before Keras is imported: Keras' own error names a missing module only.
+The check runs before Keras is imported: Keras' own error only names the missing
+module.
 """
 
 import importlib.util

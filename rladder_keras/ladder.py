@@ -20,9 +20,11 @@ class LadderOutput(NamedTuple):
     """Output of one iteration; with a time axis, the output for a sequence.
 
     Attributes:
-        top: `e_L`, the output of the highest encoder row.
-        bottom: `d_1`, the output of the lowest decoder cell; `()` without a decoder.
-        moments: Batch statistics of this iteration, for the moving averages.
+        top: `e_L`, the output of the highest encoder row, shape `(batch, ...)`.
+        bottom: `d_1`, the output of the lowest decoder cell, shape `(batch, *grid,
+            channels)`, or `(batch, units)` for a vector; `()` without a decoder.
+        moments: Batch statistics of this iteration, for the moving averages. List of
+            tensors, see `BatchStatistics.collect`.
     """
 
     top: Tensor
@@ -163,7 +165,7 @@ class LadderCell(Wiring):
             bottom = self.zeros(ops.shape(x)[0], self.bottom_shape)
         output = LadderOutput(e[-1], bottom, moments)
         if mask:
-            s, d = tree.map_structure(partial(where, valid), (s, d))
+            s, d = tree.map_structure(partial(zero_padding, valid), (s, d))
             mask = [ops.roll(mask[0], -1, axis=1)]
         return output, [t + 1, s, d, *mask]
 
@@ -173,10 +175,16 @@ class LadderCell(Wiring):
         """Compute Equations 1 and 2.
 
         Args:
-            x: Input of this iteration.
-            s: States of the encoder rows.
-            d: Outputs of the last iteration's decoders.
+            x: Input of this iteration, shape `(batch, ...)`.
+            s: States of the encoder rows, bottom row first; `[]` for rows without a
+                state.
+            d: Outputs of the last iteration's decoders, bottom row first, each of shape
+                `(batch, ...)`; `[]` for rows without a decoder.
             first: Whether `s` and `d` are zeros.
+
+        Returns:
+            List of `e_l`, bottom row first, each of shape `(batch, ...)`, and the new
+            states, with the structure of `s`.
         """
         e, s_new = [], []
         for l, encoder in enumerate(self.encoders):
@@ -197,9 +205,14 @@ class LadderCell(Wiring):
         """Compute Equation 3 from the top level down.
 
         Args:
-            e: Outputs of the encoder rows.
-            d: Outputs of the last iteration's decoders.
+            e: Outputs of the encoder rows, bottom row first, each of shape `(batch,
+                ...)`.
+            d: Outputs of the last iteration's decoders, as for `encode`.
             lowest: Index of the lowest decoder to compute.
+
+        Returns:
+            List of `d_l`, bottom row first, each of shape `(batch, ...)`; `[]` for rows
+            without a decoder and for rows below `lowest`.
         """
         v_top = e[-1]
         d_new: State = [[] for _ in self.decoders]
@@ -259,7 +272,7 @@ class LadderCell(Wiring):
         return cls(levels, **config)
 
 
-def where(valid: Tensor, state: Tensor) -> Tensor:
+def zero_padding(valid: Tensor, state: Tensor) -> Tensor:
     """Return the state where `valid` is 1, and zeros where it is 0.
 
     Args:

@@ -70,8 +70,8 @@ class TaggerCell(LadderCell):
     Args:
         levels: List of `Level`, bottom row first, see `LadderCell`.
         groups: Number of groups, `K`.
-        kernel_size: Kernel size of the transposed convolutions that read `mu` and `pi`
-            from `d_1`. Their stride is the stride of the lowest row.
+        kernel_size: Integer or tuple: kernel size of the transposed convolutions that
+            read `mu` and `pi` from `d_1`. Their stride is the stride of the lowest row.
         pixels: `"gaussian"`, with one learned variance, or `"binary"`.
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped. The likelihood accounts for this noise.
@@ -168,10 +168,11 @@ class TaggerCell(LadderCell):
         super().build((*x_shape[:-1], 2 * channels + 2))
         bottom = next((d for d in self.d_shapes if d is not None), None)
         if bottom is None or len(bottom) != len(x_shape):
+            found = "no decoder" if bottom is None else f"shape {tuple(bottom)}"
             raise ValueError(
                 "The lowest decoder of a Tagger must return a map from which to read "
-                "the groups; got a ladder without such a decoder. Give the lowest "
-                "level a decoder."
+                f"the groups; got {found}. Give the lowest level a decoder that "
+                "returns a map, such as ConvG1."
             )
         strides = stride_between(x_shape, bottom)
         with self.statistics.building():
@@ -236,9 +237,8 @@ class TaggerCell(LadderCell):
         x, mu, pi = (ops.cast(value, "float32") for value in (x, mu, pi))
         x, pi = x[:, None], over_groups(pi)
         if self.pixels == "gaussian":
-            derivative = pi * (
-                x - mu
-            )  # without the factor 1 / variance, as in Tagger's code
+            # Without the factor 1 / variance, as in Tagger's code.
+            derivative = pi * (x - mu)
             variance = self.noise**2 + ops.square(self.variance())
             log_p = -ops.square(x - mu) / (2 * variance)
         else:

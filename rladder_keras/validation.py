@@ -24,7 +24,10 @@ def is_integer(value: Any, low: int) -> bool:
 def check_integer(name: str, value: Any, low: int = 1) -> int:
     """Return `value`; raise `ValueError` if it is not an integer of at least `low`."""
     if not is_integer(value, low):
-        raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}.")
+        raise ValueError(
+            f"{name} must be an integer of at least {low}; got {value!r}. Choose an "
+            "integer in this range."
+        )
     return value
 
 
@@ -34,7 +37,9 @@ def check_boolean(name: str, value: Any) -> None:
     Other values, such as `"no"`, would count as true.
     """
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be True or False; got {value!r}.")
+        raise ValueError(
+            f"{name} must be True or False; got {value!r}. Pass a Boolean."
+        )
 
 
 def check_sizes(name: str, value: Any) -> Any:
@@ -43,7 +48,7 @@ def check_sizes(name: str, value: Any) -> Any:
     if not all(is_integer(n, 1) for n in sizes):
         raise ValueError(
             f"{name} must be an integer of at least 1, or a tuple with one for each "
-            f"spatial axis; got {value!r}."
+            f"spatial axis; got {value!r}. Choose sizes such as 2 or (2, 2)."
         )
     return value
 
@@ -64,8 +69,12 @@ def is_number(value: Any) -> bool:
 def check_number(name: str, value: Any, low: float = -math.inf) -> float:
     """Return `value`; raise `ValueError` if it is not finite or is below `low`."""
     if not is_number(value) or value < low:
-        least = "" if low == -math.inf else f" of at least {low}"
-        raise ValueError(f"{name} must be a finite number{least}; got {value!r}.")
+        least, remedy = "", "Pass a finite number"
+        if low != -math.inf:
+            least, remedy = f" of at least {low}", "Choose a number in this range"
+        raise ValueError(
+            f"{name} must be a finite number{least}; got {value!r}. {remedy}."
+        )
     return value
 
 
@@ -75,7 +84,9 @@ def check_kind(l: int, encoder: layers.Layer) -> None:
     if isinstance(encoder, (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)):
         remedy = f"Wrap the stock cell: StockCell(keras.layers.{name}(...))"
     elif isinstance(encoder, layers.BatchNormalization):
-        remedy = "Its statistics would mix the iterations: use rladder_keras.Conv"
+        remedy = (
+            "Use rladder_keras.Conv, whose statistics are separate for each iteration"
+        )
     elif isinstance(encoder, layers.Softmax):
         remedy = "For the top row with its weights use rladder_keras.Softmax"
     elif getattr(encoder, "data_format", None) == "channels_first":

@@ -230,13 +230,9 @@ def ours(
     """Return our figure; empty if we do not train the row, or it has no such figure."""
     if row not in EXPERIMENTS[table].rows:
         return ""
-    has_figures = {m for r, m in printed if r == row}
-    if (
-        has_figures
-        and metric not in has_figures
-        and metric
-        not in unique("metric", [line for line in runs if line["row"] == row])
-    ):
+    in_paper = {m for r, m in printed if r == row}
+    measured = {line["metric"] for line in runs if line["row"] == row}
+    if in_paper and metric not in in_paper | measured:
         return ""
     return figure(runs, row, metric)
 
@@ -307,7 +303,7 @@ def compared(
     better, n = sum(skips[k] < base[k] for k in both), len(both | lost)
     figures = figure(runs, without, metric), figure(runs, row, metric)
     if not n:
-        return [*figures, ""], "was not compared, no seed being the same"
+        return [*figures, ""], "could not be compared: no seed was run with both"
     verdict = {0: "does not help", n: "helps"}.get(better, "is no clear gain")
     found = f"lower in {better} of {n} seed{'s' if n > 1 else ''}"
     return [*figures, f"{better} of {n}"], f"{verdict} ({found})"

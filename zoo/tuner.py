@@ -19,7 +19,8 @@ try:
     import keras_tuner
 except ImportError as error:
     raise ImportError(
-        "Hypermodels need keras-tuner. Run `pip install keras-tuner scipy tensorboard`."
+        "The package keras-tuner must be installed for hypermodels; got no such "
+        "package. Run pip install keras-tuner scipy tensorboard."
     ) from error
 
 from zoo.data.epochs import EpochDataset
@@ -253,7 +254,7 @@ def hypermodel(name: str, **fixed: Any) -> ZooHyperModel:
     """
     if keras.backend.backend() == "tensorflow" and find_spec("tensorboard") is None:
         raise ImportError(
-            "On TensorFlow, keras-tuner needs tensorboard. Run `pip install "
-            "tensorboard`."
+            "The package tensorboard must be installed for keras-tuner on TensorFlow; "
+            "got no such package. Run pip install tensorboard."
         )
     return ZooHyperModel(name, **fixed)

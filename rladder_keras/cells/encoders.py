@@ -27,7 +27,7 @@ class _Encoder(layers.Layer):
 
     accepts_feedback = True
     state_shape: Shape  # set by `build` of a subclass
-    leaves_out_zeros = True  # `call` has `first=`: states and feedback are zeros
+    leaves_out_zeros = True  # `call` takes `first`, to skip maps of zeros
 
     def __init__(
         self,

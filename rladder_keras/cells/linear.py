@@ -179,7 +179,7 @@ def per_axis(n: Size, shape: Shape) -> tuple[int, ...]:
     if len(n) != rank:
         raise ValueError(
             "A kernel size or stride must have one integer for each spatial axis; got "
-            f"{len(n)} axes, {n}, for an input of shape {tuple(shape)} with {rank} "
+            f"{len(n)} integers, {n}, for an input of shape {tuple(shape)} with {rank} "
             f"spatial axes. Give {rank} integers, or frames with a channels axis."
         )
     return n

@@ -157,7 +157,7 @@ def test_an_unknown_normalisation_is_refused(normalization):
 
 
 def test_a_kernel_that_has_not_the_rank_of_the_input_is_refused():
-    with pytest.raises(ValueError, match="2 axes.*3 spatial axes"):
+    with pytest.raises(ValueError, match="2 integers.*3 spatial axes"):
         Linear(3, (3, 3)).build((None, 4, 4, 4, 1))
 
 

@@ -7,10 +7,12 @@ import reference
 from keras import layers, ops
 
 from rladder_keras import (
+    G1,
     Conv,
     ConvG1,
     ConvLSTMCell,
     Level,
+    LSTMCell,
     MixtureCost,
     MixturePosterior,
     RecurrentLadder,
@@ -345,8 +347,11 @@ def test_bad_arguments_are_refused():
         with pytest.raises(ValueError, match=message):
             TaggerCell(recurrent(), **kwargs)
     bare = TaggerCell([Level(Conv(2, 3))], iterations=1)
-    with pytest.raises(ValueError, match="Give the lowest level a decoder"):
+    with pytest.raises(ValueError, match="got no decoder. Give the lowest level a"):
         bare.build((None, 8, 8, 1))
+    flat = TaggerCell([Level(LSTMCell(8), G1())], iterations=1)
+    with pytest.raises(ValueError, match=r"got shape \(None, .*such as ConvG1"):
+        flat.build((None, 8, 8, 1))
     layer = ladder()
     with pytest.raises(ValueError, match="takes no mask"):
         layer(images(), mask=np.ones((2, 3), bool))

@@ -121,8 +121,8 @@ def with_targets(model):
 def bad_frames():
     x, y = films()
     return [
-        (255 * x, y, "frames have pixels from .*Divide 8-bit images by 255"),
-        (x * np.float32("nan"), y, "frames have NaN"),
+        (255 * x, y, "frames must have pixels in .*Divide 8-bit images by 255"),
+        (x * np.float32("nan"), y, "frames must have finite pixels; got NaN"),
         (x[..., 0], y, r"frames must have shape \(batch, T, 4, 4, 1\); got"),
     ]
 
@@ -132,7 +132,7 @@ def bad_targets():
     return [
         (x, {**y, "class": y["class"] + 97}, "got labels from 97 to 99"),
         (x, {**y, "class": y["class"] - 1}, "got labels from -1 to 1"),
-        (x, {**y, "frame": 255 * x}, r"frames of y\['frame'\] have pixels from"),
+        (x, {**y, "frame": 255 * x}, r"frames of y\['frame'\] must have pixels in"),
         (x, {"frame": x}, r"targets for the output\(s\) \['class'\].*`labels=`"),
     ]
 

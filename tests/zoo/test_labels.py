@@ -29,7 +29,7 @@ def test_balanced():
     for count, message in [
         (55, "`labelled` must be a multiple of 10, as many of each class"),
         (-10, "`labelled` must be an integer of at least 0"),
-        (210, "only 20 digits of class 0, and `labelled=210` takes 21"),
+        (210, "at most 200 for these digits, which have 20 of class 0; got 210"),
     ]:
         with pytest.raises(ValueError, match=message):
             balanced(labels, count, 3)
@@ -57,8 +57,8 @@ def test_nothing_is_labelled():
     [
         ({"labelled": [0, 40]}, "`labelled` must be a list of indices from 0 to 39"),
         ({"labelled": [0.5]}, "`labelled` must be a list of indices"),
-        ({"labelled": [3], "fresh": False}, "`labelled` is for training"),
-        ({"labelled": range(40)}, "All 40 digits are labelled"),
+        ({"labelled": [3], "fresh": False}, "`labelled` must be None with fresh=False"),
+        ({"labelled": range(40)}, "`labelled` must leave .*; got all 40 digits"),
         ({"labelled": [3], "batch_size": 5}, "A fraction of 1/2 of a .*; got .* 5."),
         (
             {"labelled": [3], "labelled_share": 0.01},
@@ -133,7 +133,7 @@ def test_the_static_classifier_has_few_labels_too():
 
 
 def test_more_labels_than_digits_are_refused():
-    with pytest.raises(ValueError, match="digits of class 0, and `labelled=5000`"):
+    with pytest.raises(ValueError, match="of class 0; got 5000. Choose a smaller"):
         zoo.data.occluded_mnist("sklearn", labelled=5000)
     with pytest.raises(ValueError, match="multiple of 10"):
         zoo.data.occluded_mnist("sklearn", labelled=999)

@@ -274,7 +274,7 @@ def test_bad_arguments_of_batches():
         ({"frames": 2.5}, "`frames` must be an integer"),
         ({"seed": -1}, "`seed` must be an integer of at least 0"),
         ({"sequences": 0}, "`sequences` must be an integer of at least 1"),
-        ({"fresh": True, "batch_size": 31}, "30 sequences do not fill one batch of 31"),
+        ({"fresh": True, "batch_size": 31}, "got 31 for 30 sequences"),
     ]:
         with pytest.raises(ValueError, match=message):
             MovingMNIST(images, labels, **options)
@@ -290,7 +290,7 @@ def test_bad_arguments_of_batches():
             MovingMNIST(*arguments)
     data = make(30, 8)
     for index in (4, -5):
-        with pytest.raises(IndexError, match=f"4 batches, and no batch {index}"):
+        with pytest.raises(IndexError, match=f"from -4 to 3; got {index}"):
             data[index]
 
 

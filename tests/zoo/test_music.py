@@ -414,7 +414,7 @@ def test_what_cannot_be_composed_is_refused_before_it_is(tmp_path, monkeypatch):
         ),
         (
             {"path": tmp_path / "out.png"},
-            "end in .mid, .midi or .wav; got .*out.png'",
+            "must end in .mid, .midi or .wav; got .*out.png'",
         ),
         ({"path": tmp_path / "out"}, "must end in .mid, .midi or .wav; got .*out'"),
         ({"path": str(tmp_path / "folder.mid")}, "folder.mid', which is a folder"),
@@ -534,7 +534,7 @@ def test_notes_that_are_none_are_refused():
     padded = x.copy()
     padded[:, 4:] = -1
     for notes, message in (
-        (padded, "padding, .* is 0 there"),
+        (padded, "padding .*, set the target and the sample"),
         (80 * x, "other values than 0 and 1"),
         (x[:, :1], r"notes of y\['notes'\] must have shape \(2, 6, 88\)"),
     ):
@@ -600,7 +600,7 @@ def test_the_corpora_in_batches(capsys):
 @pytest.mark.parametrize("options", [{"step": 1}, {"unit": "seconds"}])
 def test_what_does_not_apply_to_a_corpus_is_refused(options):
     corpus = Corpus("three pieces", *((roll,) for roll in rolls(5, 6, 7)))
-    with pytest.raises(ValueError, match=f"`{[*options][0]}` is .* 'three pieces'"):
+    with pytest.raises(ValueError, match=f"`{[*options][0]}`, .* 'three pieces'"):
         piano_rolls(corpus, **options)
     with pytest.raises(TypeError, match="'transpsoe'"):
         piano_rolls(corpus, transpsoe=5)
@@ -610,7 +610,7 @@ def test_batches_of_padding_are_told(capsys):
     corpus = Corpus("a long piece", *((roll,) for roll in rolls(90, 6, 7)))
     piano_rolls(corpus, 2, 5, merge_validation=True)
     told = capsys.readouterr().out
-    assert "48% of the training batches is padding" in told
+    assert "48% of the time steps in training batches are padding" in told
     assert "the longest of 2 pieces has 90 steps" in told and "batch_size=1" in told
     piano_rolls(corpus, 1, 5, merge_validation=True)
     assert "padding" not in capsys.readouterr().out

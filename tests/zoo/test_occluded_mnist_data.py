@@ -341,7 +341,7 @@ def test_bad_arguments_of_batches():
         ({"phase": 12}, "`phase` must be an integer from 0 to 11"),
         ({"frames": 2.5}, "`frames` must be an integer"),
         ({"inputs": "frame"}, "`inputs` must be 'frames' or 'reconstruction'"),
-        ({"fresh": True}, "30 sequences do not fill one batch of 100"),
+        ({"fresh": True}, "got 100 for 30 sequences"),
     ]:
         with pytest.raises(ValueError, match=message):
             OccludedMNIST(*digits, **options)
@@ -349,7 +349,7 @@ def test_bad_arguments_of_batches():
     with pytest.raises(ValueError, match="`epoch` must be an integer"):
         data.epoch = -1
     for index in (4, -5):
-        with pytest.raises(IndexError, match=f"4 batches, and no batch {index}"):
+        with pytest.raises(IndexError, match=f"from -4 to 3; got {index}"):
             data[index]
 
 

@@ -138,7 +138,7 @@ def test_a_run_that_diverged_is_counted():
         (("4.0", "5.0"), "does not help (lower in 0 of 2 seeds)"),
         (("2.0", None), "is no clear gain (lower in 1 of 2 seeds)"),
         (("2.0", ""), "helps (lower in 1 of 1 seed)"),
-        (("", "", "2.0"), "was not compared, no seed being the same"),
+        (("", "", "2.0"), "could not be compared: no seed was run with both"),
     ],
 )
 def test_the_question_of_the_skip_connections_is_answered_by_seeds(values, answer):

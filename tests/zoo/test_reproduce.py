@@ -513,7 +513,7 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path, option, capsys):
 
 
 def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
-    with pytest.raises(SystemExit, match="do not fill one batch"):
+    with pytest.raises(SystemExit, match="`batch_size` must be at most the number"):
         reproduce.main(command(tmp_path, "--batch-size", "50"))
     assert list(tmp_path.iterdir()) == []
 

@@ -332,10 +332,10 @@ def test_values_that_are_no_pixels_are_refused(tmp_path, batch):
     path = tmp_path / "sequence.png"
     frames = batch.frames[0]
     for bad, message in (
-        (255 * frames, "has pixels from 0 to [0-9.]+; .*Divide 8-bit images"),
-        ((255 * frames).astype("uint8"), "has pixels from 0 to 2"),
-        (frames - 1, "has pixels from -1 to"),
-        (np.where(frames > 0.6, np.nan, frames), "has NaN or infinite pixels"),
+        (255 * frames, r"must have pixels in \[0, 1\]; got 0 to .*Divide 8-bit"),
+        ((255 * frames).astype("uint8"), r"must have pixels in \[0, 1\]; got 0 to 2"),
+        (frames - 1, r"must have pixels in \[0, 1\]; got -1 to"),
+        (np.where(frames > 0.6, np.nan, frames), "must have finite pixels; got NaN"),
     ):
         for name in ("observed", "predicted", "unoccluded", "probe"):
             with pytest.raises(ValueError, match=f"`{name}` {message}"):

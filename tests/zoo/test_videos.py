@@ -354,8 +354,8 @@ def test_videos_that_are_none_are_named(tmp_path):
     cases = [
         ([good[0], good[1, :2]], "Video 1 must have at least 3 frames.* got 2"),
         ([good[0], good[1, :, :4]], "Video 1 must have frames of shape"),
-        ([good[0], good[1] * 2], "Video 1 has pixels from"),
-        ([good[0], good[1] * np.nan], "Video 1 has NaN"),
+        ([good[0], good[1] * 2], "Video 1 must have pixels in"),
+        ([good[0], good[1] * np.nan], "Video 1 must have finite pixels"),
         ([good[0], good[1].astype(int)], "Video 1 must have 8-bit .*got type int64"),
         ([good[0], good[1, 0, 0]], "Video 1 must have shape"),
         (np.moveaxis(good, -1, 2), "video 0 .* 'NTCHW' if it has 3 channels first"),
@@ -368,7 +368,7 @@ def test_videos_that_are_none_are_named(tmp_path):
             Videos(some, frames=3)
     bright = (255 * good[0]).astype("uint8")
     Videos([bright, bright // 255], frames=3)  # all but black, beside one that is not
-    with pytest.raises(ValueError, match="do not fill one batch of 16"):
+    with pytest.raises(ValueError, match="`batch_size` must be at most .*; got 16"):
         Videos(good, frames=3, fresh=True)
     with pytest.raises(ValueError, match="one integer label for each of the 6"):
         zoo.data.from_arrays(good, [0, 1], frames=3)
@@ -377,7 +377,7 @@ def test_videos_that_are_none_are_named(tmp_path):
     with pytest.raises(ValueError, match="at least two videos"):
         zoo.data.from_arrays(good[:1])
     bad = [*good[:3], good[3] * np.nan, *good[4:]]
-    with pytest.raises(ValueError, match="Video 3 has NaN"):
+    with pytest.raises(ValueError, match="Video 3 must have finite pixels; got NaN"):
         zoo.data.from_arrays(bad, frames=3)
     with pytest.raises(
         ValueError, match="3 pixels wide.* add the axis that is missing"

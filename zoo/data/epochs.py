@@ -78,8 +78,8 @@ class EpochDataset(keras.utils.PyDataset):
         """
         if not -len(self) <= index < len(self):
             raise IndexError(
-                f"There are {len(self)} batches, and no batch {index}. Choose an index "
-                f"from {-len(self)} to {len(self) - 1}."
+                f"The index of a batch must be from {-len(self)} to {len(self) - 1}; "
+                f"got {index}. Choose an index in this range."
             )
         return index % len(self)
 
@@ -118,9 +118,9 @@ class SampleDataset(EpochDataset):
         check_boolean("fresh", fresh)
         if fresh and samples < batch_size:
             raise ValueError(
-                f"{samples} {kind} do not fill one batch of {batch_size}, and training "
-                "drops batches that are not full. Choose a smaller `batch_size` or "
-                f"more {kind}."
+                f"`batch_size` must be at most the number of {kind}, because training "
+                f"drops batches that are not full; got {batch_size} for {samples} "
+                f"{kind}. Choose a smaller `batch_size` or more {kind}."
             )
         self.batch_size = batch_size
         self.seed = seed
@@ -146,7 +146,9 @@ class SampleDataset(EpochDataset):
 def check_boolean(name: str, value: bool) -> None:
     """Raise `ValueError` if `value`, such as `"no"`, is not `True` or `False`."""
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"`{name}` must be True or False; got {value!r}.")
+        raise ValueError(
+            f"`{name}` must be True or False; got {value!r}. Pass a Boolean."
+        )
 
 
 def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:
@@ -154,4 +156,7 @@ def check_integer(name: str, value: int, low: int, high: int | None = None) -> N
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not integer or value < low or (high is not None and value > high):
         wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise ValueError(f"`{name}` must be an integer {wanted}; got {value!r}.")
+        raise ValueError(
+            f"`{name}` must be an integer {wanted}; got {value!r}. Choose an integer "
+            "in this range."
+        )

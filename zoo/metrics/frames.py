@@ -62,6 +62,14 @@ class ClassError(keras.metrics.Mean):
             weight above 0.
         name: Name of the metric.
         **kwargs: Arguments of `keras.metrics.Mean`.
+
+    Call arguments:
+        labels: Classes, integers of shape `(batch,)` or `(batch, 1)`.
+        probabilities: Tensor of shape `(batch, T, classes)`.
+        sample_weight: Tensor of shape `(batch,)` or `(batch, T)`, or `None`.
+
+    Returns:
+        Fraction from 0 to 1. Tables 1 and 2 print it in %.
     """
 
     def __init__(self, iteration: int = -1, name: str = "error", **kwargs: Any) -> None:
@@ -112,6 +120,12 @@ class FrameLoss(StepLoss):
         reduction: See `keras.losses.Loss`.
         name: Name of the loss.
         **kwargs: Arguments of `keras.losses.Loss`.
+
+    Call arguments:
+        frames: True frames, pixels in [0, 1], shape `(batch, T, H, W, C)`.
+        predicted: Predictions of the next frames, same shape. The last one has no
+            target.
+        sample_weight: Tensor of shape `(batch,)` or `(batch, T)`, or `None`.
     """
 
     ignores_last_step = True
@@ -134,7 +148,21 @@ class FrameLoss(StepLoss):
 
 @register
 class FrameMSE(StepMean):
-    """Mean squared error of the next frame, over the transitions with weight."""
+    """Mean squared error of the next frame, over the transitions with weight.
+
+    Args:
+        name: Name of the metric.
+        **kwargs: Arguments of `keras.metrics.Mean`.
+
+    Call arguments:
+        frames: True frames, pixels in [0, 1], shape `(batch, T, H, W, C)`.
+        predicted: Predictions of the next frames, same shape. The last one has no
+            target.
+        sample_weight: Tensor of shape `(batch,)` or `(batch, T)`, or `None`.
+
+    Returns:
+        Mean over the pixels and the transitions. Table 1 prints it in units of 1e-5.
+    """
 
     ignores_last_step = True
 

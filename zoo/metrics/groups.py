@@ -90,6 +90,14 @@ class ClassErrorAt(ClassError):
         name: Name of the metric. Defaults to `error_` and the number of the iteration,
             from 1, or "last".
         **kwargs: Arguments of `keras.metrics.Mean`.
+
+    Call arguments:
+        labels: Classes, integers of shape `(batch,)` or `(batch, 1)`.
+        probabilities: Tensor of shape `(batch, T, classes)`.
+        sample_weight: Tensor of shape `(batch,)` or `(batch, T)`, or `None`.
+
+    Returns:
+        Fraction from 0 to 1. Table 4 prints it in %.
     """
 
     def __init__(self, iteration: int, name: str | None = None, **kwargs: Any) -> None:
@@ -112,6 +120,16 @@ class AMI(StepMean):
         name: Name of the metric. Defaults to `ami`, and with `iteration` its number,
             from 1, or "last".
         **kwargs: Arguments of `keras.metrics.Mean`.
+
+    Call arguments:
+        truth: True segments, integers of shape `(batch, H, W)`, or `(batch, T, H, W)`
+            for videos.
+        groups: Probabilities of the groups, shape `(batch, T, K, H, W)`.
+        sample_weight: Tensor of shape `(batch,)` or `(batch, T)`, or `None`.
+
+    Returns:
+        Mean over the images: 1 for groups equal to the segments, about 0 for random
+        groups.
 
     References:
         - Vinh et al., Information Theoretic Measures for Clusterings Comparison, 2010.
@@ -202,8 +220,8 @@ def ami_of(table: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
     information = ops.sum(information, axis=(1, 2))
     chance = expected_information(a, b, m, pixels)
     largest = ops.maximum(entropy(a[:, :, 0]), entropy(b[:, 0, :]))
-    # If there is no room, the value is 1: for one segment and one group, and for
-    # segments and groups of one pixel each.
+    # If the normaliser equals the expectation, the value is 1: for one segment and one
+    # group, and for segments and groups of one pixel each.
     room = largest - chance
     values = (information - chance) / ops.maximum(room, 1e-5)
     return ops.where(room > 1e-5, values, 1.0) * some, some

@@ -24,7 +24,8 @@ def picture_quality(frames: np.ndarray, predicted: np.ndarray) -> dict[str, floa
         from skimage.metrics import peak_signal_noise_ratio, structural_similarity
     except ImportError as error:
         raise ImportError(
-            "SSIM and PSNR need scikit-image. Install it: pip install scikit-image."
+            "The package scikit-image must be installed to compute SSIM and PSNR; got "
+            "no such package. Run pip install scikit-image."
         ) from error
     frames, predicted = (
         np.asarray(x, np.float64).reshape(-1, *x.shape[2:4])

@@ -74,9 +74,8 @@ def adjusted_mutual_information(
     top = entropy_a + entropy_b - joint - expected
     bottom = AVERAGES[average_method](entropy_a, entropy_b) - expected
 
-    # Mutual information is at most the normaliser. If the expectation equals the
-    # normaliser, so does each value: there is only one pair of segmentations of these
-    # sizes.
+    # If the normaliser equals the expectation, only one table of counts is possible,
+    # and the score is 1.
     certain = bottom < 1e-9
     scores = np.where(certain, 1.0, top / np.where(certain, 1.0, bottom))
     single = ((a > 0).sum(axis=1) == 1) | ((b > 0).sum(axis=1) == 1)
@@ -108,9 +107,8 @@ def adjusted_rand_index(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray
     """
     counts = contingency(truth, prediction)
     n = counts.sum(axis=(1, 2))
-    both = _pairs(counts).sum(
-        axis=(1, 2)
-    )  # pairs of pixels in the same segment in both
+    # Pairs of pixels that are in the same segment in both segmentations.
+    both = _pairs(counts).sum(axis=(1, 2))
     a = _pairs(counts.sum(axis=2)).sum(axis=1)
     b = _pairs(counts.sum(axis=1)).sum(axis=1)
     expected = a * b / np.maximum(_pairs(n), 1)

@@ -103,11 +103,11 @@ def check_weights(weights):
 
 
 def check_noise(noise):
-    """Raise `ValueError` for a standard deviation that Keras' noise layer refuses."""
+    """Raise `ValueError` if Keras' noise layer raises an error for `noise`."""
     if not is_number(noise) or not 0 <= noise <= 1:
         raise ValueError(
-            f"`noise` must be a number from 0 to 1; got {noise!r}. It is the standard "
-            "deviation in units of the brightest pixel."
+            f"`noise` must be a number from 0 to 1; got {noise!r}. Choose a standard "
+            "deviation such as 0.1, in units of the brightest pixel."
         )
 
 
@@ -136,7 +136,7 @@ def check_frames(x, shape, what="frames"):
             f"{x.shape}, which is empty. Pass at least one frame."
         )
     check_no_integers(x, what)
-    check_pixels(x, f"the {what} have")
+    check_pixels(x, f"the {what}")
 
 
 def check_specification(specification, shape):

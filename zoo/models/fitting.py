@@ -126,10 +126,8 @@ def all_weights(y, weights):
     if not isinstance(weights, dict):
         return weights
     check_names(weights, y)
-    for (
-        name,
-        weight,
-    ) in weights.items():  # early: TensorFlow traces with unknown lengths
+    # Checked here, because TensorFlow traces with unknown lengths.
+    for name, weight in weights.items():
         if np.ndim(y[name]) == 5 and hasattr(weight, "shape"):
             check_weight(weight, y[name])
     return {name: weights.get(name, np.ones(len(y[name]))) for name in y}
@@ -153,7 +151,10 @@ def named(weights, name):
 
 
 def check_numbers(arguments):
-    """Raise `ValueError` for missing data, and for batches or epochs that are none."""
+    """Check `x`, `batch_size`, `epochs` and `validation_split`.
+
+    Raises `ValueError` if `x` is missing, or if one of the others is invalid.
+    """
     if arguments.get("x") is None:
         raise ValueError(
             "`x` must be arrays or a source of batches; got None. Pass a dataset, such "
@@ -166,7 +167,8 @@ def check_numbers(arguments):
     if split is not None and not (is_number(split) and 0 <= split < 1):
         raise ValueError(
             "`validation_split` must be a number from 0 to below 1; got "
-            f"{split!r}. It is the fraction of the samples for validation."
+            f"{split!r}. Choose the fraction of the samples for validation, such as "
+            "0.1."
         )
 
 

@@ -3,7 +3,7 @@
 A ladder, and a stack of `keras.layers.ConvLSTM2D` with as many multiply-accumulates.
 Both read blocks of 4 x 4 pixels, as other ConvLSTMs for these data do. The dataset is
 `zoo.data.moving_mnist_prediction`: from the eleventh frame on, the input is black, and
-what the models remember must continue the movement.
+the models must continue the movement from memory.
 """
 
 from functools import partial
@@ -114,7 +114,8 @@ def moving_mnist_copy(width: float = 1.0, *, size: int = 64) -> VideoModel:
     """Build a model that predicts the last frame that is not black, as a baseline.
 
     Args:
-        width: Not used: there are no weights. All rows of a table have this argument.
+        width: Ignored, because there are no weights. All rows of a table have this
+            argument.
         size: Side of the frames, in pixels.
 
     Returns:

@@ -140,7 +140,14 @@ def check_path(path: Path) -> None:
 
 
 class Sampling(NamedTuple):
-    """How keys are drawn: the arguments of `generate` with these names."""
+    """How keys are drawn: the arguments of `generate` with these names.
+
+    Attributes:
+        temperature: Divisor of the logits of the keys, above 0.
+        threshold: Keys with a lower probability are not played. From 0 to 1.
+        lowest: MIDI number of the lowest key that may be played.
+        highest: MIDI number of the highest key that may be played.
+    """
 
     temperature: float = 1.0
     threshold: float = 0.0
@@ -151,13 +158,13 @@ class Sampling(NamedTuple):
         """Return this object; raise `ValueError` if a value is invalid."""
         if not is_number(self.temperature) or self.temperature <= 0:
             raise ValueError(
-                f"`temperature` must be a number above 0; got {self.temperature!r}. 1 "
-                "keeps the predicted probabilities."
+                f"`temperature` must be a number above 0; got {self.temperature!r}. "
+                "Choose 1 to keep the predicted probabilities."
             )
         if not is_number(self.threshold) or not 0 <= self.threshold <= 1:
             raise ValueError(
-                f"`threshold` must be from 0 to 1; got {self.threshold!r}. 0 allows "
-                "all keys."
+                f"`threshold` must be from 0 to 1; got {self.threshold!r}. Choose 0 to "
+                "allow all keys."
             )
         last = LOWEST + KEYS - 1
         check_integer("lowest", self.lowest, LOWEST, last)
@@ -204,7 +211,19 @@ def draw(
     sampling: Sampling,
     voice: np.ndarray,
 ) -> np.ndarray:
-    """Draw one time step of music, shape `(88,)`, from the output of the ladder."""
+    """Draw one time step of music from the output of the ladder.
+
+    Args:
+        readout: Layer `"readout"` of the model.
+        d: `d_1` of one step, shape `(1, 1, 88, channels)`.
+        rng: Source of randomness.
+        joint: Whether the read-out gives the joint distribution of the keys.
+        sampling: How keys are drawn.
+        voice: Keys that are played in any case, booleans of shape `(88,)`.
+
+    Returns:
+        `uint8` of shape `(88,)`, zeros and ones.
+    """
     step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
     d = ops.convert_to_tensor(d)
 

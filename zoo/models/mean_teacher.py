@@ -55,7 +55,7 @@ class MeanTeacher(keras.Model):
     optimizer's `iterations` after the last update. In custom training loops, call
     `catch_up` after each step.
 
-    If the student is compiled, its optimiser, losses and metrics are used. Otherwise
+    If the student is compiled, its optimizer, losses and metrics are used. Otherwise
     compile this model as you would compile the student. Give samples whose labels are
     not to be used a sample weight of 0. The loss should be a mean over the other
     samples (Keras' `reduction="mean_with_sample_weight"`), as in the models of the zoo.
@@ -196,9 +196,8 @@ class MeanTeacher(keras.Model):
                 change = ops.stop_gradient(new.value) - mean
                 mean.assign_add(ops.cast(share, mean.dtype) * change)
         self.averaged.assign_add(ops.cast(updated, "int32"))
-        self.steps.assign_add(
-            updates - self.steps
-        )  # not `assign`: JAX needs a separate buffer
+        # Not `assign`: JAX needs a separate buffer.
+        self.steps.assign_add(updates - self.steps)
 
     # Losses and metrics
 
@@ -237,7 +236,7 @@ class MeanTeacher(keras.Model):
         self.teacher.compile(None, **restored(own))
 
     def compile_from_config(self, config: Config) -> None:
-        """Compile the model as when it was saved, and build its optimiser."""
+        """Compile the model as when it was saved, and build its optimizer."""
         self.compile(**restored(config))
         self.optimizer.build(self.trainable_variables)
 

@@ -80,8 +80,8 @@ class MusicModel(ZooModel):
         if not np.isin(notes, (0, 1)).all():
             raise ValueError(
                 "y['notes'] must have no other values than 0 and 1; got other values. "
-                "At padding, which is -1 in the piano rolls, a target is 0 there: "
-                "give these steps a sample_weight of 0."
+                "In time steps of padding (-1 in the piano rolls), set the target and "
+                "the sample_weight to 0."
             )
 
     def fit(

@@ -23,7 +23,7 @@ from zoo.training.interrupts import step_kept
 class Streaming:
     """Methods of a model for frame-by-frame processing and for rollouts.
 
-    A mixin: `ZooModel` has the attributes that it uses.
+    A mixin for `ZooModel`, which defines the attributes below.
     """
 
     # Of `ZooModel` and `keras.Model`:

@@ -19,14 +19,8 @@ Table = Callable[..., list[Level]]
 # keeps its last cells, and decoders can undo the pooling. Channels are last, regardless
 # of Keras' configuration.
 LAST = {"data_format": "channels_last"}
-
-
 SAME = {"padding": "same", **LAST}
-
-
 MaxPool = partial(MaxPooling2D, **SAME)
-
-
 AveragePool = partial(AveragePooling2D, **SAME)
 
 

@@ -115,8 +115,8 @@ def connected_table_9(
 
     The filter of the lowest row covers the whole image. With few units a group can
     describe one texture and one shape, but not two textures cut out along a shape. The
-    class is not passed down to the rows below: with G1 there were no groups after
-    64,000 images.
+    class is not passed down to the rows below: with a G1 decoder, training had found no
+    groups after 64,000 images.
 
     Args:
         width: Factor on the channels of all rows except the last.

@@ -107,7 +107,8 @@ def rladder(
             f"{levels[-1]!r}. Add it, or leave the head out."
         )
     d = ladder(frames, mask=mask)
-    if mask is not None:  # copies drop the mask: losses find padding in the frames
+    if mask is not None:
+        # A copy has no Keras mask. Losses detect padding by its pixel value.
         d = {name: ops.copy(x) for name, x in d.items()}
     outputs = {}
     if "class" in heads:

@@ -113,7 +113,7 @@ def _text_width(text: str | None, size: float) -> float:
     from matplotlib.textpath import TextPath
 
     if not (text is None or isinstance(text, str)):
-        raise ValueError(f"`title` must be text; got {text!r}.")
+        raise ValueError(f"`title` must be text; got {text!r}. Pass a string.")
     if not text or not text.strip():
         return 0
     points = max(
@@ -178,7 +178,7 @@ def _images(
         images = images[..., 0]
     in_colours = colours and images.ndim == 4 and images.shape[-1] == 3
     if not (images.ndim == 3 or in_colours) or (shapes and images.shape not in shapes):
-        any_size = "(T, H, W), (T, H, W, 1)" + colours * " or (T, H, W, 3)"
+        any_size = "(T, H, W), (T, H, W, 1)" + (" or (T, H, W, 3)" if colours else "")
         wanted = " or ".join(str(shape) for shape in shapes) or any_size
         raise ValueError(
             f"`{name}` must have shape {wanted}; got {images.shape}. Reshape it."
@@ -189,7 +189,7 @@ def _images(
             f"{images.shape}. Check how it was made."
         )
     if images.size:
-        check_pixels(images, f"`{name}` has")
+        check_pixels(images, f"`{name}`")
     return images
 
 

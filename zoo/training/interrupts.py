@@ -41,7 +41,7 @@ def variables_kept(
         yield arguments
         return
     keeper = Keeper(model)
-    with interrupts_held(keeper.used_up) as keeper.let_in:
+    with interrupts_held(keeper.used_up) as keeper.deliver:
         try:
             yield {**arguments, "callbacks": [*tree.flatten(callbacks or []), keeper]}
         except BaseException:
@@ -66,8 +66,10 @@ class Keeper(keras.callbacks.Callback):
         self.worker = model
         self.kept: list[tuple[keras.Variable, Any]] = []
         self.begun = 0
+        self.deliver: Callable[[], None] = lambda: None  # set by `variables_kept`
 
     def keep(self, *args: Any, **kwargs: Any) -> None:
+        """Remember the values before the first step."""
         optimizer = getattr(self.worker, "optimizer", None)
         variables = [
             *self.worker.variables,
@@ -76,7 +78,8 @@ class Keeper(keras.callbacks.Callback):
         self.kept, self.begun = [(v, v.value) for v in variables], 0
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
-        self.let_in()
+        """Deliver a delayed interrupt, and count the step."""
+        self.deliver()
         self.begun += 1
 
     on_epoch_begin = on_test_begin = on_predict_begin = keep
@@ -104,8 +107,10 @@ def step_kept() -> contextlib.AbstractContextManager:
 
 
 @contextlib.contextmanager
-def interrupts_held(busy: Callable[[], bool] = lambda: True) -> Iterator[Callable]:
-    """Delay the first Ctrl-C while `busy()` is true.
+def interrupts_held(
+    busy: Callable[[], bool] = lambda: True,
+) -> Iterator[Callable[[], None]]:
+    """Delay the first Ctrl-C while `busy()` is true, so that a step can finish.
 
     A second Ctrl-C is not delayed, so that a user can always stop the program.
 
@@ -118,7 +123,7 @@ def interrupts_held(busy: Callable[[], bool] = lambda: True) -> Iterator[Callabl
     handler = signal.getsignal(signal.SIGINT)
     waiting: list[tuple] = []
 
-    def let_in():
+    def deliver():
         if waiting:
             handler(*waiting.pop())
 
@@ -132,11 +137,11 @@ def interrupts_held(busy: Callable[[], bool] = lambda: True) -> Iterator[Callabl
     # Python delivers signals to the main thread, and only there handlers can be set.
     main = threading.current_thread() is threading.main_thread()
     if not main or not callable(handler):
-        yield let_in
+        yield deliver
         return
     signal.signal(signal.SIGINT, hold)
     try:
-        yield let_in
+        yield deliver
     finally:
         signal.signal(signal.SIGINT, handler)
-    let_in()
+    deliver()

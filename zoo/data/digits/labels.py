@@ -27,7 +27,7 @@ def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     if count % CLASSES:
         raise ValueError(
             f"`labelled` must be a multiple of {CLASSES}, as many of each class; got "
-            f"{count}."
+            f"{count}. Choose a multiple, such as 1000."
         )
     rng = np.random.default_rng(seed)
     each = count // CLASSES
@@ -36,8 +36,9 @@ def balanced(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         where = rng.permutation(np.flatnonzero(labels == label))
         if len(where) < each:
             raise ValueError(
-                f"There are only {len(where)} digits of class {label}, and "
-                f"`labelled={count}` takes {each}. Choose a smaller number."
+                f"`labelled` must be at most {CLASSES * len(where)} for these digits, "
+                f"which have {len(where)} of class {label}; got {count}. Choose a "
+                "smaller number."
             )
         chosen.append(where[:each])
     return np.sort(np.concatenate(chosen))
@@ -58,7 +59,8 @@ def check_labelled(
         batch_size: Number of samples in a batch.
         fresh: Whether samples are drawn again for each epoch.
         share: Labelled fraction of each batch, above 0 and at most 1. With 1, digits
-            without a label are not used. `None` for 1/2, if users cannot choose it.
+            without a label are not used. `None` means 1/2, for datasets without this
+            argument.
 
     Returns:
         Unique indices in ascending order, and the fraction, which is 0 if there are no
@@ -78,18 +80,22 @@ def check_labelled(
         )
     labelled = np.unique(labelled)
     if not fresh:
-        raise ValueError("`labelled` is for training only. Use it with `fresh=True`.")
+        raise ValueError(
+            "`labelled` must be None with fresh=False; got indices. Use it for "
+            "training, with fresh=True."
+        )
     other = "" if share is None else ", or another `labelled_share`"
     part = 0.5 if share is None else share
     if not 0 < part <= 1:
         raise ValueError(
-            f"`labelled_share` must be above 0 and at most 1; got {part!r}."
+            f"`labelled_share` must be above 0 and at most 1; got {part!r}. Choose a "
+            "fraction such as 0.5."
         )
     fraction = Fraction(part).limit_denominator(1000)
     if fraction < 1 and len(labelled) == n:
         raise ValueError(
-            f"All {n} digits are labelled, and none is left for the unlabelled part of "
-            "a batch. Choose fewer, or `labelled=None`."
+            "`labelled` must leave digits for the unlabelled part of a batch; got all "
+            f"{n} digits. Choose fewer, or None for all."
         )
     if fraction == 0 or fraction * batch_size % 1:
         raise ValueError(

@@ -105,7 +105,8 @@ class OccludedMNIST(DigitDataset):
         check_integer("phase", phase, 0, BAR + GAP - 1)
         if inputs not in ("frames", "reconstruction"):
             raise ValueError(
-                f"`inputs` must be 'frames' or 'reconstruction'; got {inputs!r}."
+                f"`inputs` must be 'frames' or 'reconstruction'; got {inputs!r}. "
+                "Choose one of these."
             )
         super().__init__(
             images,

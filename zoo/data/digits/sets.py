@@ -32,7 +32,7 @@ class DigitDataset(SampleDataset):
         sequences: Number of samples in an epoch. By default, one for each digit.
         labelled: Indices of the digits whose labels are used, or `None` for all.
         labelled_share: Labelled fraction of each batch, above 0 and at most 1. `None`
-            for 1/2, if users cannot choose it.
+            means 1/2, for datasets without this argument.
         digits_name: Name of the digits.
 
     Raises:

@@ -90,7 +90,10 @@ def load_digits(
         ((14, 14), 'int32')
     """
     if not isinstance(side, int | np.integer) or side < 1:
-        raise ValueError(f"`side` must be an integer of at least 1; got {side!r}.")
+        raise ValueError(
+            f"`side` must be an integer of at least 1; got {side!r}. Choose a side "
+            "such as 14."
+        )
     if not isinstance(source, str | os.PathLike | Digits):
         raise ValueError(
             "`source` must be a name, the path of an .npz file or `Digits`; got type "
@@ -109,8 +112,8 @@ def load_digits(
     path = Path(source).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no file {str(path)!r}. Pass the path of an .npz file with "
-            f"{', '.join(KEYS)}, or one of 'auto', 'mnist' and 'sklearn'."
+            "The source of the digits must be 'auto', 'mnist', 'sklearn' or the path "
+            f"of an existing .npz file; got {str(path)!r}. Check the path."
         )
     return _load_file(path.resolve(), False, side)
 

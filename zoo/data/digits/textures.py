@@ -97,7 +97,7 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
         raise ValueError(
             "`textures` must be 'brodatz', 'generated', 'auto', titles such as "
             "'D6,D21', the path of a folder of images, or `Textures`; got type "
-            f"{type(source).__name__}."
+            f"{type(source).__name__}. Pass one of these."
         )
     if source == "auto":
         source = "generated" if _album_folder() is None else "brodatz"
@@ -116,8 +116,9 @@ def load_textures(source: str | os.PathLike = "auto", size: int = 96) -> Texture
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"There is no folder {str(folder)!r}. Pass the path of a folder of images, "
-            "one of 'auto', 'brodatz' and 'generated', or titles such as 'D6,D21'."
+            "`textures` must be 'auto', 'brodatz', 'generated', titles such as "
+            "'D6,D21', or the path of an existing folder of images; got "
+            f"{str(folder)!r}. Check the path."
         )
     return _load_folder(folder.resolve(), size)
 
@@ -132,8 +133,8 @@ def _album() -> Path:
     folder = _album_folder()
     if folder is None:
         raise FileNotFoundError(
-            "The Brodatz album is not on this machine. Put its scans into the folder "
-            f"${DATA_DIR}/brodatz, or use 'generated' or a folder of your own images."
+            f"The Brodatz album must be in ${DATA_DIR}/brodatz; got no such folder. "
+            "Put its scans there, or use 'generated' or a folder of your own images."
         )
     return folder
 

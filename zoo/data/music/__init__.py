@@ -1,4 +1,4 @@
-"""Polyphonic music: corpora, MIDI files, piano rolls."""
+"""Polyphonic music: corpora, MIDI files, piano rolls, sound."""
 
 from zoo.data.music.corpora import Corpus, load_corpus
 from zoo.data.music.midi import read_midi, write_midi

@@ -51,7 +51,8 @@ def parse_chorales() -> Iterator[list[tuple[float, float, int]]]:
         from music21 import corpus
     except ImportError:
         raise ImportError(
-            "The chorales 'bach' need music21. Run `pip install music21`."
+            "The package music21 must be installed to read the chorales 'bach'; got no "
+            "such package. Run pip install music21."
         ) from None
     files = corpus.chorales.Iterator(
         numberingSystem="riemenschneider", returnType="filename"

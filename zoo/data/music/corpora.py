@@ -154,7 +154,9 @@ def load_corpus(
         ConnectionError: If the corpus is not on this machine and cannot be downloaded.
     """
     if errors not in ("raise", "skip"):
-        raise ValueError(f"`errors` must be 'raise' or 'skip'; got {errors!r}.")
+        raise ValueError(
+            f"`errors` must be 'raise' or 'skip'; got {errors!r}. Choose one of these."
+        )
     check_boolean("pedal", pedal)
     check_boolean("strict", strict)
     reading = {"unit": unit, "pedal": pedal, "strict": strict}
@@ -201,8 +203,8 @@ def check_defaults(source: str, **options: Any) -> None:
     for name, value in options.items():
         if value != inspect.signature(load_corpus).parameters[name].default:
             raise ValueError(
-                f"`{name}` is for folders of MIDI files and does not apply to "
-                f"{source}; got {value!r}. Leave it out."
+                f"`{name}`, an option for folders of MIDI files, must keep its default "
+                f"for {source}; got {value!r}. Leave it out."
             )
 
 
@@ -218,36 +220,39 @@ def find(file: File, timeout: float = 30) -> bytes:
     folder = data_dir()
     for place in [folder / "music" / name, cached] if folder else [cached]:
         if place.is_file():
-            return verified(file, place.read_bytes(), f"{place}. Delete it and")
+            content = place.read_bytes()
+            return verified(file, content, str(place), "Delete it and run again")
     try:
         with urllib.request.urlopen(file.address, timeout=timeout) as answer:
             content = answer.read()
     except OSError as error:
         raise ConnectionError(
-            f"{file.title} is not on this machine, and {file.address} cannot be read "
-            f"({error}). Connect to the Internet, put {name} into the folder "
-            f"${DATA_DIR}/music, or use 'bach', which needs no download."
+            f"{file.title} must be on this machine or downloadable; {file.address} "
+            f"cannot be read ({error}). Connect to the Internet, put {name} into the "
+            f"folder ${DATA_DIR}/music, or use 'bach', which needs no download."
         ) from error
-    content = verified(file, content, f"the download of {file.address}. Please")
+    origin = f"The download of {file.address}"
+    content = verified(file, content, origin, "Run again to repeat the download")
     write_whole(cached, content)
     return content
 
 
-def verified(file: File, content: bytes, place: str) -> bytes:
+def verified(file: File, content: bytes, place: str, remedy: str) -> bytes:
     """Return the content of a corpus if its SHA-256 is correct.
 
     Args:
         file: The file.
         content: Its content.
-        place: Where the content is from, and the beginning of the remedy.
+        place: Where the content is from, for the error message.
+        remedy: What to do if the SHA-256 is not correct.
 
     Raises:
         ValueError: If the content is incomplete or was altered.
     """
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise ValueError(
-            f"{file.title} is incomplete or was altered (its SHA-256 is not "
-            f"{file.sha256[:12]}...) in {place} try again."
+            f"{place} must contain {file.title}, with the SHA-256 "
+            f"{file.sha256[:12]}...; it is incomplete or was altered. {remedy}."
         )
     return content
 

@@ -110,8 +110,8 @@ def read_roll(
     if strict and left_out[BEYOND]:
         beyond = sorted({key for *_, key in set(notes) - set(on_piano)})
         raise ValueError(
-            f"{path} has notes beyond the 88 keys of a piano (MIDI notes 21 to 108): "
-            f"{beyond}. Transpose it, or leave it out (errors='skip')."
+            f"{path} must have notes only on the 88 keys of a piano (MIDI notes 21 to "
+            f"108); got {beyond}. Transpose it, or leave it out (errors='skip')."
         )
     if strict and left_out:
         raise ValueError(
@@ -120,7 +120,9 @@ def read_roll(
         )
     if not on_piano:
         where = " on the 88 keys of a piano" if notes else ""
-        raise ValueError(f"{path} has no notes{where}. Leave it out (errors='skip').")
+        raise ValueError(
+            f"{path} must have notes{where}; got none. Leave it out (errors='skip')."
+        )
     return roll_of(on_piano, step), left_out
 
 
@@ -137,9 +139,15 @@ def counted(left_out: Counter[str]) -> str:
 def check_time_step(step: float, unit: str = "quarters") -> None:
     """Raise `ValueError` if the length or the unit of a time step is invalid."""
     if unit not in ("quarters", "seconds"):
-        raise ValueError(f"`unit` must be 'quarters' or 'seconds'; got {unit!r}.")
+        raise ValueError(
+            f"`unit` must be 'quarters' or 'seconds'; got {unit!r}. Choose one of "
+            "these."
+        )
     if not isinstance(step, Real) or not 0 < step < float("inf"):
-        raise ValueError(f"`step` must be above 0 and finite; got {step!r}.")
+        raise ValueError(
+            f"`step` must be above 0 and finite; got {step!r}. Choose a length such as "
+            "0.5."
+        )
 
 
 def roll_of(notes: Iterable[Note], step: float) -> np.ndarray:
@@ -183,10 +191,12 @@ def read_file(path: Path) -> MidiFile:
     if not path.is_file():
         if path.is_symlink():
             raise FileNotFoundError(
-                f"{path} is a link to a file that does not exist. Repair it, or leave "
-                "it out (errors='skip')."
+                f"{path} must be an existing file; got a broken link. Repair it, or "
+                "leave it out (errors='skip')."
             )
-        raise FileNotFoundError(f"There is no file {str(path)!r}. Check the path.")
+        raise FileNotFoundError(
+            f"{path} must be an existing file; got no such file. Check the path."
+        )
     try:
         file = read_events(path.read_bytes())
     except (ValueError, OSError) as error:
@@ -338,7 +348,7 @@ def write_midi(
     ):  # MIDI has three bytes for microseconds
         raise ValueError(
             "`tempo` must be from 4 to 60,000,000 quarter notes per minute; got "
-            f"{tempo!r}."
+            f"{tempo!r}. Choose a tempo such as 100."
         )
     file = mido.MidiFile(ticks_per_beat=TICKS)
     track = file.add_track("piano")
@@ -364,6 +374,7 @@ def import_mido() -> ModuleType:
         import mido
     except ImportError:
         raise ImportError(
-            "Writing MIDI files needs mido. Run `pip install mido`."
+            "The package mido must be installed to write MIDI files; got no such "
+            "package. Run pip install mido."
         ) from None
     return mido

@@ -79,7 +79,9 @@ class PianoRolls(EpochDataset):
         super().__init__()
         self.pieces = tuple(check_piece(i, piece) for i, piece in enumerate(pieces))
         if not self.pieces:
-            raise ValueError("`pieces` must contain at least one piece; it is empty.")
+            raise ValueError(
+                "`pieces` must contain at least one piece; got none. Pass piano rolls."
+            )
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
         check_integer("transpose", transpose, 0)
@@ -286,14 +288,14 @@ def piano_rolls(
 
 
 def tell_of_padding(rolls: PianoRolls) -> None:
-    """Print a hint if more than 20 % of the batches is padding."""
+    """Print a hint if more than 20 % of the time steps are padding."""
     padding = 1 - rolls.num_steps / (len(rolls) * rolls.batch_size * rolls.window)
     longest = max(len(piece) for piece in rolls.pieces)
     rows = max(1, (rolls.num_steps + rolls.num_sequences) // longest)
     if padding > 0.2 and rows < rolls.batch_size:
         print(
-            f"{padding:.0%} of the training batches is padding, because the longest of "
-            f"{rolls.num_sequences} pieces has {longest:,} steps. With "
+            f"{padding:.0%} of the time steps in training batches are padding, because "
+            f"the longest of {rolls.num_sequences} pieces has {longest:,} steps. With "
             f"batch_size={rows} there is less padding."
         )
 
@@ -304,7 +306,7 @@ def check_piece(i: int, piece: np.ndarray) -> np.ndarray:
     if piece.ndim != 2 or piece.shape[1] != KEYS or len(piece) < 2:
         raise ValueError(
             f"Piece {i} must have shape (steps, {KEYS}), with at least two steps; got "
-            f"{piece.shape}."
+            f"{piece.shape}. Reshape it, or leave it out."
         )
     if not np.isin(piece, (0, 1)).all():
         raise ValueError(

@@ -25,8 +25,9 @@ try:
     import tensorflow_datasets as _  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "zoo.data.tfds needs tensorflow-datasets. Run `pip install "
-        "tensorflow-datasets array-record importlib-resources`."
+        "The package tensorflow-datasets must be installed for zoo.data.tfds; got no "
+        "such package. Run pip install tensorflow-datasets array-record "
+        "importlib-resources."
     ) from error
 
 from zoo.data.tfds.base import Config

@@ -86,8 +86,9 @@ class DataBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         given = dict(self.builder_config.arguments)
         if unknown := sorted(set(given) - set(self.ARGUMENTS)):
             raise ValueError(
-                f"The builder {self.name!r} takes no {', '.join(map(repr, unknown))}. "
-                f"Choose from {', '.join(self.ARGUMENTS)}."
+                f"The arguments of the builder {self.name!r} must be some of "
+                f"{', '.join(self.ARGUMENTS)}; got {', '.join(map(repr, unknown))}. "
+                "Remove the others."
             )
         return {**self.ARGUMENTS, **given}
 

@@ -171,7 +171,10 @@ def divided(
     check_integer("frames", frames, 2)
     check_integer("seed", seed, 0)
     if not isinstance(validation, Real) or not 0 < validation < 1:
-        raise ValueError(f"`validation` must be between 0 and 1; got {validation!r}.")
+        raise ValueError(
+            f"`validation` must be between 0 and 1; got {validation!r}. Choose a "
+            "fraction such as 0.1."
+        )
     videos = arranged(videos, layout, frames)
     if len(videos) < 2:
         raise ValueError(
@@ -224,7 +227,8 @@ def arranged(
         return each
     if sorted(str(layout)) not in (sorted(LAYOUT), sorted(LAYOUT[:-1])):
         raise ValueError(
-            f"`layout` must have each letter of NTHW or NTHWC once; got {layout!r}."
+            f"`layout` must have each letter of NTHW or NTHWC once; got {layout!r}. "
+            "Write it like 'NTHWC'."
         )
     if together is not None:
         return list(in_order(together, layout, LAYOUT))
@@ -241,7 +245,7 @@ def in_order(array: np.ndarray, layout: str, wanted: str) -> np.ndarray:
     if array.ndim != len(layout):
         raise ValueError(
             f"`layout` must have a letter for each axis; got {layout!r} for the shape "
-            f"{array.shape}."
+            f"{array.shape}. Write one letter for each axis."
         )
     return np.transpose(
         array, [layout.index(axis) for axis in wanted if axis in layout]

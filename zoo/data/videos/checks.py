@@ -21,7 +21,9 @@ def check_videos(
     names = names or [f"Video {i}" for i in range(len(videos))]
     videos = [check_video(*n, frames) for n in zip(names, videos, strict=True)]
     if not videos:
-        raise ValueError("`videos` must contain at least one video; it is empty.")
+        raise ValueError(
+            "`videos` must contain at least one video; it is empty. Pass at least one."
+        )
     for name, video in zip(names, videos, strict=True):
         if video.shape[1:] != videos[0].shape[1:]:
             raise ValueError(
@@ -59,7 +61,7 @@ def check_video(name: str, video: np.ndarray, frames: int) -> np.ndarray:
     if video.ndim != 4:
         raise ValueError(
             f"{name} must have shape (frames, height, width) or (frames, height, "
-            f"width, channels); got {video.shape}."
+            f"width, channels); got {video.shape}. Reshape it."
         )
     if 0 in video.shape[1:]:
         raise ValueError(
@@ -76,26 +78,27 @@ def check_video(name: str, video: np.ndarray, frames: int) -> np.ndarray:
                 f"{name} must have 8-bit integers, booleans, or floating-point numbers "
                 f"in [0, 1]; got type {video.dtype}. Convert it."
             )
-        check_pixels(video, f"{name} has")
+        check_pixels(video, name)
     return video
 
 
-def check_pixels(x: Any, who_has: str) -> None:
+def check_pixels(x: Any, name: str) -> None:
     """Raise `ValueError` if pixels are not in [0, 1].
 
     Args:
         x: Array of pixels.
-        who_has: Beginning of the error message, such as "`frames` has".
+        name: Name of the array for error messages, such as "`frames`".
     """
     low, high = np.min(x), np.max(x)
     if not np.isfinite([low, high]).all():
         raise ValueError(
-            f"{who_has} NaN or infinite pixels. Replace them by finite values."
+            f"{name} must have finite pixels; got NaN or infinity. Replace them by "
+            "finite values."
         )
     if low < 0 or high > 1:
         raise ValueError(
-            f"{who_has} pixels from {low:g} to {high:g}; they must be in [0, 1]. "
-            "Divide 8-bit images by 255."
+            f"{name} must have pixels in [0, 1]; got {low:g} to {high:g}. Divide 8-bit "
+            "images by 255."
         )
 
 

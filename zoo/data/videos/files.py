@@ -79,13 +79,18 @@ def from_folder(
             f"`path` must be a folder of videos; {path} is not a folder. Check it."
         )
     if np.shape(size) != (2,):
-        raise ValueError(f"`size` must be (height, width); got {size!r}.")
+        raise ValueError(
+            f"`size` must be (height, width); got {size!r}. Pass two integers, such as "
+            "(64, 64)."
+        )
     for side in size:
         check_integer("size", side, 1)
     check_boolean("colour", colour)
     check_boolean("crop_to_aspect_ratio", crop_to_aspect_ratio)
     if labels not in (None, "folders"):
-        raise ValueError(f"`labels` must be None or 'folders'; got {labels!r}.")
+        raise ValueError(
+            f"`labels` must be None or 'folders'; got {labels!r}. Choose one of these."
+        )
     if fps is not None and not (isinstance(fps, Real) and 0 < fps < math.inf):
         raise ValueError(
             f"`fps` must be a number of frames per second above 0; got {fps!r}. Leave "
