@@ -3,7 +3,7 @@
 The paper uses 20 textures of Brodatz' album (1966) and does not say which. This module
 uses 20 of the first 60: those whose local mean and contrast vary least, without those
 that look like another one. If the album is not on this machine, 20 textures can be
-computed.
+computed. The file is longer than others because of these 20 textures.
 
 Each scan is cut into three regions: the upper 9/16 for training, the lower left part
 for validation and the lower right part for testing. Scans are cut before any other
