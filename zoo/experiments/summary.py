@@ -19,6 +19,7 @@ NATS = "negative log-likelihood (nats per time step)"
 ROWS = [
     ("Occluded Moving MNIST, Table 1", "table-1", STATIC, ERROR, ERROR),
     ("", "table-1", ENCODER, ERROR, ERROR),
+    ("", "table-1", "RLadder w/o prediction task", ERROR, ERROR),
     ("", "table-1", NO_FEEDBACK, ERROR, ERROR),
     ("", "table-1", "RLadder", ERROR, ERROR),
     ("", "table-1", "RLadder", PREDICTION, PREDICTION),
