@@ -236,7 +236,7 @@ class RecurrentLadder(layers.RNN):
         state = initial_state
         if state is None:
             state = self.cell.get_initial_state(ops.shape(sequences)[0])
-        else:
+        elif getattr(self.cell, "starts_from_zeros", False):  # others may draw numbers
             first = self.cell.get_initial_state(1)
             check_initial_state(state, first, sequences.shape[0])
         if carries:
