@@ -144,9 +144,7 @@ def check_one_tensor(layer: layers.Layer, shape: Shapes) -> None:
 def check_mask(mask: Tensor, sequences: Tensor) -> None:
     """Raise `ValueError` if a mask does not have the shape `(batch, T)`."""
     wanted, found = tuple(sequences.shape[:2]), tuple(mask.shape)
-    if len(found) != 2 or any(
-        None not in (n, m) and n != m for n, m in zip(wanted, found, strict=True)
-    ):
+    if not fits(found, wanted):
         raise ValueError(
             "`mask` must have one value for each step of each sequence, shape "
             f"{wanted}; got shape {found}. Give Booleans of that shape."

@@ -1,7 +1,19 @@
-"""Types of command-line arguments, each with an error that says what is expected."""
+"""Command lines: types of arguments, with errors that say what is expected."""
 
 import argparse
 import re
+import sys
+
+
+def module_to_run() -> tuple[str | None, list[str]]:
+    """Return the module that `python -m` runs, and its arguments.
+
+    Only while Python imports the package of the module: `sys.argv[0]` is then "-m", and
+    `sys.orig_argv` holds the whole command line. Otherwise the module is `None`.
+    """
+    if sys.argv[:1] != ["-m"]:
+        return None, []
+    return sys.orig_argv[-len(sys.argv)], sys.argv[1:]
 
 
 def integer(least: int, text: str) -> int:

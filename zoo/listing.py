@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from zoo.arguments import module_to_run
+
 
 class Table(NamedTuple):
     """A table of the paper.
@@ -146,9 +148,7 @@ def is_asked_for(arguments: Sequence[str]) -> bool:
     return list(arguments) in ([], ["-h"], ["--help"])
 
 
-# While Python imports the package of a module run with `-m`, `sys.argv[0]` is "-m".
-# `sys.orig_argv` holds the whole command line and so the name of the module.
-if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == "zoo.reproduce":
-    if is_asked_for(sys.argv[1:]):
-        print(listing(), end="")
-        sys.exit()
+module, arguments = module_to_run()
+if module == "zoo.reproduce" and is_asked_for(arguments):
+    print(listing(), end="")
+    sys.exit()

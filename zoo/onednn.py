@@ -9,25 +9,24 @@ variable `TF_ENABLE_ONEDNN_OPTS=1`, see docs/guides/speed.md.
 """
 
 import os
-import sys
 from collections.abc import Sequence
+
+from zoo.arguments import module_to_run
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 OF_IMAGES = {"table-1", "table-2", "table-4", "section-4.3", "moving-mnist"}
 
 
-def trains_on_images(module: str, arguments: Sequence[str]) -> bool:
+def trains_on_images(module: str | None, arguments: Sequence[str]) -> bool:
     """Return whether a module run with `-m` trains on images.
 
     Args:
-        module: Name of the module.
+        module: Name of the module, or `None`.
         arguments: Its command-line arguments.
     """
     tables = OF_IMAGES.intersection(arguments[:1])
     return module == "zoo.demo" or (module == "zoo.reproduce" and bool(tables))
 
 
-# While Python imports the package of a module run with `-m`, `sys.argv[0]` is "-m".
-if sys.argv[:1] == ["-m"]:
-    if trains_on_images(sys.orig_argv[-len(sys.argv)], sys.argv[1:]):
-        os.environ.setdefault(VARIABLE, "1")
+if trains_on_images(*module_to_run()):
+    os.environ.setdefault(VARIABLE, "1")

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from rladder_keras import validation
+
 
 class EpochDataset(keras.utils.PyDataset):
     """Batches that depend on `epoch`, the number of finished epochs.
@@ -145,10 +147,7 @@ class SampleDataset(EpochDataset):
 
 def check_boolean(name: str, value: bool) -> None:
     """Raise `ValueError` if `value`, such as `"no"`, is not `True` or `False`."""
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(
-            f"`{name}` must be True or False; got {value!r}. Pass a Boolean."
-        )
+    validation.check_boolean(f"`{name}`", value)
 
 
 def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:

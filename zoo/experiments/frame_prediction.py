@@ -14,6 +14,7 @@ from zoo.experiments.experiment import (
     common_smaller,
     digits_smaller,
     sequences_options,
+    sized_sets,
     unroll,
     with_training_set_only,
 )
@@ -52,10 +53,7 @@ def load(args, row):
         sequences=args.sequences or SEQUENCES,
         test_file=args.test_file,
     )
-    train, valid, test = sets()
-    if args.validation:
-        _, valid, _ = sets(evaluation_sequences=args.validation, verbose=False)
-    return with_training_set_only((train, valid, test))
+    return with_training_set_only(sized_sets(sets, args))
 
 
 def build(args, row, train):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.epochs import check_integer
-from zoo.data.music.midi import KEYS
+from zoo.data.music.midi import KEYS, as_roll
 from zoo.show.drawing import (
     MARGIN,
     TRUE,
@@ -46,11 +46,7 @@ def piano_roll(
         >>> zoo.show.piano_roll("scale.png", np.eye(88)[:24], prompt=8).name
         'scale.png'
     """
-    roll = np.asarray(roll)
-    if roll.ndim != 2 or roll.shape[1] != KEYS:
-        raise ValueError(
-            f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
-        )
+    roll = as_roll(roll)
     if np.isnan(roll).any():
         raise ValueError("`roll` must have numbers; got NaN. Remove NaN values first.")
     time = len(roll)

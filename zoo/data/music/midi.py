@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -337,15 +338,10 @@ def write_midi(
         (88, 88)
     """
     mido = import_mido()
-    roll = np.asarray(roll)
-    if roll.ndim != 2 or roll.shape[1] != KEYS:
-        raise ValueError(
-            f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
-        )
+    roll = as_roll(roll)
     check_time_step(step)
-    if (
-        not isinstance(tempo, Real) or not 4 <= tempo <= 60_000_000
-    ):  # MIDI has three bytes for microseconds
+    # MIDI has three bytes for microseconds.
+    if not isinstance(tempo, Real) or not 4 <= tempo <= 60_000_000:
         raise ValueError(
             "`tempo` must be from 4 to 60,000,000 quarter notes per minute; got "
             f"{tempo!r}. Choose a tempo such as 100."
@@ -353,8 +349,7 @@ def write_midi(
     file = mido.MidiFile(ticks_per_beat=TICKS)
     track = file.add_track("piano")
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
-    silence = np.zeros((1, KEYS), int)
-    changes = np.diff(np.concatenate([silence, roll > 0, silence]).astype(int), axis=0)
+    changes = changes_of(roll)
     last = 0
     # Within a time step, note-off events come before note-on events.
     for t, key in sorted(np.argwhere(changes), key=lambda c: (c[0], changes[tuple(c)])):
@@ -366,6 +361,22 @@ def write_midi(
     buffer = io.BytesIO()
     file.save(file=buffer)
     return write_whole(Path(path), buffer.getvalue())
+
+
+def as_roll(roll: Any) -> np.ndarray:
+    """Return a piano roll as an array; raise `ValueError` for another shape."""
+    roll = np.asarray(roll)
+    if roll.ndim != 2 or roll.shape[1] != KEYS:
+        raise ValueError(
+            f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
+        )
+    return roll
+
+
+def changes_of(roll: np.ndarray) -> np.ndarray:
+    """Return where keys begin (1) and end (-1) to sound, shape `(T + 1, 88)`."""
+    silence = np.zeros((1, KEYS), int)
+    return np.diff(np.concatenate([silence, roll > 0, silence]).astype(int), axis=0)
 
 
 def import_mido() -> ModuleType:

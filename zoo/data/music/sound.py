@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.epochs import check_integer
-from zoo.data.music.midi import KEYS, LOWEST, check_time_step
+from zoo.data.music.midi import LOWEST, as_roll, changes_of, check_time_step
 from zoo.files import write_whole
 
 WAV = ".wav"
@@ -43,20 +43,15 @@ def sound_of(
         >>> sound_of(np.eye(88)[39:41], rate=8_000).shape
         (5200,)
     """
-    roll = np.asarray(roll)
-    if roll.ndim != 2 or roll.shape[1] != KEYS:
-        raise ValueError(
-            f"`roll` must have shape (T, {KEYS}); got {roll.shape}. Pass one piece."
-        )
+    roll = as_roll(roll)
     check_time_step(step)
     check_integer("rate", rate, 1)
     if not isinstance(tempo, Real) or not 0 < tempo < np.inf:
         raise ValueError(f"`tempo` must be a number above 0; got {tempo!r}.")
     seconds = 60 * step / tempo
     samples = np.zeros(round((len(roll) * seconds + RELEASE) * rate))
-    silence = np.zeros((1, KEYS), int)
-    changes = np.diff(np.concatenate([silence, roll > 0, silence]).astype(int), axis=0)
-    starts, ends = (np.argwhere(changes.T == kind) for kind in (1, -1))
+    changes = changes_of(roll).T
+    starts, ends = (np.argwhere(changes == kind) for kind in (1, -1))
     for (key, first), (_, last) in zip(starts, ends, strict=True):
         begin = round(first * seconds * rate)
         length = (last - first) * seconds + RELEASE
