@@ -90,9 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     # With a frame weight of 1, the class is learned only after the demo has ended.
     ladder = zoo.occluded_mnist_rladder(args.width, table=small_table, frame_weight=0.1)
     # Muon needs fewer steps than Adam, see docs/lab-notebook.md.
-    rate = partial(cosine_decay, 5e-3, args.epochs * STEPS)
+    optimizer = partial(KernelMuon, cosine_decay(5e-3, args.epochs * STEPS))
     models = {
-        name: compiled_with(model, lambda: KernelMuon(rate()))
+        name: compiled_with(model, optimizer)
         for name, model in (("temporal baseline", baseline), ("RLadder", ladder))
     }
     figures = {}
