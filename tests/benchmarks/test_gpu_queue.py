@@ -15,6 +15,7 @@ from zoo.occluded_mnist import TABLE_1
 from benchmarks.gpu import queue
 from zoo import report, reproduce
 from zoo.experiments import EXPERIMENTS
+from zoo.experiments.run import size as size_of
 
 pytestmark = pytest.mark.once
 
@@ -127,7 +128,7 @@ def test_each_line_of_the_default_queue_is_a_run_of_full_size():
     arguments = [run.arguments for run in runs]
     for args in map(reproduce.arguments, arguments):
         assert args.row in EXPERIMENTS[args.table].rows
-        assert reproduce.size(args) == "full"
+        assert size_of(args) == "full"
     tables = [table for table, *_ in arguments]
     assert list(dict.fromkeys(tables)) == [
         *("table-1", "table-2", "table-3", "table-4", "section-4.3", "moving-mnist")

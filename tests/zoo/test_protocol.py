@@ -47,17 +47,11 @@ def build():
 
 def trained(tmp_path, errors, schedule=schedules.D1, **kwargs):
     data, merged = (Batches(1), [*errors]), Batches(2)
-    return protocol.train(
-        build,
-        data,
-        merged,
-        "error",
-        tmp_path / "run",
-        seed=SEED,
-        schedule=schedule,
-        verbose=0,
-        **kwargs,
+    folder = tmp_path / "run"
+    run = protocol.run(
+        build, data, merged, "error", folder, seed=SEED, schedule=schedule, **kwargs
     )
+    return protocol.train(run, verbose=0)
 
 
 def by_hand(data, rates, seed=SEED):

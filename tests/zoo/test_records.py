@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from zoo import report, reproduce, weights
-from zoo.experiments import records
+from zoo.experiments import records, run
 from zoo.training import checkpoint
 from zoo.weights import WEIGHTS_DIR
 
@@ -30,7 +30,7 @@ def at(monkeypatch):
                 "dates": f"2026-01-0{n}",
             }
 
-        for module in (reproduce, records):
+        for module in (run, records):
             monkeypatch.setattr(module, "present", present)
 
     return move
@@ -105,7 +105,7 @@ def test_a_run_from_before_does_not_borrow_the_present(tmp_path, at):
     at(6)
     folder = report.RESULTS / "checkpoints" / "rladder-seed-0"
     progress = {"backends": ["tensorflow"], **checkpoint.progress(folder)}
-    found = reproduce.circumstances(progress)
+    found = records.circumstances(progress)
     assert [found[k] for k in MADE_WITH[:4]] == [""] * 4
     assert found["epochs"] == 20
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoo import report, reproduce
+from zoo import report
 from zoo.experiments import records
 from zoo.experiments.summary import BEGIN, END, ROWS, reduced_size
 
@@ -117,7 +117,7 @@ def test_a_report_is_made_of_the_runs_that_are_named(tmp_path):
 
 
 def lost(*args, **kwargs):
-    return {**line(*args, **kwargs), "metric": reproduce.DIVERGED}
+    return {**line(*args, **kwargs), "metric": records.DIVERGED}
 
 
 def test_a_run_that_diverged_is_counted():

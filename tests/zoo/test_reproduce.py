@@ -21,6 +21,8 @@ from zoo import music, onednn, report, reproduce
 from zoo.data import load_digits
 from zoo.data.music.corpora import Corpus
 from zoo.experiments import EXPERIMENTS, records, table_1
+from zoo.experiments.run import about_weights
+from zoo.experiments.run import size as size_of
 from zoo.listing import TABLES, listing
 from zoo.models import occluded_mnist as om
 from zoo.training import checkpoint, protocol, schedules
@@ -334,7 +336,7 @@ def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
 def test_the_command_on_a_card_is_the_run():
     given = "table-4 --upright --textures generated --rate 0.004 --epochs 2".split()
     args = reproduce.arguments([*given, "--row", "RTagger, 50k labelled"])
-    about = reproduce.about_weights(args, args.row, "films", {}, protocol.begun())
+    about = about_weights(args, args.row, "films", {}, protocol.begun())
     words = shlex.split(about["command"])[3:]
     again = reproduce.arguments(words)
     for name in ("table", "row", "upright", "textures", "rate", "epochs", "seed"):
@@ -353,7 +355,7 @@ def test_fewer_validation_samples_leave_the_test_set_whole(table):
     _, valid, _, test = EXPERIMENTS[table].data(args, row)
     assert valid.num_sequences == 2
     assert test.num_sequences == whole.num_sequences > 2
-    assert "validation by 2 samples" in reproduce.size(args)
+    assert "validation by 2 samples" in size_of(args)
 
 
 @pytest.mark.parametrize(
@@ -571,7 +573,7 @@ def test_a_run_in_mixed_precision_is_another_size(tmp_path, policy):
 
 def test_another_weight_of_the_prediction_is_another_size(tmp_path):
     args = reproduce.arguments(command(tmp_path, "--frame-weight", "0.1"))
-    assert "frame weight 0.1" in reproduce.size(args)
+    assert "frame weight 0.1" in size_of(args)
 
 
 @pytest.mark.parametrize(
@@ -585,7 +587,7 @@ def test_another_weight_of_the_prediction_is_another_size(tmp_path):
 )
 def test_a_run_at_another_rate_is_a_tuned_one(options, size):
     args = reproduce.arguments(["table-3", "--row", "RLadder", *options.split()])
-    assert reproduce.size(args) == size
+    assert size_of(args) == size
     train = SimpleNamespace(frequencies=np.full(88, 0.1), batch_size=8)
     model = EXPERIMENTS["table-3"].build(args, "RLadder", train)()
     rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate)
@@ -669,7 +671,7 @@ def test_a_run_that_diverged_is_recorded_once(tmp_path, batch):
         with pytest.raises(SystemExit, match="Lower the learning rate"):
             reproduce.main([*args, *more])
     (lost,) = report.read(tmp_path / "runs.csv")
-    assert (lost["metric"], lost["value"]) == (reproduce.DIVERGED, "1")
+    assert (lost["metric"], lost["value"]) == (records.DIVERGED, "1")
     assert (lost["seed"], lost["row"], lost["epochs"]) == ("3", args[-1], "0")
 
 
@@ -681,7 +683,7 @@ def test_the_other_rows_of_all_go_on_where_one_diverges(tmp_path, monkeypatch):
         "appendix-b --rate 1e30 --sequences 400 --batch-size 200 --verbose 0 --row all "
         f"--out {tmp_path / 'runs'} --runs {tmp_path / 'runs.csv'}"
     )
-    with pytest.raises(SystemExit, match="RLadder, 1 iteration: The loss of epoch 1"):
+    with pytest.raises(SystemExit, match="1 iteration, seed 0: The loss of epoch 1"):
         reproduce.main(command.split())
     recorded = report.read(tmp_path / "runs.csv")
     assert set(rows) == {line["row"] for line in recorded}

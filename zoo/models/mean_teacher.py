@@ -138,8 +138,12 @@ class MeanTeacher(keras.Model):
         if student.compiled:
             self.compile_from_config(student.get_compile_config())
         if hasattr(student, "example"):  # a model of the zoo
-            targets, outputs = student.example()
-            make_variables(self, targets, {"student": outputs, "teacher": outputs})
+            make_variables(self, *self.example())
+
+    def example(self) -> tuple[Any, dict[str, Any]]:
+        """Return example targets and outputs, if the student is a model of the zoo."""
+        targets, outputs = self.student.example()
+        return targets, {"student": outputs, "teacher": outputs}
 
     @property
     def output_names(self) -> Any:

@@ -7,9 +7,9 @@ with the learning rates of phase 1, on training and validation set together. A
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,7 +21,55 @@ from zoo.training import checkpoint
 from zoo.training.schedules import D1, Schedule, finished
 
 
-def train(
+class Epoch(NamedTuple):
+    """An epoch that a run has to train.
+
+    Attributes:
+        model: The compiled model.
+        data: Training data, in which the number of the epoch is set.
+        number: Number of the epoch, counted from 0.
+        callbacks: Callbacks for `fit`.
+    """
+
+    model: keras.Model
+    data: EpochDataset
+    number: int
+    callbacks: list[keras.callbacks.Callback]
+
+
+# A trained model, and the progress of its run.
+Trained = tuple[keras.Model, dict[str, Any]]
+
+
+def train(epochs: Iterator[Epoch], verbose: int | str = "auto") -> Trained:
+    """Train a run by `fit`.
+
+    Args:
+        epochs: The epochs that `run` yields.
+        verbose: Verbosity, as in `fit`.
+
+    Returns:
+        What `run` returns at its end.
+
+    Raises:
+        FloatingPointError: If the loss, a weight or the validation error is not finite.
+    """
+    while True:
+        try:
+            epoch = next(epochs)
+        except StopIteration as end:
+            return end.value
+        epoch.model.fit(
+            epoch.data,
+            shuffle=False,
+            initial_epoch=epoch.number,
+            epochs=epoch.number + 1,
+            verbose=verbose,
+            callbacks=epoch.callbacks,
+        )
+
+
+def run(
     build: Callable[[], keras.Model],
     data: tuple[EpochDataset, EpochDataset],
     merged: EpochDataset | None,
@@ -35,13 +83,13 @@ def train(
     optimizer: Callable[[], keras.optimizers.Optimizer] | None = None,
     average: float | None = None,
     time_budget: float | None = None,
-    verbose: int | str = "auto",
     circumstances: Callable[[], dict[str, str]] = dict,
-) -> tuple[keras.Model, dict[str, Any]]:
-    """Train a model by a protocol, or resume from the checkpoint in `folder`.
+) -> Generator[Epoch, None, Trained]:
+    """Yield the epochs of a run by a protocol, from the checkpoint in `folder` if any.
 
-    A checkpoint is written after each epoch. A run that is stopped at any moment and
-    resumed ends with the same weights as a run that is not stopped. A model without
+    The caller trains each epoch before it asks for the next one, see `train`. Then the
+    model is evaluated, and a checkpoint is written. A run that is stopped at any moment
+    and resumed ends with the same weights as a run that is not stopped. A model without
     trainable weights is not trained.
 
     Args:
@@ -64,13 +112,18 @@ def train(
             weights of the last update.
         time_budget: Time in seconds. Training stops at the end of an epoch if the next
             epoch would probably exceed it.
-        verbose: Verbosity, as in `fit`.
         circumstances: Function without arguments that returns values to record after
             each epoch, by name. See `remember`.
+
+    Yields:
+        The next epoch to train.
 
     Returns:
         The model, and the progress as a dictionary. `progress["done"]` is whether the
         protocol is complete.
+
+    Raises:
+        FloatingPointError: If the loss, a weight or the validation error is not finite.
     """
     started = time.monotonic()
     train_data, valid = data
@@ -100,7 +153,7 @@ def train(
         progress["done"] = True
     while not progress["done"]:
         epoch_started = time.monotonic()
-        epoch, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
+        number, rates, errors = progress["epoch"], progress["rates"], progress["errors"]
         if progress["phase"] == 1:
             own = float(ops.convert_to_numpy(model.optimizer.learning_rate))
             if schedule.next_rate is None:
@@ -110,22 +163,16 @@ def train(
             else:
                 rates.append(schedule.first_rate or own)
         if schedule.next_rate is not None:
-            model.optimizer.learning_rate = rates[epoch]
+            model.optimizer.learning_rate = rates[number]
         last = LastWeights()
         source = sources[progress["phase"]]
-        source.epoch = epoch
-        model.fit(
-            source,
-            shuffle=False,
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            verbose=verbose,
-            callbacks=[keras.callbacks.TerminateOnNaN(), *([last] if average else [])],
-        )
+        source.epoch = number
+        callbacks = [keras.callbacks.TerminateOnNaN(), *([last] if average else [])]
+        yield Epoch(model, source, number, callbacks)
         if average:
             take_average(model)
         if model.stop_training or not all_finite(model):
-            raise diverged(epoch, folder)
+            raise diverged(number, folder)
         progress["epoch"] += 1
         remember(progress, backends=keras.backend.backend(), **circumstances())
         progress["sequences"] += source.num_sequences
@@ -133,10 +180,10 @@ def train(
             values = model.evaluate(valid, verbose=0, return_dict=True)
             errors.append(values[steer])
             if not np.isfinite(errors[-1]):
-                raise diverged(epoch, folder)
+                raise diverged(number, folder)
             print(
-                f"epoch {epoch + 1}: rate {rates[epoch]:.2e}, validation "
-                f"{steer} {errors[-1]:.5f}",
+                f"seed {seed}, epoch {number + 1}: rate {rates[number]:.2e}, "
+                f"validation {steer} {errors[-1]:.5f}",
                 flush=True,
             )
             over = finished(schedule, errors, rates, epochs)
