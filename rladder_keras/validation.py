@@ -21,12 +21,16 @@ def is_integer(value: Any, low: int) -> bool:
     return integer and value >= low
 
 
-def check_integer(name: str, value: Any, low: int = 1) -> int:
-    """Return `value`; raise `ValueError` if it is not an integer of at least `low`."""
-    if not is_integer(value, low):
+def check_integer(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
+    """Return `value`; raise `ValueError` if it is not an integer from `low` to `high`.
+
+    Without `high`, there is no upper limit.
+    """
+    if not is_integer(value, low) or (high is not None and value > high):
+        wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(
-            f"{name} must be an integer of at least {low}; got {value!r}. Choose an "
-            "integer in this range."
+            f"{name} must be an integer {wanted}; got {value!r}. Choose an integer in "
+            "this range."
         )
     return value
 

@@ -54,6 +54,12 @@ def models_freed():
     gc.collect()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def seeded_module():
+    """The models of a module that its tests share are the same in each run."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """What fails once fails again."""

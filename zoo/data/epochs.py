@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import numpy as np
 
 from rladder_keras import validation
 
@@ -152,10 +151,4 @@ def check_boolean(name: str, value: bool) -> None:
 
 def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:
     """Raise `ValueError` if `value` is not an integer from `low` to `high`."""
-    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not integer or value < low or (high is not None and value > high):
-        wanted = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise ValueError(
-            f"`{name}` must be an integer {wanted}; got {value!r}. Choose an integer "
-            "in this range."
-        )
+    validation.check_integer(f"`{name}`", value, low, high)
