@@ -16,6 +16,13 @@ def module_to_run() -> tuple[str | None, list[str]]:
     return sys.orig_argv[-len(sys.argv)], sys.argv[1:]
 
 
+class OneOrMore(argparse.Action):
+    """Action for `nargs="+"` that stores a single value without a list."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
+
+
 def integer(least: int, text: str) -> int:
     """Parse an integer that is at least `least`."""
     if not re.fullmatch(r"\d+", text) or int(text) < least:

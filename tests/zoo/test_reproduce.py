@@ -571,9 +571,41 @@ def test_a_run_in_mixed_precision_is_another_size(tmp_path, policy):
     assert model.dtype_policy.name == "float32"
 
 
-def test_another_weight_of_the_prediction_is_another_size(tmp_path):
-    args = reproduce.arguments(command(tmp_path, "--frame-weight", "0.1"))
-    assert "frame weight 0.1" in size_of(args)
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [("0.1", "frame weight 0.1,"), ("1.0 0.1", "frame weight 1 then 0.1,")],
+)
+def test_another_weight_of_the_prediction_is_another_size(tmp_path, weights, words):
+    args = reproduce.arguments(command(tmp_path, "--frame-weight", *weights.split()))
+    assert words in size_of(args)
+    about = about_weights(args, "RLadder", None, {}, protocol.begun())
+    assert f"--frame-weight {weights} --ladder" in about["command"]
+
+
+@pytest.mark.everywhere
+def test_weights_of_the_prediction_change_from_epoch_to_epoch(tmp_path, monkeypatch):
+    """Like a run that is resumed by another command after its first epoch."""
+    few = short(om.small_table, 1, 3)
+    monkeypatch.setitem(table_1.LADDERS, "small", few)
+    common = ["--phases", "1", "--optimizer", "muon", "--cosine", "0.005"]
+
+    def run(out, *more):
+        model, progress = train(tmp_path, *common, *more, row="RLadder", out=out)
+        return weights(model), progress["errors"]
+
+    run("by-hand", "--frame-weight", "1", "--time-budget", "0.01")
+    file = tmp_path / "by-hand" / "run.json"
+    begun = file.read_text()
+    file.write_text(begun.replace('"frame_weight": 1.0', '"frame_weight": 0.1'))
+    expected = run("by-hand", "--frame-weight", "0.1", "--resume")
+    several = "--frame-weight", "1", "0.1"
+    run("stopped", *several, "--time-budget", "0.01")
+    for found in (run("whole", *several), run("stopped", *several, "--resume")):
+        assert found[1] == expected[1]
+        for a, b in zip(found[0], expected[0], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    other, _ = run("constant")
+    assert max(abs(a - b).max() for a, b in zip(other, expected[0], strict=True)) > 1e-3
 
 
 @pytest.mark.parametrize(

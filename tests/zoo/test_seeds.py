@@ -40,6 +40,7 @@ def few_digits(monkeypatch):
 def run(folder, *more):
     command = (
         "table-1 --row RLadder --ladder small --width 0.1 --epochs 2 --phases 1 "
+        "--frame-weight 1 0.1 "
         f"--sequences 8 --batch-size 4 --digits sklearn --verbose 0 --out {folder} "
         f"--runs {folder}.csv"
     )

@@ -38,6 +38,8 @@ class Experiment(NamedTuple):
             paper's, in words.
         tuned: Function of `args`. It yields each hyperparameter that was chosen on the
             validation set, in words.
+        loss_weights: Function of `args`, `row` and the number of an epoch, counted from
+            0. It returns the weights of the losses that change from epoch to epoch.
         optimizer: Function of `args` and the training set. It returns a function
             without arguments that returns the optimiser, or `None` for the optimiser of
             the model.
@@ -55,6 +57,7 @@ class Experiment(NamedTuple):
     batch_size: Callable[[Namespace], int]
     smaller: Callable[[Namespace], Iterable[str]]
     tuned: Callable[[Namespace], Iterable[str]] = lambda args: ()
+    loss_weights: Callable[..., dict[str, float]] = lambda args, row, number: {}
     optimizer: Callable[..., Callable | None] = lambda args, train: None
     inputs: str = ""
     phases: int = 2

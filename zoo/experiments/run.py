@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +107,7 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
         phases=args.phases,
         optimizer=experiment.optimizer(args, train),
         average=getattr(args, "average", None),
+        loss_weights=partial(experiment.loss_weights, args, row),
         time_budget=args.time_budget,
         circumstances=present,
     )
@@ -197,7 +199,8 @@ def about_weights(
     for name, value in sorted(identity.items()):
         if value is not None and value is not False:
             option = f"--{name.replace('_', '-')}"
-            command += [option] if value is True else [option, str(value)]
+            values = value if isinstance(value, list) else [value]
+            command += [option] if value is True else [option, *map(str, values)]
     return {
         "table": args.table,
         "row": row,

@@ -5,7 +5,7 @@ from functools import partial
 import keras
 
 from zoo import data
-from zoo.arguments import positive
+from zoo.arguments import OneOrMore, positive
 from zoo.experiments.experiment import (
     Experiment,
     changed,
@@ -36,8 +36,12 @@ def options(add):
     add(
         "--frame-weight",
         type=positive,
+        nargs="+",
+        action=OneOrMore,
+        metavar="WEIGHT",
         default=occluded_mnist.FRAME_WEIGHT,
-        help="weight of the loss of the predicted frames; default: "
+        help="weight of the loss of the predicted frames; several weights: one for "
+        "each epoch, the last one for the rest; default: "
         f"{occluded_mnist.FRAME_WEIGHT:g}",
     )
     add(
@@ -70,7 +74,9 @@ def load(args, row, **labels):
 
 
 def build(args, row, train):
-    options = {"frame_weight": args.frame_weight} if row.startswith("RLadder") else {}
+    options = {}
+    if row.startswith("RLadder"):
+        options["frame_weight"] = frame_weight(args, 0)
     return partial(
         ROWS[row],
         args.width,
@@ -78,6 +84,20 @@ def build(args, row, train):
         unroll=unroll(args),
         **options,
     )
+
+
+def frame_weight(args, number):
+    """Return the weight of the predicted frames in an epoch, counted from 0."""
+    weights = args.frame_weight
+    if not isinstance(weights, list):
+        return weights
+    return weights[min(number, len(weights) - 1)]
+
+
+def loss_weights(args, row, number):
+    if not (row.startswith("RLadder") and isinstance(args.frame_weight, list)):
+        return {}
+    return dict.fromkeys(("frame", "probe"), frame_weight(args, number))
 
 
 def schedule(args):
@@ -123,11 +143,13 @@ def figures(args, model, test):
 
 
 def smaller(args):
-    yield from changed(
-        args,
-        ladder=("paper", "{} ladder"),
-        frame_weight=(occluded_mnist.FRAME_WEIGHT, "frame weight {:g}"),
-    )
+    yield from changed(args, ladder=("paper", "{} ladder"))
+    if isinstance(args.frame_weight, list):
+        # "then", because commas separate the differences.
+        yield "frame weight " + " then ".join(f"{w:g}" for w in args.frame_weight)
+    else:
+        usual = occluded_mnist.FRAME_WEIGHT
+        yield from changed(args, frame_weight=(usual, "frame weight {:g}"))
     if args.cosine:
         yield f"{args.optimizer or 'adam'}, cosine decay from {args.cosine:g}"
     yield from common_smaller(args, BATCH_SIZE, phases=2)
@@ -145,6 +167,7 @@ TABLE_1 = Experiment(
     figures=figures,
     batch_size=lambda args: BATCH_SIZE,
     smaller=smaller,
+    loss_weights=loss_weights,
     inputs="Sequences of frames, shape (batch, T, 32, 32, 1), values from 0 to 1, with "
     "digits of 14 x 14 pixels, as in zoo.data.occluded_mnist.",
 )

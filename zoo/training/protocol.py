@@ -82,6 +82,7 @@ def run(
     phases: int = 2,
     optimizer: Callable[[], keras.optimizers.Optimizer] | None = None,
     average: float | None = None,
+    loss_weights: Callable[[int], dict[str, float]] = lambda number: {},
     time_budget: float | None = None,
     circumstances: Callable[[], dict[str, str]] = dict,
 ) -> Generator[Epoch, None, Trained]:
@@ -110,6 +111,8 @@ def run(
         average: Momentum of a moving average of the weights (Polyak and Juditsky). The
             averaged weights are evaluated and returned; training continues from the
             weights of the last update.
+        loss_weights: Function of the number of an epoch, counted from 0. It returns the
+            weights of the losses that change from epoch to epoch, by output.
         time_budget: Time in seconds. Training stops at the end of an epoch if the next
             epoch would probably exceed it.
         circumstances: Function without arguments that returns values to record after
@@ -167,6 +170,7 @@ def run(
         last = LastWeights()
         source = sources[progress["phase"]]
         source.epoch = number
+        set_loss_weights(model, loss_weights(number))
         callbacks = [keras.callbacks.TerminateOnNaN(), *([last] if average else [])]
         yield Epoch(model, source, number, callbacks)
         if average:
@@ -221,6 +225,23 @@ def compiled_with(
     if hasattr(model, "example"):
         make_variables(model, *model.example())
     return model
+
+
+def set_loss_weights(model: keras.Model, weights: dict[str, float]) -> None:
+    """Compile the model with other weights of some losses, and the same optimiser.
+
+    Outputs that the model does not have are ignored.
+    """
+    config = model.get_compile_config()
+    old = config["loss_weights"] or {}
+    new = {name: weights.get(name, weight) for name, weight in old.items()}
+    if new == old:
+        return
+    del config["optimizer"]
+    others = keras.saving.deserialize_keras_object({**config, "loss_weights": new})
+    model.compile(model.optimizer, **others)
+    if hasattr(model, "example"):
+        make_variables(model, *model.example())
 
 
 def take_average(model: keras.Model) -> None:

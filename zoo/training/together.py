@@ -49,7 +49,7 @@ def train_together(
     """
     results: list[Any] = [None] * len(runs)
     active = dict(enumerate(runs))
-    step = None
+    step, weights = None, None
     while True:
         epochs = []
         for i, run in list(active.items()):
@@ -63,7 +63,9 @@ def train_together(
                 del active[i]
         if not epochs:
             return results
-        step = step or vectorised(epochs[0].model)
+        new = epochs[0].model.get_compile_config()["loss_weights"]
+        if step is None or weights != new:
+            step, weights = vectorised(epochs[0].model), new
         fit_together(epochs, step, verbose)
 
 
