@@ -4,7 +4,7 @@ import pytest
 
 from zoo import report
 from zoo.experiments import records
-from zoo.experiments.summary import BEGIN, END, ROWS, reduced_size
+from zoo.experiments.summary import BEGIN, END, ROWS, group, other_size
 
 pytestmark = pytest.mark.once
 
@@ -172,16 +172,22 @@ def test_the_readme_beside_the_results_gets_their_table(tmp_path):
         report.main(["--out", str(out), "--check"])
 
 
-def test_the_reduced_column_is_the_size_that_has_most_of_the_rows():
+def test_the_last_column_is_the_size_that_has_most_rows_of_an_experiment():
     runs = [
-        {"size": size, "row": row, "metric": "classification error (%)", "date": date}
+        {**line("0", "1", size, row), "date": date}
         for size, row, date in (
             ("reduced: a", "RLadder", "2026-01-01"),
             ("reduced: a", "Hierarchical RNN (encoder only)", "2026-01-01"),
             ("reduced: b", "RLadder", "2026-01-02"),
-            ("full", "RLadder", "2026-01-03"),
+            ("tuned: c", "RLadder", "2026-01-03"),
+            ("reduced: d", "RLadder", "2026-01-01"),
+            ("full", "RLadder", "2026-01-04"),
         )
     ]
-    assert reduced_size("table-1", runs) == "reduced: a"
-    assert reduced_size("table-1", runs[2:]) == "reduced: b"
-    assert reduced_size("table-1", runs[3:]) is None
+    assert other_size(group(0), runs) == "reduced: a"
+    assert other_size(group(0), runs[2:]) == "tuned: c"
+    assert other_size(group(0), runs[5:]) is None
+    music = [{**x, "table": "table-3", "metric": "Nottingham"} for x in runs[2:4]]
+    (nottingham,) = (i for i, row in enumerate(ROWS) if row[0] == "Nottingham")
+    assert other_size(group(nottingham), runs + music[:1]) == "reduced: b"
+    assert len(group(nottingham)) == 1 and len(group(0)) == 6

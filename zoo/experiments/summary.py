@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import takewhile
 
 Line = dict[str, str]  # a row of a CSV file by the names of its columns
 
@@ -15,7 +16,8 @@ GROUPS = "RTagger, 50k labelled"
 AMI = "AMI, iteration 3"
 EIGHTHS = "JSB Chorales in eighth notes"
 NATS = "negative log-likelihood (nats per time step)"
-# Experiment, table, row, metric, and the name of the metric in the README.
+# Experiment, table, row, metric, and the name of the metric in the README. Rows without
+# an experiment belong to the one above.
 ROWS = [
     ("Occluded Moving MNIST, Table 1", "table-1", STATIC, ERROR, ERROR),
     ("", "table-1", ENCODER, ERROR, ERROR),
@@ -38,9 +40,9 @@ ROWS = [
 TEXT = """\
 Figures on the test sets, written by `python -m zoo.report`: means ± standard deviations
 over seeds. A "full size" run has the paper's model and training. A "reduced" run has a
-smaller model, less training or lower precision; compare it only with the other reduced
-runs of the same table. A cell is empty if the run is missing, or if the paper has no
-such figure.
+smaller model, less training or lower precision. A "tuned" run has hyperparameters that
+were chosen on the validation set. Compare these runs only within an experiment. A cell
+is empty if the run is missing, or if the paper has no such figure.
 """
 
 
@@ -54,9 +56,12 @@ def summary(
         runs: Rows of `runs.csv`.
         figure: Function of runs, row and metric that gives one cell.
     """
-    lines = ["| experiment | model | metric | paper | full size | reduced |"]
+    lines = ["| experiment | model | metric | paper | full size | reduced or tuned |"]
     lines += ["| --- | --- | --- | ---: | ---: | ---: |"]
-    for experiment, table, row, metric, name in ROWS:
+    other = None
+    for i, (experiment, table, row, metric, name) in enumerate(ROWS):
+        if experiment:
+            other = other_size(group(i), runs)
         printed = [
             " ± ".join(filter(None, (line["value"], line["sd"])))
             for line in paper
@@ -65,7 +70,7 @@ def summary(
         of_table = [line for line in runs if line["table"] == table]
         cells = [
             figure([line for line in of_table if line["size"] == size], row, metric)
-            for size in ("full", reduced_size(table, of_table))
+            for size in ("full", other)
         ]
         cells = ["" if cell == "not run" else cell for cell in cells]
         cells = [experiment, row, name, *(printed or [""]), *cells]
@@ -73,17 +78,30 @@ def summary(
     return "\n".join(["", TEXT, *lines, ""])
 
 
-def reduced_size(table: str, runs: list[Line]) -> str | None:
-    """Return the reduced size with most rows; among several, the newest one."""
-    wanted = {(row, metric) for _, its, row, metric, _ in ROWS if its == table}
+def group(first: int) -> list[tuple[str, ...]]:
+    """Return the rows of the experiment that begins with the row of this index."""
+    rest = takewhile(lambda row: not row[0], ROWS[first + 1 :])
+    return [ROWS[first], *rest]
 
-    def rank(size):
-        of_size = [line for line in runs if line["size"] == size]
-        found = {(line["row"], line["metric"]) for line in of_size} & wanted
-        return len(found), max(line["date"] for line in of_size)
 
-    sizes = {line["size"] for line in runs if line["size"].startswith("reduced")}
-    return max(sizes, key=rank, default=None)
+def other_size(rows: list[tuple[str, ...]], runs: list[Line]) -> str | None:
+    """Return the reduced or tuned size that has most rows of an experiment.
+
+    Among several sizes it is the one of the newest run; without any, `None`.
+
+    Args:
+        rows: Rows of the experiment, from `ROWS`.
+        runs: Rows of `runs.csv`.
+    """
+    wanted = {(table, row, metric) for _, table, row, metric, _ in rows}
+    found: dict[str, set] = {}
+    dates: dict[str, str] = {}
+    for line in runs:
+        cell, size = (line["table"], line["row"], line["metric"]), line["size"]
+        if cell in wanted and size != "full":
+            found.setdefault(size, set()).add(cell)
+            dates[size] = max(dates.get(size, ""), line["date"])
+    return max(found, key=lambda size: (len(found[size]), dates[size]), default=None)
 
 
 def with_summary(page: str, text: str) -> str:
