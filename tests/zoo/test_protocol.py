@@ -7,7 +7,7 @@ from keras import ops
 
 from zoo.data.epochs import EpochDataset
 from zoo.models.fitting import make_variables
-from zoo.training import protocol, schedules
+from zoo.training import protocol, schedules, together
 
 SEED = 7
 
@@ -63,6 +63,42 @@ def by_hand(data, rates, seed=SEED):
         data.epoch = epoch
         model.fit(data, shuffle=False, verbose=0)
     return model
+
+
+class More(Batches):
+    """Three batches: phase 2 has more data."""
+
+    num_sequences = 12
+
+    def __len__(self):
+        return 3
+
+
+@pytest.mark.once("jax")
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_runs_that_are_trained_together_end_at_different_epochs(tmp_path, average):
+    """The shorter one is in phase 2, with more batches, while the other is not."""
+    errors = {1: [5, 6, 7, 8], 2: [5, 4, 3, 6, 7, 8]}
+
+    def run(seed, kind):
+        return protocol.run(
+            build,
+            (Batches(seed), [*errors[seed]]),
+            More(seed + 2),
+            "error",
+            tmp_path / kind / str(seed),
+            seed=seed,
+            schedule=schedules.D2,
+            average=average,
+        )
+
+    alone = [protocol.train(run(seed, "alone"), verbose=0) for seed in errors]
+    both = together.train_together([run(seed, "both") for seed in errors], verbose=0)
+    for (a, first), (b, second), epochs in zip(alone, both, (1, 3), strict=True):
+        assert apart(a, b) < 1e-6
+        assert first["epoch"] == second["epoch"] == epochs
+        assert first["sequences"] == second["sequences"] == 12 * epochs
+    assert apart(alone[0][0], alone[1][0]) > 1e-3
 
 
 def weights(model):

@@ -8,6 +8,7 @@ XLA computes the stacked convolutions as grouped ones.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,7 +38,8 @@ def train_together(
 ) -> list[Trained | FloatingPointError]:
     """Train several runs of the same model epoch by epoch, all of them in each step.
 
-    A run that ends or diverges does not stop the others.
+    A run that ends or diverges does not stop the others. Runs in different phases, or
+    with different weights of the losses at the moment, do not share a step.
 
     Args:
         runs: For each run, the epochs that `zoo.training.protocol.run` yields. All
@@ -49,24 +51,28 @@ def train_together(
     """
     results: list[Any] = [None] * len(runs)
     active = dict(enumerate(runs))
-    step, weights = None, None
+    steps: dict[Any, Any] = {}
     while True:
-        epochs = []
+        alike = defaultdict(list)
         for i, run in list(active.items()):
             try:
-                epochs.append(next(run))
+                epoch = next(run)
+                weights = epoch.model.get_compile_config()["loss_weights"]
+                alike[len(epoch.data), str(weights)].append(epoch)
             except StopIteration as end:
                 results[i] = end.value
                 del active[i]
             except FloatingPointError as error:
                 results[i] = error
                 del active[i]
-        if not epochs:
+        if not alike:
             return results
-        new = epochs[0].model.get_compile_config()["loss_weights"]
-        if step is None or weights != new:
-            step, weights = vectorised(epochs[0].model), new
-        fit_together(epochs, step, verbose)
+        for kind, epochs in alike.items():
+            # With the number of runs: for another number, JAX would trace the first
+            # model again, whose losses may have other weights by then.
+            key = (*kind, len(epochs))
+            steps[key] = steps.get(key) or vectorised(epochs[0].model)
+            fit_together(epochs, steps[key], verbose)
 
 
 def vectorised(model: keras.Model) -> Callable[[Any, Any], tuple[Any, Any]]:
@@ -84,7 +90,7 @@ def fit_together(
     step: Callable[[Any, Any], tuple[Any, Any]],
     verbose: int | str,
 ) -> None:
-    """Train one epoch of each run.
+    """Train one epoch of each run; all epochs have the same number of batches.
 
     Until the end of the epoch, the models keep their values from its start.
 
