@@ -187,6 +187,8 @@ def test_the_last_column_is_the_size_that_has_most_rows_of_an_experiment():
     assert other_size(group(0), runs) == "reduced: a"
     assert other_size(group(0), runs[2:]) == "tuned: c"
     assert other_size(group(0), runs[5:]) is None
+    seeds = [{**line(seed, "1", "reduced: e"), "date": "2026-01-03"} for seed in "01"]
+    assert other_size(group(0), runs[2:] + seeds) == "reduced: e"
     music = [{**x, "table": "table-3", "metric": "Nottingham"} for x in runs[2:4]]
     (nottingham,) = (i for i, row in enumerate(ROWS) if row[0] == "Nottingham")
     assert other_size(group(nottingham), runs + music[:1]) == "reduced: b"

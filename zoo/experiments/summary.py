@@ -87,21 +87,25 @@ def group(first: int) -> list[tuple[str, ...]]:
 def other_size(rows: list[tuple[str, ...]], runs: list[Line]) -> str | None:
     """Return the reduced or tuned size that has most rows of an experiment.
 
-    Among several sizes it is the one of the newest run; without any, `None`.
+    Among several sizes it is the one of the newest run, and among those of one day the
+    one with most seeds. The result is `None` if there is no such run.
 
     Args:
         rows: Rows of the experiment, from `ROWS`.
         runs: Rows of `runs.csv`.
     """
     wanted = {(table, row, metric) for _, table, row, metric, _ in rows}
-    found: dict[str, set] = {}
-    dates: dict[str, str] = {}
+    sizes: dict[str, list] = {}
     for line in runs:
         cell, size = (line["table"], line["row"], line["metric"]), line["size"]
         if cell in wanted and size != "full":
-            found.setdefault(size, set()).add(cell)
-            dates[size] = max(dates.get(size, ""), line["date"])
-    return max(found, key=lambda size: (len(found[size]), dates[size]), default=None)
+            sizes.setdefault(size, []).append((cell, line["date"]))
+
+    def rank(size):
+        cells, dates = zip(*sizes[size], strict=True)
+        return len(set(cells)), max(dates), len(cells)
+
+    return max(sizes, key=rank, default=None)
 
 
 def with_summary(page: str, text: str) -> str:
