@@ -142,39 +142,28 @@ def main(argv: Sequence[str] | None = None) -> None:
                     f"--row must be a row of {args.table}; got {row!r}. Choose one of "
                     f"{known}, or 'all'."
                 )
-            diverged += reproduce_seeds(args, row)
+            try:
+                reproduce(args, row)
+            except FloatingPointError as error:  # continue with the other rows
+                diverged.append(str(error))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     if diverged:
         sys.exit("error: " + "\n".join(diverged))
 
 
-def reproduce(args: argparse.Namespace, row: str) -> protocol.Trained:
-    """Train one row with one seed, or resume its training, and record its figures.
+def reproduce(args: argparse.Namespace, row: str) -> list[protocol.Trained]:
+    """Train one row with each seed, or resume its training, and record its figures.
 
     Args:
         args: What `arguments` returns.
         row: Label of the row.
 
     Returns:
-        The trained model and the progress of the protocol.
+        For each of `args.seeds`, the trained model and the progress of the protocol.
 
     Raises:
-        FloatingPointError: If the run diverged.
-    """
-    run = prepare(args, row)
-    return conclude(run, train_alone(run))
-
-
-def reproduce_seeds(args: argparse.Namespace, row: str) -> list[str]:
-    """Train one row with each of `args.seeds`, and record the figures of each.
-
-    Args:
-        args: What `arguments` returns.
-        row: Label of the row.
-
-    Returns:
-        A sentence for each run that diverged. The other runs are not affected.
+        FloatingPointError: If a run diverged. The other runs are finished before.
     """
     runs = [
         prepare(argparse.Namespace(**{**vars(args), "seed": seed}), row)
@@ -185,13 +174,15 @@ def reproduce_seeds(args: argparse.Namespace, row: str) -> list[str]:
         results = train_together([run.epochs for run in runs], args.verbose)
     else:
         results = map(train_alone, runs)
-    diverged = []
+    trained, diverged = [], []
     for run, result in zip(runs, results, strict=True):
         try:
-            conclude(run, result)
+            trained.append(conclude(run, result))
         except FloatingPointError as error:
             diverged.append(f"{row}, seed {run.args.seed}: {error}")
-    return diverged
+    if diverged:
+        raise FloatingPointError("\n".join(diverged))
+    return trained
 
 
 def train_alone(run: Run) -> protocol.Trained | FloatingPointError:

@@ -128,8 +128,8 @@ def test_each_line_of_the_default_queue_is_a_run_of_full_size():
     arguments = [run.arguments for run in runs]
     for args in map(reproduce.arguments, arguments):
         assert args.row in EXPERIMENTS[args.table].rows
-        tuned = args.table == "table-3"
-        assert size_of(args).startswith("tuned: " if tuned else "full")
+        kind, *_ = size_of(args).split(": ")
+        assert kind == ("tuned" if args.table == "table-3" else "full")
     tables = [table for table, *_ in arguments]
     assert list(dict.fromkeys(tables)) == [
         *("table-1", "table-2", "table-3", "table-4", "section-4.3", "moving-mnist")

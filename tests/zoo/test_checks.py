@@ -38,11 +38,15 @@ def levels():
     ]
 
 
-@pytest.fixture(scope="module")
-def model():
+def small_ladder():
     return zoo.rladder(
         levels(), (4, 4, 1), ("class", "frame"), iterations=3, unroll=False
     )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_ladder()
 
 
 def films(n=4):
@@ -225,12 +229,13 @@ def test_a_generator_may_go_on_in_another_fit(model):
 
 
 @pytest.mark.everywhere
-def test_predictions_of_a_generator_begin_with_its_first_batch(model):
+def test_predictions_of_a_generator_begin_with_its_first_batch():
+    model = small_ladder()  # not trained by the other tests: rounding is small
     x, _ = films()
     parts = ((part,) for part in (x[:2], x[2:]))
     found = model.predict(parts, steps=2, verbose=0)
     expected = model.predict(x, verbose=0)
-    np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-4)
+    np.testing.assert_allclose(found["frame"], expected["frame"], atol=1e-5)
 
 
 @pytest.mark.everywhere

@@ -377,7 +377,7 @@ def test_rows_are_reproduced(tmp_path, table):
     )
     row = list(EXPERIMENTS[table].rows)[4]
     args = reproduce.arguments([*command.split(), "--row", row])
-    _, progress = reproduce.reproduce(args, row)
+    ((_, progress),) = reproduce.reproduce(args, row)
     assert progress["done"]
     with open(tmp_path / "runs") as file:
         lines = list(csv.DictReader(file))

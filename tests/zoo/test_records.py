@@ -43,7 +43,8 @@ def train(tmp_path, *more):
         f"--runs {tmp_path / 'runs.csv'}"
     )
     args = reproduce.arguments([*command.split(), "--row", "Temporal baseline", *more])
-    return reproduce.reproduce(args, args.row)
+    (trained,) = reproduce.reproduce(args, args.row)
+    return trained
 
 
 def recorded(tmp_path):

@@ -18,7 +18,6 @@ from keras import ops
 from short_tables import short
 
 from zoo import music, onednn, report, reproduce
-from zoo.data import load_digits
 from zoo.data.music.corpora import Corpus
 from zoo.experiments import EXPERIMENTS, records, table_1
 from zoo.experiments.run import about_weights
@@ -28,7 +27,7 @@ from zoo.models import occluded_mnist as om
 from zoo.training import checkpoint, protocol, schedules
 from zoo.weights import WEIGHTS_DIR, learned
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("few_digits")]
 EVERYWHERE = pytest.mark.everywhere
 
 
@@ -61,19 +60,6 @@ def test_for_music_phase_2_has_as_many_epochs_as_led_to_the_lowest_error():
     assert schedules.finished(schedules.D2, [*errors, 7.1], [0.01] * 5)
 
 
-@pytest.fixture(autouse=True)
-def few_digits(monkeypatch):
-    """The commands below train on the digits of scikit-learn, a few of them."""
-
-    def few(source, side=14):
-        digits = load_digits("sklearn", side)
-        short = [type(split)(*(a[:6] for a in split)) for split in digits[2:]]
-        return digits._replace(valid=short[0], test=short[1])
-
-    for module in ("moving", "occluded", "textured"):
-        monkeypatch.setattr(f"zoo.data.digits.{module}.load_digits", few)
-
-
 def command(tmp_path, *more, row="Temporal baseline", out="run"):
     return (
         f"table-1 --ladder small --width 0.1 --epochs 2 --sequences 8 --batch-size 4 "
@@ -84,7 +70,8 @@ def command(tmp_path, *more, row="Temporal baseline", out="run"):
 
 def train(tmp_path, *more, **kwargs):
     args = reproduce.arguments(command(tmp_path, *more, **kwargs))
-    return reproduce.reproduce(args, args.row)
+    (run,) = reproduce.reproduce(args, args.row)
+    return run
 
 
 def weights(model):
@@ -186,7 +173,7 @@ def test_music_is_reproduced_through_both_phases(tmp_path, noise, row):
         f"--unroll no --verbose 0 --out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
     )
     args = reproduce.arguments([*command.split(), "--row", row])
-    model, progress = reproduce.reproduce(args, row)
+    ((model, progress),) = reproduce.reproduce(args, row)
     assert progress["done"] and progress["phase"] == 2
     assert progress["epoch"] == schedules.best_epoch(progress["errors"])
     with open(tmp_path / "runs") as file:
@@ -213,7 +200,7 @@ def test_the_average_of_the_weights_is_judged_and_the_last_ones_go_on(
         )
         row = "LSTM of Keras"
         args = reproduce.arguments([*command.split(), "--row", row, *dtype, *more])
-        model, progress = reproduce.reproduce(args, row)
+        ((model, progress),) = reproduce.reproduce(args, row)
         (path,) = checkpoint.complete(tmp_path / out)
         with np.load(path / "shard-000.npz") as arrays:
             all_of_them = [arrays[f"model-{i:04d}"] for i in range(len(model.weights))]
@@ -323,7 +310,7 @@ def test_grouping_is_reproduced(tmp_path, table, row, smaller, figures):
         f"--out {tmp_path / 'run'} --runs {tmp_path / 'runs'}"
     )
     args = reproduce.arguments([*command.split(), "--row", row])
-    _, progress = reproduce.reproduce(args, row)
+    ((_, progress),) = reproduce.reproduce(args, row)
     assert progress["done"] and progress["phase"] == 1
     with open(tmp_path / "runs") as file:
         lines = list(csv.DictReader(file))
@@ -385,7 +372,8 @@ def few_labels(tmp_path, column, *more, out="run", row="Optimal"):
         f"--out {tmp_path / out} --runs {tmp_path / 'runs'}"
     ).split() + ["--column", column, "--row", row, *more]
     args = reproduce.arguments(command)
-    return reproduce.reproduce(args, row)
+    (run,) = reproduce.reproduce(args, row)
+    return run
 
 
 def test_few_labels_are_reproduced_in_all_columns(tmp_path):
@@ -448,7 +436,7 @@ def test_checkpoints_of_the_repository_can_go_on(tmp_path, row, capsys):
         f"--out {tmp_path / name} --runs {tmp_path / 'runs'}"
     )
     args = reproduce.arguments([*command.split(), "--row", identity["row"]])
-    model, progress = reproduce.reproduce(args, args.row)
+    ((model, progress),) = reproduce.reproduce(args, args.row)
     assert progress["done"] and progress["epoch"] == epoch
     assert f"resumes after epoch {epoch}" in capsys.readouterr().out
     valid = EXPERIMENTS["table-1"].data(args, args.row)[1]

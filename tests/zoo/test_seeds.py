@@ -7,7 +7,6 @@ import pytest
 from short_tables import short
 
 from zoo import reproduce
-from zoo.data import load_digits
 from zoo.experiments import table_1
 from zoo.models import occluded_mnist as om
 from zoo.training import checkpoint
@@ -25,15 +24,8 @@ def together(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def few_digits(monkeypatch):
-    """Validate and test on few digits of scikit-learn, by a ladder of few rows."""
-
-    def few(source, side=14):
-        digits = load_digits("sklearn", side)
-        parts = [type(split)(*(a[:6] for a in split)) for split in digits[2:]]
-        return digits._replace(valid=parts[0], test=parts[1])
-
-    monkeypatch.setattr("zoo.data.digits.occluded.load_digits", few)
+def few_rows(few_digits, monkeypatch):
+    """A ladder of few rows is trained on few digits."""
     monkeypatch.setitem(table_1.LADDERS, "small", short(om.small_table, 1, 3))
 
 

@@ -76,7 +76,7 @@ def load(args, row, **labels):
 def build(args, row, train):
     options = {}
     if row.startswith("RLadder"):
-        options["frame_weight"] = frame_weight(args, 0)
+        options["frame_weight"] = frame_weights(args)[0]
     return partial(
         ROWS[row],
         args.width,
@@ -86,18 +86,18 @@ def build(args, row, train):
     )
 
 
-def frame_weight(args, number):
-    """Return the weight of the predicted frames in an epoch, counted from 0."""
-    weights = args.frame_weight
-    if not isinstance(weights, list):
-        return weights
-    return weights[min(number, len(weights) - 1)]
+def frame_weights(args):
+    """Return the weights of the predicted frames in the first epochs."""
+    given = args.frame_weight
+    return given if isinstance(given, list) else [given]
 
 
 def loss_weights(args, row, number):
-    if not (row.startswith("RLadder") and isinstance(args.frame_weight, list)):
+    if not row.startswith("RLadder"):
         return {}
-    return dict.fromkeys(("frame", "probe"), frame_weight(args, number))
+    weights = frame_weights(args)
+    weight = weights[min(number, len(weights) - 1)]
+    return dict.fromkeys(("frame", "probe"), weight)
 
 
 def schedule(args):
@@ -144,12 +144,9 @@ def figures(args, model, test):
 
 def smaller(args):
     yield from changed(args, ladder=("paper", "{} ladder"))
-    if isinstance(args.frame_weight, list):
+    if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
         # "then", because commas separate the differences.
-        yield "frame weight " + " then ".join(f"{w:g}" for w in args.frame_weight)
-    else:
-        usual = occluded_mnist.FRAME_WEIGHT
-        yield from changed(args, frame_weight=(usual, "frame weight {:g}"))
+        yield "frame weight " + " then ".join(f"{w:g}" for w in frame_weights(args))
     if args.cosine:
         yield f"{args.optimizer or 'adam'}, cosine decay from {args.cosine:g}"
     yield from common_smaller(args, BATCH_SIZE, phases=2)
