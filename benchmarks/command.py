@@ -41,12 +41,23 @@ def options(
     add("--rounds", type=int, default=3, help="turns of each process; default: 3")
     budgets = f"time limit of each process in seconds; default: {budget}"
     add("--budget", type=float, default=budget, help=budgets)
+    place(parser, results)
+    return parser
+
+
+def place(parser: argparse.ArgumentParser, results: str) -> None:
+    """Add the options that say where the results go.
+
+    Args:
+        parser: The parser.
+        results: Name of the CSV file.
+    """
+    add = parser.add_argument
     out = f"CSV file of the results; default: benchmarks/{results}"
     add("--out", default=str(ROOT / "benchmarks" / results), help=out)
     where = "page to write the table into; with --render: docs/guides/speed.md"
     add("--page", help=where)
     add("--render", action="store_true", help="only write the table, do not measure")
-    return parser
 
 
 def page(args: argparse.Namespace, markers: tuple[str, str]) -> str | None:
@@ -63,15 +74,17 @@ def page(args: argparse.Namespace, markers: tuple[str, str]) -> str | None:
 def run(
     args: argparse.Namespace,
     measure: Callable[[argparse.Namespace, str], Iterable[dict]],
+    subjects: Iterable[str],
     key: Sequence[str],
     lines_of: Callable[[list[dict]], list[str]],
     markers: tuple[str, str],
 ) -> None:
-    """Measure each backend, and write the table.
+    """Measure each subject, and write the table.
 
     Args:
         args: The parsed command line.
-        measure: Function of `args` and a backend that returns rows of results.
+        measure: Function of `args` and a subject that returns rows of results.
+        subjects: Names of what is measured, such as the backends.
         key: Names of the columns that identify a row.
         lines_of: Function of all rows that returns the lines of the table.
         markers: Lines of the page between which the table is written.
@@ -79,7 +92,8 @@ def run(
     path = page(args, markers)
     if not args.render:
         args.commit = commit()
-        for backend in args.backends:
-            table.save(args.out, list(measure(args, backend)), key)
+        for subject in subjects:
+            for row in measure(args, subject):
+                table.save(args.out, [row], key)
     if path:
         table.put(path, markers, lines_of(table.results(args.out)))

@@ -104,7 +104,8 @@ def main(argv=None):
     batch = "sequences in a batch; default: 4"
     parser.add_argument("--batch", type=int, default=4, help=batch)
     key = ("backend", *NAMES)
-    command.run(parser.parse_args(argv), measure, key, lines_of, MARKERS)
+    args = parser.parse_args(argv)
+    command.run(args, measure, args.backends, key, lines_of, MARKERS)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def main(argv=None):
     batch = "rows in a training batch; default: 32"
     parser.add_argument("--batch", type=int, default=32, help=batch)
     args = parser.parse_args(argv)
-    command.run(args, measure, ("backend",), lines_of, MARKERS)
+    command.run(args, measure, args.backends, ("backend",), lines_of, MARKERS)
 
 
 if __name__ == "__main__":

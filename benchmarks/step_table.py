@@ -4,17 +4,19 @@ from benchmarks import table
 from benchmarks.table import number, rounded, share
 
 MARKERS = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
-KEY = ("device", "cores", "batch", "width", "precision", "backend", "loop")
+MODEL = ("ladder", "width", "precision", "backend", "loop")
+KEY = ("device", "cores", "batch", *MODEL)
 COLUMNS = (*KEY, "build_s", "compile_s", "step_ms", "sequences_per_s", "gflops")
 COLUMNS += ("matmul_gflops", "memory_mb", "torch_ms", "vs_torch", "convlstm_ms")
 COLUMNS += ("vs_convlstm", "macs", "convlstm_macs", "stopped")
 COLUMNS += ("date", "commit", "versions")
-HEAD = "width, precision, backend, loop, compile s, step ms, sequences/s"
+HEAD = "ladder, width, precision, backend, loop, compile s, step ms, sequences/s"
 HEAD += ", % of matmul rate, peak memory MB"
 HEAD += ", vs hand-written PyTorch, vs ConvLSTM stack"
 LEGEND = """\
 - **tensorflow**: with oneDNN, `TF_ENABLE_ONEDNN_OPTS=1`. **tensorflow-eigen**: without
   it, TensorFlow's default on processors without AVX512 instructions.
+- **ladder**: `paper` is Table 5, `small` is `zoo.occluded_mnist.small_table`.
 - **loop**: `unroll` is a Python loop over time (`unroll=True`), `scan` a loop of the
   backend (`unroll=False`).
 - **compile**: how much longer the first call takes than a later call.
@@ -26,7 +28,8 @@ LEGEND = """\
 - **vs**: the time of the peer divided by the time of the RLadder. Above 1, the RLadder
   is faster. The value is a median over turns that the two processes take one after the
   other.
-- **hand-written PyTorch**: the same model in `benchmarks/torch_ladder.py`.
+- **hand-written PyTorch**: the same model in `benchmarks/torch_ladder.py`, for Table 5
+  only.
 - **ConvLSTM stack**: `keras.layers.ConvLSTM2D` on the same backend with the same loop
   and, within 10 %, the same number of multiply-accumulates."""
 
@@ -56,10 +59,12 @@ def lines_of(rows):
         f"at commit {commit} with {versions}:",
         "",
         f"| {' | '.join(head)} |",
-        f"|{'---|' * 4}{'---:|' * (len(head) - 4)}",
+        f"|{'---|' * len(MODEL)}{'---:|' * (len(head) - len(MODEL))}",
     ]
     models = [row for row in rows if row["backend"] != "data"]
-    models.sort(key=lambda row: (float(row["width"]), *(row[k] for k in KEY[-3:])))
+    models.sort(
+        key=lambda row: [float(row[k]) if k == "width" else row[k] for k in MODEL]
+    )
     for row in models:
         same = [r for r in models if r["precision"] == row["precision"]]
         best = max(number(r["matmul_gflops"]) for r in same)
@@ -81,7 +86,7 @@ def cells(row, best):
     rates = (row["matmul_gflops"], best)
     own, of_best = (share(row["gflops"], rate) for rate in rates)
     return [
-        *(row[k] for k in KEY[-4:]),
+        *(row[k] for k in MODEL),
         rounded(row["compile_s"]),
         rounded(row["step_ms"]) or row["stopped"],
         rounded(row["sequences_per_s"]),

@@ -1,17 +1,18 @@
-"""Time of a training step of the RLadder of Table 5, compared with two other models.
+"""Time of a training step of the RLadder, compared with two other models.
 
     python -m benchmarks.step_time --page docs/guides/speed.md
 
-The other models ("peers") are the hand-written PyTorch ladder of
-`benchmarks/torch_ladder.py`, and a stack of `keras.layers.ConvLSTM2D` on the same
+The ladder is that of Table 5 (`paper`), or a smaller one (`--ladders`). The other
+models ("peers") are the hand-written PyTorch ladder of `benchmarks/torch_ladder.py`,
+which exists for Table 5 only, and a stack of `keras.layers.ConvLSTM2D` on the same
 backend with the same loop and about as many multiply-accumulates.
 
-Each combination of backend, loop and width is measured in a separate process, and so is
-each peer. The processes compute in turns, never two at the same time, so that other
-load on the machine affects all of them equally. All reuse freed memory
-(`zoo/training/memory.py`). With `--together`, all processes compile at the same time,
-which saves GPU time if there are many CPU cores. The main process imports no framework.
-It starts the others with `--child`.
+Each combination of backend, loop, width, precision and ladder is measured in a separate
+process, and so is each peer. The processes compute in turns, never two at the same
+time, so that other load on the machine affects all of them equally. All reuse freed
+memory (`zoo/training/memory.py`). With `--together`, all processes compile at the same
+time, which saves GPU time if there are many CPU cores. The main process imports no
+framework. It starts the others with `--child`.
 
 The backend `tensorflow` uses oneDNN, and `tensorflow-eigen` the convolutions that
 TensorFlow has by default on processors without AVX512 instructions.
@@ -43,7 +44,7 @@ from statistics import median
 from benchmarks import command, step_table, steps, table
 from benchmarks.command import ROOT
 
-SETTING = "backend", "loop", "width", "precision"
+SETTING = "backend", "loop", "width", "precision", "ladder"
 
 
 class Child:
@@ -136,32 +137,41 @@ def measure(args, settings):
     with contextlib.ExitStack() as alive, ThreadPoolExecutor(len(settings)) as pool:
 
         def start(work, setting, **more):
-            return Child(alive, args, work, *setting[:3], precision=setting[3], **more)
+            more |= dict(zip(SETTING[3:], setting[3:], strict=True))
+            return Child(alive, args, work, *setting[:3], **more)
 
         found = list(pool.map(partial(start, "ladder"), settings))
         cpu = not any(ours.facts["device"] for ours in found)
         pairs = list(zip(settings, found, strict=True))
         same = sorted({("torch", "", *s[2:]) for s, ours in pairs if not ours.stopped})
-        hands = pool.map(partial(start, "torch_ladder", cpu=cpu), same)
-        hands = dict(zip(same, hands, strict=True))
+        started = [pool.submit(start, counts(s), s, cpu=cpu) for s in same]
+        hands = {s: hand.result() for s, hand in zip(same, started, strict=True)}
         for setting, ours in pairs:
-            peers = {}
+            peers, macs = {}, 0
             if not ours.stopped:
-                peers["torch"] = hands["torch", "", *setting[2:]]
-                macs = peers["torch"].facts.get("macs", 0)
+                hand = hands["torch", "", *setting[2:]]
+                macs = hand.facts.get("macs", 0)
+                if counts(setting) == "torch_ladder":
+                    peers["torch"] = hand
                 if macs and not args.no_stack:
                     peers["convlstm"] = start("conv_lstm", setting, macs=macs, cpu=cpu)
                 take_turns([ours, *peers.values()], args)
-            yield dict(zip(SETTING, setting, strict=True)) | facts(args, ours, peers)
+            row = dict(zip(SETTING, setting, strict=True))
+            yield row | facts(args, ours, peers, macs)
             ours.close()
 
 
-def facts(args, ours, peers):
+def counts(setting):
+    """Return the work of the process that counts the multiply-accumulates."""
+    return "torch_ladder" if setting[-1] == "paper" else "ladder_macs"
+
+
+def facts(args, ours, peers, macs):
     """Return the results of a setting."""
     row = described(args, ours.facts) | {"stopped": ours.stopped}
     if not ours.turns:
         return row
-    step, macs = median(ours.turns), peers["torch"].facts.get("macs", 0)
+    step = median(ours.turns)
     row.update(
         build_s=ours.facts["build_s"],
         compile_s="" if args.together else max(0.0, ours.first_s - step),
@@ -228,6 +238,9 @@ def arguments(argv):
     parser = command.options(__doc__, "results.csv", steps=5, budget=240)
     parser.set_defaults(backends=["tensorflow", "tensorflow-eigen", "jax", "torch"])
     add = parser.add_argument
+    ladders = "tables of levels; default: paper"
+    names = ["paper", "reduced", "small"]
+    add("--ladders", nargs="+", default=["paper"], choices=names, help=ladders)
     widths = "multipliers of all channels; default: 0.25 1"
     add("--widths", nargs="+", type=float, default=[0.25, 1.0], help=widths)
     modes = ["unroll", "scan"]
@@ -249,6 +262,7 @@ def arguments(argv):
     for private in ("--child", "--loop"):
         add(private, help=argparse.SUPPRESS)
     add("--precision", default="float32", help=argparse.SUPPRESS)
+    add("--ladder", default="paper", help=argparse.SUPPRESS)
     for private in ("--width", "--macs"):
         add(private, type=float, help=argparse.SUPPRESS)
     for private in ("--groups", "--iterations", "--size", "--remat"):
@@ -268,8 +282,11 @@ def main(argv=None):
             print("This machine is busy. Times will be too long.", file=sys.stderr)
         args.commit = command.commit()
         step_table.save(args.out, [measure_data(args)])
-        each = args.widths, args.precisions, args.backends, args.modes
-        settings = [(b, loop, w, p) for w, p, b, loop in itertools.product(*each)]
+        each = args.ladders, args.widths, args.precisions, args.backends, args.modes
+        settings = [
+            (backend, loop, width, precision, ladder)
+            for ladder, width, precision, backend, loop in itertools.product(*each)
+        ]
         for some in [settings] if args.together else [[one] for one in settings]:
             for found in measure(args, some):
                 step_table.save(args.out, [found])

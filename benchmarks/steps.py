@@ -23,10 +23,30 @@ def ladder(args):
     """Return a training step of `zoo.occluded_mnist_rladder`, as in `fit`."""
     import zoo
 
-    model = zoo.occluded_mnist_rladder(args.width, unroll=args.loop == "unroll")
+    table, unroll = levels(args.ladder), args.loop == "unroll"
+    model = zoo.occluded_mnist_rladder(args.width, table=table, unroll=unroll)
     x, labels = batch(args.batch)
     y = {"class": labels, "frame": x, "probe": x}
     return lambda: model.train_on_batch(x, y), {}
+
+
+def ladder_macs(args):
+    """Return the multiply-accumulates of a ladder, counted by PyTorch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    import zoo
+
+    model = zoo.occluded_mnist_rladder(args.width, table=levels(args.ladder))
+    with FlopCounterMode(display=False) as counter:
+        model(batch(1)[0])
+    return lambda: None, {"macs": counter.get_total_flops() / 2}
+
+
+def levels(name):
+    """Return the table of levels that `zoo.reproduce` has under this name."""
+    from zoo.experiments import table_1
+
+    return table_1.LADDERS[name]
 
 
 def torch_ladder(args):
@@ -289,6 +309,15 @@ def device(backend):
     return get_details(gpus[0])["device_name"] if gpus else ""
 
 
+def machine(backend):
+    """Return the name of the backend's accelerator, and the versions."""
+    import keras
+
+    versions = {"Python": platform.python_version(), "Keras": keras.__version__}
+    versions[backend] = importlib.import_module(backend).__version__
+    return {"device": device(backend), "versions": versions}
+
+
 def answer(args):
     """Answer each command on stdin with a line of JSON on stdout."""
     replies = os.fdopen(os.dup(1), "w")
@@ -301,16 +330,22 @@ def answer(args):
     backend = keras.backend.backend()
     set_precision(backend, args.precision)
     keras.utils.set_random_seed(0)
-    works = (ladder, torch_ladder, conv_lstm, data, music_rladder, music_lstm)
+    works = (
+        ladder,
+        ladder_macs,
+        torch_ladder,
+        conv_lstm,
+        data,
+        music_rladder,
+        music_lstm,
+    )
     works += (music_flops, music_rladder_stream, music_rladder_again, music_lstm_stream)
     works += (rtagger,)
     works = {work.__name__: work for work in works}
     start = time.perf_counter()
     step, facts = works[args.child](args)
     facts["build_s"] = time.perf_counter() - start
-    versions = {"Python": platform.python_version(), "Keras": keras.__version__}
-    versions[backend] = importlib.import_module(backend).__version__
-    facts.update(device=device(backend), versions=versions)
+    facts.update(machine(backend))
     for command in sys.stdin:
         start, reply = time.perf_counter(), facts
         if command == "step\n":

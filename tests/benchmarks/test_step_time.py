@@ -12,7 +12,7 @@ from benchmarks import step_table, step_time, steps, table
 pytestmark = pytest.mark.once
 
 ROW = {"device": "CPU", "cores": 2, "batch": 16, "width": 0.25, "loop": "unroll"}
-ROW["precision"] = "float32"
+ROW |= {"precision": "float32", "ladder": "paper"}
 ROW |= {"date": "2026-01-01", "commit": "abc", "versions": "Keras 3, jax 0.10"}
 FAST = {"step_ms": 50.0, "sequences_per_s": 320.0, "gflops": 30.0}
 FAST |= {"matmul_gflops": 60.0, "vs_torch": 1.5, "vs_convlstm": "peer > 240 s"}
@@ -65,8 +65,9 @@ def test_settings_that_start_together_share_the_ladder_by_hand(monkeypatch):
     monkeypatch.setattr(step_time, "Child", Idle)
     args = step_time.arguments(["--together", "--no-stack", "--batch", "10"])
     args.commit = ""
-    settings = [("jax", "unroll", 1.0, p) for p in ("float32", "mixed_bfloat16")]
-    settings.append(("torch", "unroll", 1.0, "float32"))
+    each = "float32", "mixed_bfloat16"
+    settings = [("jax", "unroll", 1.0, p, "paper") for p in each]
+    settings.append(("torch", "unroll", 1.0, "float32", "paper"))
     rows = list(step_time.measure(args, settings))
     hands = [started for started in Idle.started if started[0] == "torch_ladder"]
     assert sorted(hands) == [
@@ -79,6 +80,28 @@ def test_settings_that_start_together_share_the_ladder_by_hand(monkeypatch):
         assert math.isclose(row["gflops"], 6 * 10 / 0.01)
 
 
+def test_small_ladder_has_no_peer_by_hand(monkeypatch):
+    monkeypatch.setattr(step_time, "Child", Idle)
+    args = step_time.arguments(["--no-stack", "--batch", "10"])
+    args.commit = ""
+    (row,) = step_time.measure(args, [("jax", "unroll", 1.0, "float32", "small")])
+    assert Idle.started[-1][0] == "ladder_macs" and "vs_torch" not in row
+    assert math.isclose(row["gflops"], 6 * 10 / 0.01)
+
+
+def test_counted_multiply_accumulates_are_those_of_the_formula():
+    if pytest.importorskip("keras").backend.backend() != "torch":
+        pytest.skip("torch counts for all backends")
+    from benchmarks import torch_ladder
+
+    args = SimpleNamespace(width=0.25, ladder="paper")
+    counted = steps.ladder_macs(args)[1]["macs"]
+    # The formula includes the zeros before the first frame, or leaves out the
+    # prediction after the last one.
+    least, most = (torch_ladder.macs(0.25, training=t) for t in (True, False))
+    assert least < counted < most
+
+
 @pytest.mark.parametrize("work, frames", [("ladder", 1), ("torch_ladder", 2)])
 def test_steps_on_a_cpu_in_bfloat16(work, frames, monkeypatch):
     keras = pytest.importorskip("keras")
@@ -86,7 +109,7 @@ def test_steps_on_a_cpu_in_bfloat16(work, frames, monkeypatch):
     if backend != "torch" or steps.device("torch"):
         pytest.skip("the backend that need not compile, on a CPU")
     monkeypatch.setattr(steps, "FRAMES", frames)
-    args = SimpleNamespace(width=0.05, batch=2, loop="unroll")
+    args = SimpleNamespace(width=0.05, batch=2, loop="unroll", ladder="paper")
     args.precision = "mixed_bfloat16"
     before = keras.config.dtype_policy()
     try:
@@ -108,8 +131,13 @@ def test_precisions_stand_in_one_table_each_beside_its_own_matmul_rate():
     lines = step_table.lines_of(
         [{k: table.text(v) for k, v in r.items()} for r in rows]
     )
-    assert "| 0.25 | float32 | jax | unroll |  | 50.0 | 320 | 50 (50) |" in lines
-    assert "| 0.25 | mixed_bfloat16 | jax | unroll |  | 50.0 | 320 | 10 (10) |" in lines
+    assert (
+        "| paper | 0.25 | float32 | jax | unroll |  | 50.0 | 320 | 50 (50) |" in lines
+    )
+    assert (
+        "| paper | 0.25 | mixed_bfloat16 | jax | unroll |  | 50.0 | 320 | 10 (10) |"
+        in lines
+    )
 
 
 def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
@@ -127,9 +155,9 @@ def test_latest_result_wins_and_stopped_ones_are_shown(tmp_path):
     written = page.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n")
     assert "old" not in written
-    row = "| 0.25 | float32 | torch | unroll |  | 50.0 | 320 | 50 (50) |  | 1.50 | "
-    assert row + "peer > 240 s |" in written
-    assert "| 0.25 | float32 | jax | unroll |  | > 240 s |" in written
+    row = "| paper | 0.25 | float32 | torch | unroll |  | 50.0 | 320 | 50 (50) |  | "
+    assert row + "1.50 | peer > 240 s |" in written
+    assert "| paper | 0.25 | float32 | jax | unroll |  | > 240 s |" in written
     assert "draws 3,200 sequences/s, 10 times" in written
 
 
