@@ -56,13 +56,11 @@ def measure(args, backend):
 
 def lines_of(rows):
     """Return the lines of the table."""
-    device, cores, batch, date, commit, versions = table.facts(rows).values()
     (width,) = {row["width"] for row in rows}
     names = HEAD.split(", ")
     return [
-        f"A training step of `moving_mnist_rtagger` at width {width} on {batch} films "
-        f"on {device} ({cores} cores), measured {date} at commit {commit} with "
-        f"{versions}:",
+        f"A training step of `moving_mnist_rtagger` at width {width} on "
+        f"{rows[0]['batch']} films {table.measured(rows)}:",
         "",
         f"| {' | '.join(names)} |",
         f"|{'---|' * 5}{'---:|' * (len(names) - 5)}",

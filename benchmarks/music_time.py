@@ -47,14 +47,12 @@ def measure(args, backend):
 
 def lines_of(rows):
     """Return the lines of the table."""
-    device, cores, batch, date, commit, versions = table.facts(rows).values()
     sizes = (rows[0][f"{work}_parameters"] for work in ("music_rladder", "music_lstm"))
     lines = [
-        f"Music at full width on {device} ({cores} cores), measured {date} at commit "
-        f"{commit} with {versions}: time steps per second in training, in batches of "
-        f"{batch} rows of 25 steps, and the time of one step of one piece, either "
-        "streamed or with all steps before it computed again. The peer is "
-        "`keras.layers.LSTM` ("
+        f"Music at full width {table.measured(rows)}: time steps per second in "
+        f"training, in batches of {rows[0]['batch']} rows of 25 steps, and the time of "
+        "one step of one piece, either streamed or with all steps before it computed "
+        "again. The peer is `keras.layers.LSTM` ("
         "{:,} parameters and {:,}).".format(*map(int, sizes)),
         "",
         f"| backend | {' | '.join(WORKS.values())} | RLadder, % of matmul rate |",

@@ -51,12 +51,10 @@ def render(path, page):
 
 def lines_of(rows):
     """Return caption, table and speed of the data generator for one machine."""
-    device, cores, batch, date, commit, versions = table.facts(rows).values()
     head = HEAD.split(", ")
     lines = [
-        f"A training step of `occluded_mnist_rladder` on {batch} sequences of 5 frames "
-        f"on {device} ({cores} core{'s' * (cores != '1')}), measured {date} "
-        f"at commit {commit} with {versions}:",
+        f"A training step of `occluded_mnist_rladder` on {rows[0]['batch']} sequences "
+        f"of 5 frames {table.measured(rows)}:",
         "",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(MODEL)}{'---:|' * (len(head) - len(MODEL))}",

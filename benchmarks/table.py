@@ -5,7 +5,7 @@ import io
 import os
 from pathlib import Path
 
-FACTS = ("device", "cores", "batch", "date", "commit", "versions")
+FACTS = ("device", "cores", "date", "commit")
 
 
 def save(path, rows, key, columns=()):
@@ -75,11 +75,15 @@ def put(page, markers, lines):
     write(page, before + "\n".join([begin, *lines, end]) + after)
 
 
-def facts(rows):
-    """Return device, versions and so on of all rows as text, by name (`FACTS`)."""
-    found = {name: ", ".join(sorted({row[name] for row in rows})) for name in FACTS}
+def measured(rows):
+    """Return on which machine, when, and with which code all rows were measured."""
+    all_of = (", ".join(sorted({row[name] for row in rows})) for name in FACTS)
+    device, cores, date, commit = all_of
     versions = {v for row in rows for v in row["versions"].split(", ") if v}
-    return {**found, "versions": ", ".join(sorted(versions))}
+    return (
+        f"on {device} ({cores} core{'s' * (cores != '1')}), measured {date} at commit "
+        f"{commit} with {', '.join(sorted(versions))}"
+    )
 
 
 def share(rate, whole):

@@ -68,7 +68,10 @@ def measure(args, model):
     row = {"model": model, **described(args, steps.machine(backend))}
     row["backend"] = backend
     for seconds, sequences, error in course(args, model):
-        print(f"{model}: {seconds:.0f} s, {sequences} sequences, {error:.2f} %")
+        print(
+            f"{model}: {seconds:.0f} s, {sequences} sequences, {error:.2f} %",
+            flush=True,
+        )
         for percent in PERCENT:
             if error < percent and f"s_to_{percent}" not in row:
                 row[f"s_to_{percent}"] = seconds
@@ -80,11 +83,8 @@ def measure(args, model):
 
 def lines_of(rows):
     """Return the lines of the table."""
-    device, cores, batch, date, commit, versions = table.facts(rows).values()
     return [
-        f"Batches of {batch} sequences on {device} "
-        f"({cores} core{'s' * (cores != '1')}), "
-        f"measured {date} at commit {commit} with {versions}:",
+        f"Batches of {rows[0]['batch']} sequences {table.measured(rows)}:",
         "",
         "| backend | model |"
         + "".join(f" sequences to {n} % | minutes to {n} % |" for n in PERCENT),
