@@ -41,20 +41,24 @@ class LadderCell(Wiring):
         feedback: Which encoder rows receive the last output of their decoder,
             `d_l(t-1)`: `"recurrent"` for recurrent rows, `"all"` for every row that
             accepts feedback (`Conv` rows too), or `"none"`.
-        iterations: Number of rows of moving batch statistics, see `BatchNormalization`.
-        skip: Skip connections of Fig. 9c, which the paper's models do not have: any of
-            `"diagonal"`, from the decoder of the row below, `d_{l-1}(t-1)`, to the
-            encoder rows that can receive feedback, and `"recurrent"`, from `d_l(t-1)`
-            to the decoder of the same row. They are concatenated, as additional
-            channels, with `e_{l-1}(t)` and `d_{l+1}(t)`, if both tensors have the same
-            grid. A recurrent skip connection has one gain per channel, which starts at
-            0.
+        iterations: Number of iterations with separate moving statistics of batch
+            normalisation. Later iterations use those of the last one.
+        skip: Skip connections of Fig. 9c, which the paper's models do not have, any of:
+
+            - `"diagonal"`: `d_{l-1}(t-1)` is concatenated with `e_{l-1}(t)`, the input
+              of encoder row l, for the rows that can receive feedback.
+            - `"recurrent"`: `d_l(t-1)`, times a gain per channel that starts at 0, is
+              concatenated with `d_{l+1}(t)`, the input of decoder row l.
+
+            Tensors are concatenated as channels. A connection between tensors of
+            different grids is left out.
 
     Call arguments:
         x: Input of this iteration, shape `(batch, ...)`.
         states: `[t, s, d]`: the index of the iteration, shape `(1,)`, the states of the
             encoder rows, and the last outputs of the decoder cells. With a mask, `[t,
-            s, d, mask]`: `mask` has shape `(batch, T)` and starts at this iteration.
+            s, d, mask]`: `mask` has shape `(batch, T)`, and its first column is for
+            this iteration.
             Where the mask is 0, the sample is excluded from the batch statistics, and
             its `s` and `d` are zeros afterwards.
         first: Whether `s` and `d` are zeros, so that linear maps of them can be

@@ -65,10 +65,11 @@ class RecurrentLadder(layers.RNN):
             `LadderCell`.
         feedback: Which encoder rows receive the last output of their decoder:
             `"recurrent"`, `"all"` or `"none"`, see `LadderCell`.
-        iterations: Number of iterations that keep separate batch statistics. Defaults
-            to the length of the sequences, if it is known when the layer is built. In
-            longer sequences the later iterations use the last row of statistics, or the
-            last row that training has reached. With 1, all iterations share their
+        iterations: Number of iterations with separate moving statistics of batch
+            normalisation. By default, the length of the sequences; if it is unknown
+            when the layer is built, and a level has batch normalisation, `iterations`
+            must be given. Later iterations use the statistics of the last one, or of
+            the last one that training has reached. With 1, all iterations share their
             statistics, which suits long sequences only.
         unroll: `True` for a Python loop, `False` for a loop of the backend. `"auto"`
             chooses the faster one that works (see `benchmarks/`): with rows that draw

@@ -2,7 +2,7 @@
 
 Why this module exists: TensorFlow uses oneDNN by default only on some processors, and
 it decides when it is imported. On a processor without AVX512 instructions, training on
-images is 1.2 to 1.9 times as fast with oneDNN. Training on music, whose convolutions
+images is 1.1 to 1.9 times as fast with oneDNN. Training on music, whose convolutions
 are small, is slower. `zoo` imports this module before Keras, and the last lines turn
 oneDNN on for the commands that train on images. Other programs can set the environment
 variable `TF_ENABLE_ONEDNN_OPTS=1`, see docs/guides/speed.md.

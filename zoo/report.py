@@ -33,6 +33,15 @@ TITLES = {
     "appendix-c": "Appendix C: next-step prediction, learned against exact",
     "moving-mnist": "Moving MNIST, ten frames to ten (not in the paper)",
 }
+NOTES = {
+    "table-2": "Columns have the names of the paper; for runs with fewer than 1,000 "
+    'labels, read their number for "1k". MT is the Mean Teacher: the error is that of '
+    'the teacher, and "student" that of the student.',
+    "table-4": "AMI is the adjusted mutual information of predicted and true groups.",
+    "section-4.3": "AMI is the adjusted mutual information of true groups and groups "
+    "predicted before the frame is seen. Frame seen: groups of a frame inferred "
+    "after it is seen. Last frame, seen: the same for the last frame only.",
+}
 # The published figures of the other tables are those of several papers.
 OF_THE_PAPER = set(TITLES) - {"moving-mnist"}
 # For each table: the row without skip connections, which is otherwise the same model as
@@ -52,6 +61,8 @@ HEAD = """# Results
   [lab notebook](docs/lab-notebook.md) describes runs that were stopped, or evaluated
   only on the validation set.
 - A row without training has the same figure for all seeds.
+- Minutes are wall-clock time of training. Other programs ran on some of the machines,
+  so the minutes of two rows may not be comparable.
 - A cell is empty if the row has no such figure.
 """
 SKIPS = """## The open question of Appendix C
@@ -155,7 +166,10 @@ def section(table: str, paper: list[Line], runs: list[Line]) -> str:
     paper = [line for line in paper if line["table"] == table]
     runs = [line for line in runs if line["table"] == table]
     full = [line for line in runs if line["size"] == "full"]
-    parts = [f"## {TITLES[table]}\n", "### Full size\n", *full_size(table, paper, full)]
+    parts = [f"## {TITLES[table]}\n"]
+    if table in NOTES:
+        parts.append(NOTES[table] + "\n")
+    parts += ["### Full size\n", *full_size(table, paper, full)]
     for size in sorted(set(unique("size", runs)) - {"full"}):
         of_size = [line for line in runs if line["size"] == size]
         parts += [f"### {size[0].upper()}{size[1:]}\n", *other(table, paper, of_size)]
@@ -192,7 +206,7 @@ def other(table: str, paper: list[Line], runs: list[Line]) -> Iterator[str]:
     """Yield the part about runs of another size, without the paper's figures."""
     printed = {(line["row"], line["metric"]): line for line in paper}
     metrics = metrics_of([*paper, *runs])
-    remark = "Not comparable with the figures at full size"
+    remark = "Smaller model, less training or lower precision than in the paper"
     if runs[0]["size"].startswith("tuned"):
         remark = "Full size, tuned on the validation set"
     yield f"{remark}. {'; '.join(facts(runs))}.\n"
@@ -322,9 +336,12 @@ def minutes(runs: list[Line], row: str) -> str:
 def facts(runs: list[Line]) -> Iterator[str]:
     """Yield backend, versions, device, commit and date of the runs, each value once."""
     for name in ("backend", "versions", "device", "commit", "date"):
-        values = sorted({line[name] for line in runs if line[name]})
+        values = {line[name] for line in runs if line[name]}
+        if name in ("commit", "date"):  # a resumed run may have several
+            values = {value for several in values for value in several.split(", ")}
+        separator = " and " if name == "versions" else ", "
         if values:
-            yield f"{name} {', '.join(values)}"
+            yield f"{name} {separator.join(sorted(values))}"
 
 
 def grid(header: list[str], lines: list[list[str]]) -> str:

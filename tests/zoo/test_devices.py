@@ -28,7 +28,7 @@ model_of, sets_of = zoo.occluded_mnist_rladder, zoo.data.occluded_mnist
 def table(width):
     rows = zoo.occluded_mnist.small_table(width)
     return rows[:2] + rows[-3:]
-def sets():
+def sets(batch_size=8):
     fixed = sets_of("sklearn", 8, frames=2, sequences=8, evaluation_sequences=16)[2]
     return fixed, fixed, fixed
 zoo.occluded_mnist_rladder = lambda: model_of(0.2, table=table)

@@ -77,7 +77,7 @@ class GroupClasses(layers.Layer):
 
 @register
 class GroupingModel(ZooModel):
-    """A `ZooModel` that explains its input.
+    """A `ZooModel` that reconstructs its input as a mixture of K groups.
 
     Only the outputs `"groups"` and `"class"` need targets.
     """

@@ -11,7 +11,7 @@ from zoo.weights import check_origin
 
 
 def negative_log_likelihood(model: keras.Model, pieces: Any) -> float:
-    """Return the measure of Table 3, in nats per time step; all steps weigh the same.
+    """Return the figure of Table 3: the mean over all time steps of all pieces.
 
     Computed in NumPy in double precision. Probabilities are clipped to [1e-7, 1 -
     1e-7], so that a key with a probability of 1 that does not sound costs 16.1 nats.

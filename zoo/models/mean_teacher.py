@@ -56,15 +56,15 @@ class MeanTeacher(keras.Model):
     `catch_up` after each step.
 
     If the student is compiled, its optimizer, losses and metrics are used. Otherwise
-    compile this model as you would compile the student. Give samples whose labels are
-    not to be used a sample weight of 0. The loss should be a mean over the other
-    samples (Keras' `reduction="mean_with_sample_weight"`), as in the models of the zoo.
+    compile this model as you would compile the student. Set the sample weight of
+    samples without a label to 0. The loss should be a mean over the other samples
+    (Keras' `reduction="mean_with_sample_weight"`), as in the models of the zoo.
 
     `fit` and `evaluate` report metrics of both models, `"student_..."` and
     `"teacher_..."`, and `"consistency"`, the squared difference. `predict` returns the
-    teacher's outputs. Student and teacher are plain models. A model that is loaded from
-    a file continues with other noise than a model that was never saved; `zoo.reproduce`
-    resumes with the same noise.
+    teacher's outputs. Student and teacher are plain models. A `.keras` file does not
+    contain the state of the noise generator, so that training after loading draws other
+    noise; `zoo.reproduce --resume` draws the same noise.
 
     Args:
         student: Model of class probabilities, `(batch, classes)`, or `(batch, T,

@@ -147,7 +147,7 @@ def polyphonic_music_lstm(
     learning_rate: float = 1e-3,
     unroll: Unroll = "auto",
 ) -> MusicModel:
-    """Build a baseline: a stock LSTM of about the size of the RLadder.
+    """Build a baseline: `keras.layers.LSTM` of about the size of the RLadder.
 
     Args:
         units: Number of units of `keras.layers.LSTMCell`.
@@ -183,7 +183,7 @@ def polyphonic_music_gru(
     learning_rate: float = 1e-3,
     unroll: Unroll = "auto",
 ) -> MusicModel:
-    """Build a baseline: a stock GRU of about the size of the RLadder.
+    """Build a baseline: `keras.layers.GRU` of about the size of the RLadder.
 
     Args:
         units: Number of units of `keras.layers.GRUCell`.

@@ -47,7 +47,7 @@ def rladder(
             `"class"`, or both.
         iterations: Number of frames with separate batch statistics, if rows of the
             table have batch normalisation (`Conv`, `G1`, `ConvG1`): at least the length
-            of the sequences. Later frames share the last row of statistics.
+            of the sequences. Later frames use the statistics of the last of them.
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         frame_weight: Weight of the squared error, summed over the pixels of a frame,
