@@ -23,7 +23,8 @@ LEGEND = """\
 - **% of matmul rate**: the operations of a step (six times its forward
   multiply-accumulates) per second, divided by the rate of a matrix product in the same
   precision, framework and process. In brackets: divided by the rate of the fastest
-  framework. The matrices are 1024 x 1024 on a CPU and 8192 x 8192 on a GPU.
+  framework. The matrices are 1024 x 1024 on a CPU and 8192 x 8192 on a GPU. More than
+  100 % means that matrix products are slower than convolutions.
 - **peak memory**: memory of the process on the host, or on the GPU.
 - **vs**: the time of the peer divided by the time of the RLadder. Above 1, the RLadder
   is faster. The value is a median over turns that the two processes take one after the
