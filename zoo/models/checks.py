@@ -1,17 +1,20 @@
 """Checks of the arrays that a model receives, before Keras uses them."""
 
 import types
+from collections.abc import Generator
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops, tree
 
+from rladder_keras.typing import Shape
 from rladder_keras.validation import fits, is_number
 from zoo.data.epochs import EpochDataset
 from zoo.data.videos.checks import check_pixels
 
 
-def first_batch(x):
+def first_batch(x: Any) -> tuple[Any, Any]:
     """Return the first batch of a source of batches, and the source to load them from.
 
     Args:
@@ -47,7 +50,7 @@ def first_batch(x):
     return batch, x
 
 
-def again(first, generator):
+def again(first: Any, generator: Generator) -> Generator:
     """Yield the first batch of a generator, then its other batches."""
     yield first
     # Not `yield from`, which would close `generator` together with this generator.
@@ -55,19 +58,19 @@ def again(first, generator):
         yield batch
 
 
-def kind(x):
+def kind(x: Any) -> str:
     """Return the name of a source for error messages."""
     return "generator" if isinstance(x, types.GeneratorType) else type(x).__name__
 
 
-def as_arrays(x):
+def as_arrays(x: Any) -> Any:
     """Convert tensors of the backend to arrays; return other objects unchanged."""
     return tree.map_structure(
         lambda x: ops.convert_to_numpy(x) if ops.is_tensor(x) else x, x
     )
 
 
-def in_batch(batch):
+def in_batch(batch: Any) -> tuple[Any, Any, Any]:
     """Return inputs, targets and sample weights of a batch.
 
     Tensors of any backend become arrays.
@@ -78,7 +81,7 @@ def in_batch(batch):
     )
 
 
-def check_weights(weights):
+def check_weights(weights: Any) -> None:
     """Raise `ValueError` for sample weights that are not finite or are below 0.
 
     Args:
@@ -102,7 +105,7 @@ def check_weights(weights):
             )
 
 
-def check_noise(noise):
+def check_noise(noise: Any) -> None:
     """Raise `ValueError` if Keras' noise layer raises an error for `noise`."""
     if not is_number(noise) or not 0 <= noise <= 1:
         raise ValueError(
@@ -111,7 +114,7 @@ def check_noise(noise):
         )
 
 
-def check_frames(x, shape, what="frames"):
+def check_frames(x: Any, shape: Shape, what: str = "frames") -> None:
     """Raise `ValueError` for arrays that are not frames of a shape, in [0, 1].
 
     Of a `tf.data.Dataset`, shape and dtype are checked. Other objects are accepted.
@@ -139,7 +142,7 @@ def check_frames(x, shape, what="frames"):
     check_pixels(x, f"the {what}")
 
 
-def check_specification(specification, shape):
+def check_specification(specification: Any, shape: Shape) -> None:
     """Raise `ValueError` if a `tf.data.Dataset` specifies other shapes or integers."""
     if isinstance(specification, tuple):
         specification = specification[0]
@@ -149,7 +152,7 @@ def check_specification(specification, shape):
     check_no_integers(specification, "frames of the dataset")
 
 
-def check_learning_rate(optimizer):
+def check_learning_rate(optimizer: Any) -> None:
     """Raise `ValueError` if a learning rate is not a finite number of at least 0."""
     rate = getattr(optimizer, "learning_rate", None)
     if rate is None:  # the name of an optimiser, or `None`
@@ -162,7 +165,7 @@ def check_learning_rate(optimizer):
         )
 
 
-def is_shifted(x, y):
+def is_shifted(x: np.ndarray, y: np.ndarray) -> bool:
     """Return whether the frames `y` are the frames `x`, one step later."""
     return (
         x.shape[1] > 1
@@ -171,7 +174,7 @@ def is_shifted(x, y):
     )
 
 
-def check_shape(found, shape, what="frames"):
+def check_shape(found: Shape, shape: Shape, what: str = "frames") -> None:
     """Raise `ValueError` for frames of another shape; `None` accepts any length."""
     if not fits(found, shape):
         named = zip(shape, ("batch", "T"), strict=False)
@@ -182,7 +185,7 @@ def check_shape(found, shape, what="frames"):
         )
 
 
-def check_no_integers(x, what="frames"):
+def check_no_integers(x: Any, what: str = "frames") -> None:
     """Raise `ValueError` for integers: mostly 8-bit pixels, which Keras accepts."""
     for frames in tree.flatten(x):
         dtype = keras.backend.standardize_dtype(frames.dtype)
@@ -194,7 +197,7 @@ def check_no_integers(x, what="frames"):
             )
 
 
-def check_step(frame, inputs):
+def check_step(frame: Any, inputs: Any) -> None:
     """Raise `ValueError` for a frame with a time axis or without a batch axis."""
     for x, sequences in zip(tree.flatten(frame), tree.flatten(inputs), strict=False):
         _, _, *wanted = sequences.shape
@@ -206,7 +209,7 @@ def check_step(frame, inputs):
             )
 
 
-def check_classes(labels, classes):
+def check_classes(labels: np.ndarray, classes: int) -> None:
     """Raise `ValueError` unless there is one class index for each sequence."""
     number = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
     if labels.ndim == 2 and labels.shape[1] == 1:

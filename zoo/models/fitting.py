@@ -1,6 +1,8 @@
 """Arguments of `fit`, `evaluate` and `compile`: named, checked and completed."""
 
 import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,23 +10,23 @@ from keras import tree
 
 from rladder_keras.validation import check_integer, is_number
 from zoo.data.epochs import EpochDataset
-from zoo.metrics.sample_weights import (
-    check_weight,
-)
+from zoo.metrics.sample_weights import check_weight
 from zoo.models.checks import check_weights
 
+Arguments = dict[str, Any]  # arguments of a method, by name
 
-def scored(*kinds):
+
+def scored(*kinds: Any) -> frozenset[str] | None:
     """Return the names of outputs with a loss or metrics; `None` for all outputs."""
-    kinds = [x for x in kinds if x is not None]
-    if kinds and all(isinstance(by_output, dict) for by_output in kinds):
+    given = [x for x in kinds if x is not None]
+    if given and all(isinstance(by_output, dict) for by_output in given):
         return frozenset(
-            k for x in kinds for k, value in x.items() if value is not None
+            k for x in given for k, value in x.items() if value is not None
         )
     return None
 
 
-def ignores_last_step(losses):
+def ignores_last_step(losses: Any) -> bool:
     """Return whether losses or metrics ignore the last step of the decoders' outputs.
 
     Args:
@@ -37,7 +39,7 @@ def ignores_last_step(losses):
     return all(getattr(x, "ignores_last_step", x is None) for x in tree.flatten(read))
 
 
-def make_variables(model, targets, outputs):
+def make_variables(model: keras.Model, targets: Any, outputs: Any) -> keras.Model:
     """Create the variables of optimiser, losses and metrics.
 
     Args:
@@ -56,7 +58,7 @@ def make_variables(model, targets, outputs):
     return model
 
 
-def by_name(method, args, kwargs):
+def by_name(method: str, args: Sequence[Any], kwargs: Arguments) -> Arguments:
     """Return the arguments of a method of `keras.Model`, such as `fit`, by name.
 
     In dictionaries of sample weights, missing entries become 1.
@@ -76,7 +78,7 @@ def by_name(method, args, kwargs):
     return arguments
 
 
-def checked(model, arguments):
+def checked(model: Any, arguments: Arguments) -> Arguments:
     """Check the data of `fit` or `evaluate`, and return the arguments.
 
     Args:
@@ -98,7 +100,7 @@ def checked(model, arguments):
     return arguments
 
 
-def rows_of(arguments):
+def rows_of(arguments: Arguments) -> set[int]:
     """Return the sizes of the batches into which `fit` splits arrays."""
     arrays = [x for x in tree.flatten(arguments["x"]) if hasattr(x, "shape")]
     n = len(arrays[0]) if arrays else 0
@@ -107,13 +109,13 @@ def rows_of(arguments):
     return {min(n, batch_size), n % batch_size} - {0}
 
 
-def in_order(arguments):
+def in_order(arguments: Arguments) -> Arguments:
     """Return the arguments of `fit`; batches of an `EpochDataset` keep their order."""
     ordered = isinstance(arguments["x"], EpochDataset)
     return {"shuffle": False, **arguments} if ordered else arguments
 
 
-def all_weights(y, weights):
+def all_weights(y: Any, weights: Any) -> Any:
     """Return sample weights for each entry of the targets, if given by name.
 
     Raises `ValueError` for invalid weights.
@@ -133,7 +135,7 @@ def all_weights(y, weights):
     return {name: weights.get(name, np.ones(len(y[name]))) for name in y}
 
 
-def check_names(weights, y, outputs=()):
+def check_names(weights: Any, y: Any, outputs: Iterable[str] = ()) -> None:
     """Raise `ValueError` for sample weights of neither a target nor an output."""
     if not isinstance(weights, dict):
         return
@@ -145,12 +147,12 @@ def check_names(weights, y, outputs=()):
         )
 
 
-def named(weights, name):
+def named(weights: Any, name: str) -> Any:
     """Return the weights of an output; an array is for all outputs."""
     return weights[name] if isinstance(weights, dict) else weights
 
 
-def check_numbers(arguments):
+def check_numbers(arguments: Arguments) -> None:
     """Check `x`, `batch_size`, `epochs` and `validation_split`.
 
     Raises `ValueError` if `x` is missing, or if one of the others is invalid.
@@ -172,7 +174,7 @@ def check_numbers(arguments):
         )
 
 
-def check_class_weight(arguments):
+def check_class_weight(arguments: Arguments) -> None:
     """Raise `ValueError` for `class_weight`, and name the alternative."""
     if arguments.get("class_weight") is not None:
         raise ValueError(
@@ -183,7 +185,7 @@ def check_class_weight(arguments):
         )
 
 
-def check_sequences(model):
+def check_sequences(model: keras.Model) -> None:
     """Raise `ValueError` for a model of still images."""
     if any(x.shape[1] is not None for x in tree.flatten(model.input)):
         raise ValueError(
