@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -87,7 +88,7 @@ def export_step(
 ENDINGS = {"litert": ".tflite", "torch": ".pt2"}
 
 
-def name_outputs(path, names):
+def name_outputs(path: Path, names: Iterable[str]) -> None:
     """Rename the outputs of an ONNX file; torch does not keep their names."""
     import onnx
 
@@ -98,7 +99,7 @@ def name_outputs(path, names):
     onnx.save(model, path)
 
 
-def check_format(format):
+def check_format(format: str) -> None:
     """Raise an error if this backend or this installation cannot write a format."""
     if format not in FORMATS:
         raise ValueError(
@@ -122,7 +123,7 @@ def check_format(format):
             ) from error
 
 
-def step_graph(model, batch_size):
+def step_graph(model: keras.Model, batch_size: int) -> tuple[keras.Model, list]:
     """Return `step_model` with flat inputs and outputs, and the specifications of the
     inputs.
 

@@ -1,11 +1,18 @@
 """Appendices B and C: Gaussian chains."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
+
+import keras
 
 from zoo import data
 from zoo.arguments import integer, positive
+from zoo.data.chains import Chain
+from zoo.data.epochs import EpochDataset
 from zoo.experiments.experiment import (
     Experiment,
+    Sets,
     changed,
     common_smaller,
     unroll,
@@ -17,7 +24,7 @@ from zoo.training import schedules
 RATE = 0.01
 
 
-def options(sequences, add):
+def options(sequences: int, add: Callable) -> None:
     add(
         "--sequences",
         type=partial(integer, 1),
@@ -32,7 +39,7 @@ def options(sequences, add):
     )
 
 
-def load(chain, steps, sequences, args, row):
+def load(chain: Chain, steps: int, sequences: int, args: Namespace, row: str) -> Sets:
     sequences = args.sequences or sequences
     sets = data.gaussian_chain(
         chain,
@@ -45,7 +52,14 @@ def load(chain, steps, sequences, args, row):
     return with_training_set_only(sets)
 
 
-def build(rows, chain, output, args, row, train):
+def build(
+    rows: dict[str, Callable],
+    chain: Chain,
+    output: str,
+    args: Namespace,
+    row: str,
+    train: EpochDataset,
+) -> Callable:
     return partial(
         rows[row],
         width=args.width,
@@ -56,7 +70,9 @@ def build(rows, chain, output, args, row, train):
     )
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     values = model.evaluate(test, verbose=0, return_dict=True)
     return {
         "excess mean squared error (%)": gaussian_chain.excess(model, test),
@@ -64,7 +80,7 @@ def figures(args, model, test):
     }
 
 
-def tuned(args):
+def tuned(args: Namespace) -> Iterator[str]:
     yield from changed(args, rate=(RATE, "learning rate {:g}"))
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from zoo.arguments import integer
 from zoo.data.epochs import EpochDataset
+from zoo.models.tables import Builders
 from zoo.training.schedules import Schedule
 
 # Training, validation, merged and test set. Merged is the training set of phase 2.
@@ -47,7 +48,7 @@ class Experiment(NamedTuple):
         phases: 2, or 1 if the paper trains on the training set only.
     """
 
-    rows: dict[str, Any]
+    rows: Builders
     options: Callable[[Callable], None]
     data: Callable[..., Sets]
     build: Callable[..., Any]

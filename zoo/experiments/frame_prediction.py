@@ -1,5 +1,7 @@
 """Moving MNIST, ten frames to ten (Srivastava et al., 2015). Not in the paper."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import keras
@@ -8,8 +10,10 @@ import numpy as np
 from zoo import data
 from zoo.arguments import integer, positive
 from zoo.data.digits.prediction import GIVEN
+from zoo.data.epochs import EpochDataset
 from zoo.experiments.experiment import (
     Experiment,
+    Sets,
     changed,
     common_smaller,
     digits_smaller,
@@ -27,7 +31,7 @@ SIZE, RATE, BATCH_SIZE, EPOCHS, SEQUENCES = 64, 1e-3, 16, 200, 10_000
 ROWS = frame_prediction.ROWS
 
 
-def options(add):
+def options(add: Callable) -> None:
     size = f"side of the frames in pixels; default: {SIZE}"
     add("--size", type=partial(integer, 20), default=SIZE, help=size)
     add(
@@ -43,7 +47,7 @@ def options(add):
     )
 
 
-def load(args, row):
+def load(args: Namespace, row: str) -> Sets:
     sets = partial(
         data.moving_mnist_prediction,
         args.digits,
@@ -56,19 +60,22 @@ def load(args, row):
     return with_training_set_only(sized_sets(sets, args))
 
 
-def build(args, row, train):
+def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     loop = {"unroll": unroll(args)} if row.startswith("ladder") else {}
     return partial(ROWS[row], args.width, size=args.size, **loop)
 
 
-def optimizer(args, train):
+def optimizer(args: Namespace, train: EpochDataset) -> Callable | None:
     rate = schedules.cosine_decay(args.cosine, (args.epochs or EPOCHS) * len(train))
     return partial(keras.optimizers.Adam, rate)
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     """Return means over the predictions of hidden frames."""
-    given, sums, count = GIVEN, {}, 0
+    given, count = GIVEN, 0
+    sums: dict[str, float] = {}
     for i in range(len(test)):
         x, y, _ = test[i]
         predicted = model.predict_on_batch(x)["frame"][:, given - 1 : -1]
@@ -78,7 +85,7 @@ def figures(args, model, test):
     return {name: float(np.divide(total, count)) for name, total in sums.items()}
 
 
-def smaller(args):
+def smaller(args: Namespace) -> Iterator[str]:
     yield from changed(args, size=(SIZE, "size {}"), cosine=(RATE, "rate {:g}"))
     yield from common_smaller(args, BATCH_SIZE, phases=1)
     yield from digits_smaller(args)

@@ -1,11 +1,17 @@
 """Section 4.3: Moving MNIST."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
+
+import keras
 
 from zoo import data
 from zoo.arguments import integer, positive
+from zoo.data.epochs import EpochDataset
 from zoo.experiments.experiment import (
     Experiment,
+    Sets,
     changed,
     common_smaller,
     digit_sets,
@@ -26,7 +32,7 @@ LADDERS = {
 ROWS = moving_mnist.SECTION_4_3 | moving_mnist.BASELINES
 
 
-def options(add):
+def options(add: Callable) -> None:
     ladder = "table of levels; default: paper"
     add("--ladder", choices=sorted(LADDERS), default="paper", help=ladder)
     groups = f"number of groups, K; default: {GROUPS}"
@@ -40,11 +46,11 @@ def options(add):
     sequences_options(add)
 
 
-def load(args, row):
+def load(args: Namespace, row: str) -> Sets:
     return digit_sets(data.moving_mnist, args, size=args.size, frames=args.frames)
 
 
-def build(args, row, train):
+def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     return partial(
         ROWS[row],
         args.width,
@@ -57,7 +63,9 @@ def build(args, row, train):
     )
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     found = model.evaluate(test, verbose=0, return_dict=True)
     return {
         "AMI": found["groups_ami"],
@@ -66,7 +74,7 @@ def figures(args, model, test):
     }
 
 
-def smaller(args):
+def smaller(args: Namespace) -> Iterator[str]:
     yield from changed(
         args,
         ladder=("paper", "{} ladder"),

@@ -1,13 +1,18 @@
 """Table 1: Occluded Moving MNIST (Section 3.1, Appendix D.1)."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import keras
 
 from zoo import data
 from zoo.arguments import OneOrMore, positive
+from zoo.data.epochs import EpochDataset
 from zoo.experiments.experiment import (
     Experiment,
+    Sets,
     changed,
     common_smaller,
     digits_smaller,
@@ -29,7 +34,7 @@ LADDERS = {
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": KernelMuon}
 
 
-def options(add):
+def options(add: Callable) -> None:
     ladder = "table of levels; default: paper"
     add("--ladder", choices=sorted(LADDERS), default="paper", help=ladder)
     sequences_options(add)
@@ -58,7 +63,7 @@ def options(add):
     )
 
 
-def load(args, row, **labels):
+def load(args: Namespace, row: str, **labels: Any) -> Sets:
     sets = partial(
         data.occluded_mnist,
         args.digits,
@@ -73,7 +78,7 @@ def load(args, row, **labels):
     return train, valid, merged, test
 
 
-def build(args, row, train):
+def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     options = {}
     if row.startswith("RLadder"):
         options["frame_weight"] = frame_weights(args)[0]
@@ -86,13 +91,13 @@ def build(args, row, train):
     )
 
 
-def frame_weights(args):
+def frame_weights(args: Namespace) -> list[float]:
     """Return the weights of the predicted frames in the first epochs."""
     given = args.frame_weight
     return given if isinstance(given, list) else [given]
 
 
-def loss_weights(args, row, number):
+def loss_weights(args: Namespace, row: str, number: int) -> dict[str, float]:
     if not row.startswith("RLadder"):
         return {}
     weights = frame_weights(args)
@@ -100,7 +105,7 @@ def loss_weights(args, row, number):
     return dict.fromkeys(("frame", "probe"), weight)
 
 
-def schedule(args):
+def schedule(args: Namespace) -> schedules.Schedule:
     if args.cosine is None:
         if args.optimizer:
             raise ValueError(
@@ -117,7 +122,7 @@ def schedule(args):
     return schedules.COSINE
 
 
-def optimizer(args, train):
+def optimizer(args: Namespace, train: EpochDataset) -> Callable | None:
     if args.cosine is None:
         return None
     updates = args.epochs * len(train)
@@ -125,11 +130,13 @@ def optimizer(args, train):
     return partial(OPTIMIZERS[args.optimizer or "adam"], rate)
 
 
-def steer(args, row):
+def steer(args: Namespace, row: str) -> str:
     return "frame_mse" if "w/o classification" in row else "class_error"
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     values = model.evaluate(test, verbose=0, return_dict=True)
     metrics = {
         "classification error (%)": ("class_error", 100),
@@ -142,7 +149,7 @@ def figures(args, model, test):
     }
 
 
-def smaller(args):
+def smaller(args: Namespace) -> Iterator[str]:
     yield from changed(args, ladder=("paper", "{} ladder"))
     if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
         # "then", because commas separate the differences.

@@ -1,17 +1,22 @@
 """Table 2: Occluded Moving MNIST with few labels (Section 3.1)."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
 
+import keras
+
 from zoo.arguments import integer, positive
+from zoo.data.epochs import EpochDataset
 from zoo.experiments import table_1
-from zoo.experiments.experiment import changed
+from zoo.experiments.experiment import Sets, changed
 from zoo.models import occluded_mnist
 from zoo.models.mean_teacher import CONSISTENCY, NOISE, RAMP, MeanTeacher
 
 FEW, MORE, TEACHER = COLUMNS = ("1k labelled", "1k + 59k", "1k + 59k, MT")
 
 
-def options(add):
+def options(add: Callable) -> None:
     add(
         "--column",
         choices=COLUMNS,
@@ -54,14 +59,14 @@ def options(add):
     )
 
 
-def load(args, row):
+def load(args: Namespace, row: str) -> Sets:
     # Models without the task of prediction cannot learn from samples without a label.
     useless = args.column == MORE and row != "RLadder"
     share = 1 if args.column == FEW or useless else args.share
     return table_1.load(args, row, labelled=args.labelled, labelled_share=share)
 
 
-def build(args, row, train):
+def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     student = table_1.build(args, row, train)
     if args.column != TEACHER:
         return student
@@ -69,11 +74,13 @@ def build(args, row, train):
     return lambda: MeanTeacher(student(), **weights)
 
 
-def steer(args, row):
+def steer(args: Namespace, row: str) -> str:
     return "teacher_class_error" if args.column == TEACHER else "class_error"
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     values = model.evaluate(test, verbose=0, return_dict=True)
     name = f"error (%), {args.column}"
     if args.column == TEACHER:
@@ -87,7 +94,7 @@ def figures(args, model, test):
     return {f"error (%), {c}": 100 * values["class_error"] for c in columns}
 
 
-def smaller(args):
+def smaller(args: Namespace) -> Iterator[str]:
     yield from changed(
         args,
         labelled=(1000, "{} labels"),

@@ -1,18 +1,23 @@
 """Table 3: polyphonic music (Section 3.2, Appendix D.2)."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
+
+import keras
 
 from zoo import data
 from zoo.arguments import fraction, integer, positive
+from zoo.data.epochs import EpochDataset
 from zoo.data.music.corpora import FILES
-from zoo.experiments.experiment import Experiment, changed, common_smaller, unroll
+from zoo.experiments.experiment import Experiment, Sets, changed, common_smaller, unroll
 from zoo.models import music
 from zoo.training import schedules
 
 WINDOW = 25
 
 
-def options(add):
+def options(add: Callable) -> None:
     corpora = "corpus, a column of the table; default: jsb"
     add("--dataset", choices=list(FILES), default="jsb", help=corpora)
     add(
@@ -45,7 +50,7 @@ def options(add):
     )
 
 
-def load(args, row):
+def load(args: Namespace, row: str) -> Sets:
     sets = partial(
         data.piano_rolls,
         args.dataset,
@@ -60,7 +65,7 @@ def load(args, row):
     return train, valid, merged, test
 
 
-def build(args, row, train):
+def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     rate = {"learning_rate": args.rate} if args.rate else {}
     return partial(
         music.TABLE_3[row](args.width),
@@ -71,30 +76,32 @@ def build(args, row, train):
     )
 
 
-def schedule(args):
+def schedule(args: Namespace) -> schedules.Schedule:
     if args.halve_rate:
         return schedules.D2._replace(next_rate=schedules.next_rate)
     return schedules.D2
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     title = FILES[args.dataset].title
     return {title: music.negative_log_likelihood(model, test.pieces)}
 
 
-def batch_size(args):
+def batch_size(args: Namespace) -> int:
     # The paper does not say. Larger batches cost little more time, but small corpora
     # need many updates. With 32 rows, batches of Piano-midi.de would be mostly padding,
     # because a row is at least as long as the longest piece.
     return {"jsb": 8, "jsb_8th": 16, "piano_midi": 16}.get(args.dataset, 32)
 
 
-def smaller(args):
+def smaller(args: Namespace) -> Iterator[str]:
     yield from changed(args, window=(WINDOW, "windows of {}"))
     yield from common_smaller(args, batch_size(args), phases=2)
 
 
-def tuned(args):
+def tuned(args: Namespace) -> Iterator[str]:
     # These words are in `runs.csv`.
     yield from changed(
         args,

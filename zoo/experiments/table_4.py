@@ -1,12 +1,18 @@
 """Table 4: textured MNIST (Section 4.2, Appendix D.3)."""
 
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import keras
+
 from zoo import data
 from zoo.arguments import integer, positive
+from zoo.data.epochs import EpochDataset
 from zoo.experiments.experiment import (
     Experiment,
+    Sets,
     changed,
     common_smaller,
     digit_sets,
@@ -35,7 +41,7 @@ ROWS = {
 }
 
 
-def options(add):
+def options(add: Callable) -> None:
     ladder = "table of levels; default: paper"
     add("--ladder", choices=sorted(LADDERS), default="paper", help=ladder)
     groups = f"number of groups, K; default: {GROUPS}"
@@ -68,7 +74,7 @@ def options(add):
     )
 
 
-def load(args, row):
+def load(args: Namespace, row: str) -> Sets:
     return digit_sets(
         data.textured_mnist,
         args,
@@ -81,7 +87,7 @@ def load(args, row):
     )
 
 
-def build(args, row, train):
+def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     common = {"size": args.size, "learning_rate": args.rate}
     if row.startswith("ConvNet"):
         return partial(ROWS[row], args.width, **common)
@@ -98,13 +104,15 @@ def build(args, row, train):
     )
 
 
-def steer(args, row):
+def steer(args: Namespace, row: str) -> str:
     if row.startswith("ConvNet"):
         return "class_error_1"
     return "cost_1" if "one iteration" in row else "cost_3"
 
 
-def figures(args, model, test):
+def figures(
+    args: Namespace, model: keras.Model, test: EpochDataset
+) -> dict[str, float]:
     values = model.evaluate(test, verbose=0, return_dict=True)
     found = {
         f"AMI, iteration {t}": values[f"groups_ami_{t}"]
@@ -118,7 +126,7 @@ def figures(args, model, test):
     return found
 
 
-def smaller(args):
+def smaller(args: Namespace) -> Iterator[str]:
     yield from changed(
         args,
         size=(SIZE, "size {}"),

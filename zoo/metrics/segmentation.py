@@ -164,7 +164,7 @@ def contingency(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return counts[:, names >= 0]
 
 
-def _from_zero(labels):
+def _from_zero(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the same segments with labels from 0, and their labels before."""
     low, high = int(labels.min()), int(labels.max())
     if high - low < NEAR:
@@ -173,7 +173,7 @@ def _from_zero(labels):
     return places.reshape(labels.shape), names
 
 
-def _entropy(counts, n):
+def _entropy(counts: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Return the entropy in nats of counts along axis 1, which sum to `n`."""
     n = np.maximum(n, 1)
     logs = np.log(np.maximum(counts, 1))
@@ -181,7 +181,9 @@ def _entropy(counts, n):
     return np.maximum(np.log(n) - (counts * logs).sum(axis=1) / n, 0)
 
 
-def _expected_mutual_information(a, b, n):
+def _expected_mutual_information(
+    a: np.ndarray, b: np.ndarray, n: np.ndarray
+) -> np.ndarray:
     """Return the expected mutual information in nats (Vinh et al. 2010, Eq. 24a).
 
     Args:
@@ -233,7 +235,7 @@ def _expected_mutual_information(a, b, n):
     return np.bincount(image, sums / total, minlength=len(n))
 
 
-def _pairs(counts):
+def _pairs(counts: np.ndarray) -> np.ndarray:
     """Return the number of pairs, in `float64`.
 
     Products of such numbers overflow `int64`.
@@ -241,7 +243,7 @@ def _pairs(counts):
     return counts * (counts - 1.0) / 2
 
 
-def _perfect(counts):
+def _perfect(counts: np.ndarray) -> np.ndarray:
     """Return whether true and predicted segments correspond one to one."""
     found = counts > 0
     return (found.sum(axis=1) <= 1).all(axis=1) & (found.sum(axis=2) <= 1).all(axis=1)

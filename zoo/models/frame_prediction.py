@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from rladder_keras import Conv, ConvG3, ConvLSTMCell, Level
 from rladder_keras.typing import Feedback, Unroll
-from zoo.models.tables import LAST, SAME, Table, channels, rows
+from zoo.models.tables import LAST, SAME, Builders, Table, channels, rows
 from zoo.models.videos import Held, VideoModel, compiled, pixels, rladder
 from zoo.weights import takes_weights
 
@@ -128,7 +128,7 @@ def moving_mnist_copy(width: float = 1.0, *, size: int = 64) -> VideoModel:
     return compiled(frames, {"frame": predicted}, 1e-3, {})
 
 
-ROWS = {
+ROWS: Builders = {
     "ladder": moving_mnist_predictor,
     "ladder w/o decoder-to-encoder conn.": partial(
         moving_mnist_predictor, feedback="none"

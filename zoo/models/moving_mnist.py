@@ -18,7 +18,7 @@ from rladder_keras.typing import Feedback, Unroll
 from zoo.data.epochs import check_integer
 from zoo.metrics.groups import AMI, CostAt, OwnCost
 from zoo.models.grouping import BatchLSTMCell, GroupingModel, explained
-from zoo.models.tables import Table, channels, rows
+from zoo.models.tables import Builders, Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, unlearned
 from zoo.weights import takes_weights
 
@@ -250,6 +250,6 @@ def moving_mnist_halves(
     return unlearned(film, outputs, metrics_of_films(digits))
 
 
-SECTION_4_3 = {"RTagger": moving_mnist_rtagger, "Tagger": moving_mnist_tagger}
+SECTION_4_3: Builders = {"RTagger": moving_mnist_rtagger, "Tagger": moving_mnist_tagger}
 # Baselines that grouping must surpass; not in the paper.
-BASELINES = {"left and right half": moving_mnist_halves}
+BASELINES: Builders = {"left and right half": moving_mnist_halves}

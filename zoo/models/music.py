@@ -45,7 +45,7 @@ from zoo.models.generation import generate as generate
 from zoo.models.key_readout import KeyReadout
 from zoo.models.likelihood import negative_log_likelihood as negative_log_likelihood
 from zoo.models.music_model import MusicModel
-from zoo.models.tables import SAME, Table, channels, rows
+from zoo.models.tables import SAME, Builders, Table, channels, rows
 from zoo.weights import takes_weights
 
 SILENCE = -3.0  # initial bias of the read-outs: logit of an average key
@@ -272,7 +272,7 @@ def key_by_key(scale: float, *args: Any) -> MusicModel:
 
 # Row -> function from the factor on the channels, which also scales the units of a
 # stock layer, to a builder.
-TABLE_3 = {
+TABLE_3: Builders = {
     "RLadder": lambda width: partial(polyphonic_music_rladder, width),
     "RLadder (joint)": lambda width: partial(
         polyphonic_music_rladder, width, joint=True

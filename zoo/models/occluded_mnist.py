@@ -35,7 +35,7 @@ from rladder_keras import (
 from rladder_keras.typing import Feedback, Tensor, Unroll
 from zoo.metrics.frames import FrameLoss, frame_loss
 from zoo.metrics.sample_weights import stands_for
-from zoo.models.tables import AveragePool, MaxPool, Table, channels, rows
+from zoo.models.tables import AveragePool, Builders, MaxPool, Table, channels, rows
 from zoo.models.videos import VideoModel, bottom, compiled, pixels
 from zoo.weights import takes_weights
 
@@ -325,7 +325,7 @@ def occluded_mnist_static_classifier(
     return classifier(table_7(width, table), 1, learning_rate, unroll)
 
 
-TABLE_1 = {
+TABLE_1: Builders = {
     "Optimal reconstruction and static classifier": occluded_mnist_static_classifier,
     "Temporal baseline": occluded_mnist_temporal_baseline,
     "Hierarchical RNN (encoder only)": occluded_mnist_hierarchical_rnn,
@@ -346,7 +346,7 @@ FIG_9C = {
     "RLadder with a recurrent decoder": ("recurrent",),
     "RLadder with both skips of Fig. 9c": ("diagonal", "recurrent"),
 }
-WITH_SKIPS = {
+WITH_SKIPS: Builders = {
     row: partial(occluded_mnist_rladder, skip=skip) for row, skip in FIG_9C.items()
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import keras
 from keras.layers import AveragePooling2D, MaxPooling2D
 
 from rladder_keras import Level
@@ -14,6 +15,8 @@ from rladder_keras.validation import is_number
 
 # A table of the paper: a function from `width` to a list of levels, bottom row first.
 Table = Callable[..., list[Level]]
+# The builders of the compiled models of a table, by the label of the row.
+Builders = dict[str, Callable[..., keras.Model]]
 
 # With padding "same", a grid with odd sides, which the paper's frames do not have,
 # keeps its last cells, and decoders can undo the pooling. Channels are last, regardless

@@ -33,7 +33,7 @@ from zoo.metrics.groups import AMI, ClassErrorAt, CostAt, OwnCost
 from zoo.models.base import ZooModel
 from zoo.models.checks import check_noise
 from zoo.models.grouping import BatchLSTMCell, GroupClasses, GroupingModel, explained
-from zoo.models.tables import LAST, SAME, MaxPool, Table, channels, rows
+from zoo.models.tables import LAST, SAME, Builders, MaxPool, Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, KMeans, unlearned
 from zoo.weights import takes_weights
 
@@ -383,13 +383,13 @@ def metrics_at(iterations: int) -> dict[str, list[Any]]:
     }
 
 
-TABLE_4 = {
+TABLE_4: Builders = {
     "RTagger": textured_mnist_rtagger,
     "Tagger": textured_mnist_tagger,
     "ConvNet": textured_mnist_convnet,
 }
 # Baselines that grouping must surpass; not in the paper.
-BASELINES = {
+BASELINES: Builders = {
     "RTagger with one iteration": partial(textured_mnist_rtagger, iterations=1),
     "K-means of pixels": textured_mnist_kmeans,
     "one mask for all images": textured_mnist_fixed,

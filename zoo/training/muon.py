@@ -59,7 +59,7 @@ class KernelMuon(keras.optimizers.Optimizer):
         self.adam_ratio = adam_ratio
         self.iterations_of_newton_schulz = iterations_of_newton_schulz
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
@@ -71,7 +71,9 @@ class KernelMuon(keras.optimizers.Optimizer):
             for v in variables
         ]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Any, variable: keras.Variable, learning_rate: Any
+    ) -> None:
         index = self._get_variable_index(variable)  # as Keras' own optimisers do
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
@@ -81,7 +83,9 @@ class KernelMuon(keras.optimizers.Optimizer):
         else:
             self.adam_step(gradient, variable, rate * self.adam_ratio, first, second)
 
-    def muon_step(self, gradient, variable, rate, momentum):
+    def muon_step(
+        self, gradient: Any, variable: keras.Variable, rate: Any, momentum: Any
+    ) -> None:
         self.assign(momentum, self.momentum * momentum + gradient)
         update = gradient + self.momentum * momentum
         rows, columns = math.prod(variable.shape[:-1]), variable.shape[-1]
@@ -91,7 +95,14 @@ class KernelMuon(keras.optimizers.Optimizer):
         update = ops.reshape(matrix, variable.shape)
         self.assign_sub(variable, rate * scale * update)
 
-    def adam_step(self, gradient, variable, rate, first, second):
+    def adam_step(
+        self,
+        gradient: Any,
+        variable: keras.Variable,
+        rate: Any,
+        first: Any,
+        second: Any,
+    ) -> None:
         beta_1, beta_2, epsilon = 0.9, 0.999, 1e-7
         step = ops.cast(self.iterations + 1, variable.dtype)
         correction = ops.sqrt(1 - ops.power(beta_2, step)) / (
