@@ -30,7 +30,8 @@ LEGEND = """\
   is faster. The value is a median over turns that the two processes take one after the
   other.
 - **hand-written PyTorch**: the same model in `benchmarks/torch_ladder.py`, for Table 5
-  only.
+  only. Like the ladder, its unrolled loop leaves out the prediction after the last
+  frame, and the maps of the zeros before the first frame.
 - **ConvLSTM stack**: `keras.layers.ConvLSTM2D` on the same backend with the same loop
   and, within 10 %, the same number of multiply-accumulates."""
 

@@ -143,13 +143,13 @@ def measure(args, settings):
         found = list(pool.map(partial(start, "ladder"), settings))
         cpu = not any(ours.facts["device"] for ours in found)
         pairs = list(zip(settings, found, strict=True))
-        same = sorted({("torch", "", *s[2:]) for s, ours in pairs if not ours.stopped})
+        same = sorted({("torch", *s[1:]) for s, ours in pairs if not ours.stopped})
         started = [pool.submit(start, counts(s), s, cpu=cpu) for s in same]
         hands = {s: hand.result() for s, hand in zip(same, started, strict=True)}
         for setting, ours in pairs:
             peers, macs = {}, 0
             if not ours.stopped:
-                hand = hands["torch", "", *setting[2:]]
+                hand = hands["torch", *setting[1:]]
                 macs = hand.facts.get("macs", 0)
                 if counts(setting) == "torch_ladder":
                     peers["torch"] = hand

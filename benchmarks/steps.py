@@ -31,15 +31,16 @@ def ladder(args):
 
 
 def ladder_macs(args):
-    """Return the multiply-accumulates of a ladder, counted by PyTorch."""
+    """Return the multiply-accumulates of an unrolled ladder, counted by PyTorch."""
     from torch.utils.flop_counter import FlopCounterMode
 
     import zoo
+    from rladder_keras.recurrence import last_unread
 
     model = zoo.occluded_mnist_rladder(args.width, table=levels(args.ladder))
-    with FlopCounterMode(display=False) as counter:
-        model(batch(1)[0])
-    return lambda: None, {"macs": counter.get_total_flops() / 2}
+    with FlopCounterMode(display=False) as counter, last_unread():
+        model(batch(2)[0], training=True)
+    return lambda: None, {"macs": counter.get_total_flops() / 2 / 2}
 
 
 def levels(name):
@@ -50,7 +51,11 @@ def levels(name):
 
 
 def torch_ladder(args):
-    """Return the same step in hand-written PyTorch, with all five predictions."""
+    """Return the same step in hand-written PyTorch.
+
+    Like the ladder, an unrolled loop leaves out the last prediction and the zeros
+    before the first frame.
+    """
     import torch
 
     from benchmarks import torch_ladder as peer
@@ -64,13 +69,14 @@ def torch_ladder(args):
         x, labels = (tensor.to(on) for tensor in data)
         optimizer.zero_grad()
         with torch.autocast(on, torch.bfloat16, args.precision == "mixed_bfloat16"):
-            logits, frames = model(x, last_prediction=True)
+            logits, frames = model(x, last_prediction=args.loop != "unroll")
         cost = peer.loss(logits.float(), frames.float(), x, labels.long(), lam=0.1)
         cost.backward()
         optimizer.step()
         return cost.item()  # waits for the device
 
-    return step, {"macs": peer.macs(args.width, FRAMES)}
+    unrolled = args.loop == "unroll"
+    return step, {"macs": peer.macs(args.width, FRAMES, training=unrolled)}
 
 
 def conv_lstm(args):

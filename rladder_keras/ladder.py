@@ -94,7 +94,8 @@ class LadderCell(Wiring):
     ) -> None:
         super().__init__(**kwargs)
         names = isinstance(skip, Iterable) and not isinstance(skip, str)
-        if not names or not set(skip) <= set(SKIPS):
+        skips: tuple[Any, ...] = tuple(skip) if names else (skip,)
+        if not names or not all(name in SKIPS for name in skips):
             raise ValueError(
                 f"`skip` must be a tuple of some of {SKIPS}; got {skip!r}. Use () for "
                 "no skip connections."
@@ -109,12 +110,12 @@ class LadderCell(Wiring):
                 f"`levels` must contain at least one Level; got {levels!r}. Add a row."
             )
         if iterations is not None:
-            check_integer("`iterations`", iterations)
+            iterations = check_integer("`iterations`", iterations)
         levels = [as_level(l, level) for l, level in enumerate(levels)]
         self.encoders = [level.encoder for level in levels]
         self.decoders = [level.decoder for level in levels]
         self.feedback = feedback
-        self.skip = tuple(sorted(skip))
+        self.skip = tuple(sorted(skips))
         self.gains: dict[int, Any] = {}  # decoder row l -> gain of its `d_l(t-1)`
         self.first_with_statistics = len(levels)  # lowest decoder with moving averages
         self.iterations = iterations
@@ -251,6 +252,12 @@ class LadderCell(Wiring):
             self.e_shapes = self.shapes_up(x_shape)
             self.d_shapes = self.shapes_down(x_shape)
         return LadderOutput(self.e_shapes[-1], self.bottom_shape, [])
+
+    @property
+    def output_dtypes(self) -> dict[str, str]:
+        """Dtypes of the outputs that do not have the compute dtype of the ladder."""
+        top = self.encoders[-1]
+        return {"top": top.output_dtype} if hasattr(top, "output_dtype") else {}
 
     @property
     def bottom_shape(self) -> Shape:

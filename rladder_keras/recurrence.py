@@ -47,7 +47,8 @@ _last_is_unread: contextvars.ContextVar[bool] = contextvars.ContextVar(
 def last_unread() -> Iterator[None]:
     """Context in which training ignores `"bottom"` of the last iteration.
 
-    `"bottom"` is zeros there, and the decoders that would compute it are skipped.
+    `"bottom"` may be zeros there: an unrolled loop skips the decoders that would
+    compute it.
     """
     token = _last_is_unread.set(True)
     try:
@@ -85,8 +86,8 @@ class RecurrentLadder(layers.RNN):
             This needs less memory and more time. The loop is then unrolled. On
             TensorFlow it saves no memory, because Grappler merges the second
             computation with the first.
-        dtype: Dtype policy of the ladder and of all its levels. By default every layer
-            keeps its own policy.
+        dtype: Dtype policy of the ladder and of all its levels; the layers of a model
+            that is a row keep their own. By default every layer keeps its own policy.
 
     Call arguments:
         sequences: Shape `(batch, T, ...)`.
@@ -144,7 +145,7 @@ class RecurrentLadder(layers.RNN):
             if kwargs.get("dtype") is not None:
                 for layer in (layer for level in cell.levels for layer in level):
                     if layer is not None:
-                        layer.dtype_policy = kwargs["dtype"]
+                        set_policy(layer, kwargs["dtype"])
         elif not hasattr(levels, "resolve_iterations"):
             raise ValueError(
                 "`levels` must be a list of Level, or a cell such as LadderCell; got "
@@ -168,7 +169,7 @@ class RecurrentLadder(layers.RNN):
                 f"loop; got {unroll!r}. Omit `unroll`."
             )
         if carry is not None:
-            check_integer("`carry`", carry)
+            carry = check_integer("`carry`", carry)
         if carry is not None and not getattr(cell, "starts_from_zeros", True):
             raise ValueError(
                 "`carry` must be None for a cell that does not start from zeros; got "
@@ -317,6 +318,13 @@ class RecurrentLadder(layers.RNN):
 
     def unrolls(self, steps: int | None, training: bool = False) -> bool:
         """Return whether a sequence of `steps` steps (`None`: unknown) is unrolled."""
+        if self.remat and training and self.changes_variables():
+            raise ValueError(
+                "`remat` must be False to train this ladder: a row draws random "
+                "numbers (dropout, noise) or updates moving statistics, which would "
+                "happen a second time in the backward pass; got True. Omit `remat`, or "
+                "put the noise before the ladder."
+            )
         if self.remat or self.unroll_setting is True:
             return True
         backend = keras.backend.backend()
@@ -357,6 +365,15 @@ class RecurrentLadder(layers.RNN):
         batch, steps, *frame = sequences_shape
         shapes = self.cell.compute_output_shape((batch, *frame))
         return {k: (batch, steps, *n[1:]) for k, n in self.named(shapes).items()}
+
+    def compute_output_spec(
+        self, sequences: Any, *args: Any, **kwargs: Any
+    ) -> dict[str, keras.KerasTensor]:
+        dtypes = getattr(self.cell, "output_dtypes", {})
+        return {
+            name: keras.KerasTensor(shape, dtypes.get(name, self.compute_dtype))
+            for name, shape in self.compute_output_shape(sequences.shape).items()
+        }
 
     @staticmethod
     def named(outputs: Any) -> dict[str, Any]:
@@ -415,6 +432,14 @@ def keep_frozen(layer: layers.Layer | None) -> None:
 def is_float(x: Tensor) -> bool:
     """Return whether a tensor has a floating-point dtype."""
     return keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+
+
+def set_policy(layer: layers.Layer, policy: Any) -> None:
+    """Set the dtype policy of a row that is not built, and of stock cells inside."""
+    layer.dtype_policy = policy
+    if hasattr(layer, "stock_cells"):
+        for cell in (layer.cell, *layer.stock_cells):
+            cell.dtype_policy = policy
 
 
 def policy_of(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def step_model(model: keras.Model) -> keras.Model:
             f"because a step is one iteration; got {x.shape[1]} iterations for a "
             "frame. Use predict."
         )
-    step = LadderStep(ladder, name="ladder_step")
+    step = LadderStep(ladder, dtype=ladder.dtype_policy, name="ladder_step")
     outputs, following = step(x, state, *mask)
     outputs = above(tree.flatten([sequence, outputs]))
     outputs = tree.map_structure(lambda x: ops.squeeze(x, 1), outputs)
@@ -254,11 +254,7 @@ class LadderStep(layers.Layer):
     def compute_output_spec(
         self, sequences: Tensor, state: State, mask: Tensor | None = None
     ) -> tuple[dict[str, Any], list[Any]]:
-        shapes = self.ladder.compute_output_shape(sequences.shape)
-        outputs = {
-            name: keras.KerasTensor(shape, self.compute_dtype)
-            for name, shape in shapes.items()
-        }
+        outputs = self.ladder.compute_output_spec(sequences)
         return outputs, [keras.KerasTensor(x.shape, x.dtype) for x in state]
 
     def get_config(self) -> Config:

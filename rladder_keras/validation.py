@@ -32,7 +32,7 @@ def check_integer(name: str, value: Any, low: int = 1, high: int | None = None) 
             f"{name} must be an integer {wanted}; got {value!r}. Choose an integer in "
             "this range."
         )
-    return value
+    return int(value)  # of NumPy's integers, which Keras does not take in shapes
 
 
 def check_boolean(name: str, value: Any) -> None:
@@ -54,7 +54,7 @@ def check_sizes(name: str, value: Any) -> Any:
             f"{name} must be an integer of at least 1, or a tuple with one for each "
             f"spatial axis; got {value!r}. Choose sizes such as 2 or (2, 2)."
         )
-    return value
+    return int(value) if is_integer(value, 1) else tuple(map(int, sizes))
 
 
 def fits(found: Shape, shape: Shape) -> bool:

@@ -137,7 +137,7 @@ class Wiring(layers.Layer):
             raise ValueError(
                 f"level {l + 1} of {len(self.encoders)} ({' | '.join(names)}) does not "
                 f"fit: {what}. {error}"
-            ) from None
+            ) from error
 
     def receives_feedback(self, l: int) -> bool:
         """Return whether encoder row `l` has `d_l(t-1)` as an input."""

@@ -1,15 +1,21 @@
 """Reading and writing of files that are either complete or absent."""
 
+import contextlib
 import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def some(names: Sequence[str], most: int = 10) -> str:
@@ -42,6 +48,15 @@ def write_whole(path: Path, save: bytes | Callable[[IO[bytes]], Any]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def appending(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to append bytes to it, one process at a time."""
+    with open(path, "ab", buffering=0) as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+        yield file
 
 
 def check_writable(path: Path, what: str) -> None:

@@ -82,7 +82,7 @@ GROUPS = {
     "learning_rate": RATE,
     "width": WIDTH,
     "groups": integer(2, 5),
-    "noise": between(0.05, 0.5),
+    "noise": between(0.05, 0.45),
     "feedback": FEEDBACK,
 }
 BASELINE = {"learning_rate": RATE, "units": integer(100, 1000)}

@@ -131,6 +131,7 @@ class Softmax(layers.Layer):
     """
 
     accepts_feedback = False
+    output_dtype = "float32"  # with any dtype policy
 
     def __init__(
         self, classes: int, normalization: Normalization = None, **kwargs: Any
@@ -152,7 +153,7 @@ class Softmax(layers.Layer):
             self.bias = self.add_weight((self.classes,), "zeros", name="bias")
 
     def call(self, inputs: Tensor) -> Tensor:
-        return ops.softmax(ops.cast(self.linear(inputs, self.bias), "float32"))
+        return ops.softmax(ops.cast(self.linear(inputs, self.bias), self.output_dtype))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.classes)

@@ -200,9 +200,9 @@ class BatchNormalization(layers.Layer):
             x = x - mean
             variance = mean_of(ops.square(x))
             moments = ops.stack([mean, variance])[None]
-            if recurrence:
+            if recurrence and self in recurrence.layers:
                 recurrence.moments[self] = moments
-            else:
+            else:  # also inside a model that was built before the recurrence
                 self.update(moments, ops.zeros((1,), "int32"), ops.ones((1,)))
         else:
             index = recurrence.index if recurrence else ops.zeros((1,), "int32")

@@ -149,6 +149,6 @@ def check_boolean(name: str, value: bool) -> None:
     validation.check_boolean(f"`{name}`", value)
 
 
-def check_integer(name: str, value: int, low: int, high: int | None = None) -> None:
-    """Raise `ValueError` if `value` is not an integer from `low` to `high`."""
-    validation.check_integer(f"`{name}`", value, low, high)
+def check_integer(name: str, value: int, low: int, high: int | None = None) -> int:
+    """Return `value`; raise `ValueError` if it is not an integer in the range."""
+    return validation.check_integer(f"`{name}`", value, low, high)

@@ -86,6 +86,8 @@ def figures(
 
 
 def smaller(args: Namespace) -> Iterator[str]:
+    if args.size == SIZE and not args.test_file:
+        yield "generated test sequences"
     yield from changed(args, size=(SIZE, "size {}"), cosine=(RATE, "rate {:g}"))
     yield from common_smaller(args, BATCH_SIZE, phases=1)
     yield from digits_smaller(args)

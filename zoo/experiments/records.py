@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo.files import read_json, write_whole
+from zoo.files import appending, read_json, write_whole
 from zoo.training import protocol
 
 RUNS = Path(__file__).parents[1] / "results" / "runs.csv"
@@ -71,7 +71,7 @@ def backends(folder: Path, progress: dict[str, Any]) -> list[str]:
 def check_runs(path: Path) -> None:
     """Raise `ValueError` if a file exists and is not a file of runs."""
     header = ",".join(COLUMNS).encode()
-    if path.exists() and path.read_bytes().splitlines()[:1] != [header]:
+    if path.exists() and path.read_bytes().splitlines()[:1] not in ([], [header]):
         raise ValueError(
             f"--runs must be a file of runs; {path} is not a file of runs. Choose "
             "another file."
@@ -79,16 +79,25 @@ def check_runs(path: Path) -> None:
 
 
 def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Append rows to a CSV file in a single write, so that each row is complete."""
+    """Append rows to a CSV file in a single write, so that each row is complete.
+
+    Rows that the file already has, of a run that was killed after it had appended them,
+    are not appended again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    if not path.exists():
-        writer.writeheader()
-    check_runs(path)
-    writer.writerows(lines)
-    with open(path, "ab", buffering=0) as file:
-        file.write(text.getvalue().encode())
+    with appending(path) as file:
+        check_runs(path)
+        before = path.read_bytes()
+        known = set(before.splitlines(keepends=True))
+        rows = [] if before else [",".join(COLUMNS) + "\n"]
+        if before and not before.endswith(b"\n"):
+            rows.append("\n")  # so that a damaged row stays alone
+        for line in lines:
+            text = io.StringIO()
+            csv.DictWriter(text, COLUMNS, lineterminator="\n").writerow(line)
+            rows.append(text.getvalue())
+        new = (row.encode() for row in rows)
+        file.write(b"".join(row for row in new if row not in known))
 
 
 def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
@@ -174,7 +183,9 @@ def device() -> str:
     if name == "jax" and module.default_backend() != "cpu":
         return module.devices()[0].device_kind
     if name == "tensorflow" and module.config.list_physical_devices("GPU"):
-        return module.config.list_physical_devices("GPU")[0].name
+        gpu = module.config.list_physical_devices("GPU")[0]
+        details = module.config.experimental.get_device_details(gpu)
+        return details.get("device_name", gpu.name)
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

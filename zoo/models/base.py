@@ -342,12 +342,12 @@ class ZooModel(Streaming, keras.Model):
         shuffled, and a carried state must continue with the next piece of the same
         sequence.
         """
-        self.trained_on = None
         arguments = in_order(by_name("fit", (x, y, *args), kwargs))
         check_class_weight(arguments)
         arguments = checked(self, arguments)
         for rows in rows_of(arguments):
             self.check_carry(rows)
+        self.trained_on = None
         # Interrupts (Ctrl+C) are delayed until the next step begins, because on JAX
         # Keras keeps the weights outside of the variables during `fit`: an interrupt
         # elsewhere would lose them.
@@ -370,9 +370,9 @@ class ZooModel(Streaming, keras.Model):
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train on one batch, see `keras.Model.train_on_batch`."""
-        self.trained_on = None
         check_class_weight(by_name("train_on_batch", (x, y, *args), kwargs))
         self.check(x, y)
+        self.trained_on = None
         with step_kept():
             return super().train_on_batch(x, y, *args, **kwargs)
 

@@ -228,7 +228,7 @@ def gaussian_chain_exact(
         Compiled model.
     """
     check_arguments(chain, output)
-    check_integer("steps", steps, 1)
+    steps = check_integer("steps", steps, 1)
     seen = keras.Input((steps, chain.sites, 1), name="seen")
     size = steps * chain.sites
     impulses = np.concatenate([np.zeros((1, size)), np.eye(size)])

@@ -99,8 +99,7 @@ class GroupingModel(ZooModel):
     def _weights(sample_weight: Any, y_pred: dict[str, Tensor]) -> Any:
         """Return weights of time steps, or of transitions for some outputs of videos.
 
-        `"cost"` and `"posterior"` have the weights of `"groups"`, unless they are
-        given.
+        `"cost"` and `"posterior"` have the weights of `"groups"`.
         """
         if sample_weight is None:
             return None
@@ -137,10 +136,12 @@ class GroupingModel(ZooModel):
 
     def metrics_of_groups(self) -> Iterator[Any]:
         """Yield the configurations of the metrics that compare groups with segments."""
+        if not self.compiled:
+            return
         config = self.get_compile_config()
         for kind in (config["metrics"], config["weighted_metrics"]):
-            if isinstance(kind, dict):
-                yield from kind.get("groups") or ()
+            found = kind.get("groups") if isinstance(kind, dict) else None
+            yield from found if isinstance(found, list) else [found]
 
     @staticmethod
     def check_segments(x: Any, y: Any) -> None:

@@ -27,7 +27,7 @@ from zoo.models.fitting import (
     scored,
 )
 from zoo.models.student import check_student, config_of, copy_of, restored
-from zoo.training.interrupts import variables_kept
+from zoo.training.interrupts import step_kept, variables_kept
 
 DECAYS = (0.99, 0.999)  # of the averages, during and after the ramp
 NOISE = 0.005
@@ -326,6 +326,7 @@ class MeanTeacher(keras.Model):
         arguments = self.checked(in_order(by_name("fit", (x, y, *args), kwargs)))
         if isinstance(self.student, ZooModel):
             check_class_weight(arguments)
+            self.student.trained_on = None
         with variables_kept(self, arguments) as arguments:
             return super().fit(**arguments)
 
@@ -340,12 +341,18 @@ class MeanTeacher(keras.Model):
         arguments = by_name("train_on_batch", (x, y, *args), kwargs)
         if isinstance(self.student, ZooModel):
             check_class_weight(arguments)
-        return super().train_on_batch(**self.checked(arguments))
+        arguments = self.checked(arguments)
+        if isinstance(self.student, ZooModel):
+            self.student.trained_on = None
+        with step_kept():
+            return super().train_on_batch(**arguments)
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate one batch, see `keras.Model.test_on_batch`."""
         arguments = by_name("test_on_batch", (x, y, *args), kwargs)
-        return super().test_on_batch(**self.checked(arguments))
+        arguments = self.checked(arguments)
+        with step_kept():
+            return super().test_on_batch(**arguments)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the teacher's outputs, see `keras.Model.predict`."""

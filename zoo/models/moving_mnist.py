@@ -163,9 +163,9 @@ def moving_mnist_rtagger(
         >>> model.output["groups"].shape
         (None, None, 3, 16, 16)
     """
-    check_integer("frames", frames, 2)
-    check_integer("size", size, 1)
-    check_integer("digits", digits, 1)
+    frames = check_integer("frames", frames, 2)
+    size = check_integer("size", size, 1)
+    digits = check_integer("digits", digits, 1)
     film = keras.Input((None, size, size, 1), name="film")
     levels = rows(table, width)
     cell = TaggerCell(
@@ -235,8 +235,8 @@ def moving_mnist_halves(
         **kwargs: Ignored; accepted for the same signature as models that are trained.
 
     Returns:
-        Compiled model with the outputs of `moving_mnist_rtagger`. Its cost is for the
-        current frame, not for the next one.
+        Compiled model with the outputs of `moving_mnist_rtagger`. Its cost at a
+        transition is that of a frame which it has seen.
 
     Examples:
         >>> model = zoo.moving_mnist.moving_mnist_halves(size=8)
@@ -247,6 +247,7 @@ def moving_mnist_halves(
     mask = np.tile(np.arange(size) >= size / 2, (size, 1))
     outputs = FixedGroups(mask, name="fixed")(film)
     outputs["posterior"] = outputs["groups"][:, 1:]  # the posterior equals the prior
+    outputs["cost"] = outputs["cost"][:, 1:]
     return unlearned(film, outputs, metrics_of_films(digits))
 
 

@@ -166,7 +166,7 @@ def polyphonic_music_lstm(
         >>> zoo.polyphonic_music_lstm(units=4).output["notes"].shape
         (None, None, 88)
     """
-    check_integer("units", units, 1)
+    units = check_integer("units", units, 1)
     levels = [Level(StockCell(layers.LSTMCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
     return music_model(
@@ -202,7 +202,7 @@ def polyphonic_music_gru(
         >>> zoo.polyphonic_music_gru(units=4).output["notes"].shape
         (None, None, 88)
     """
-    check_integer("units", units, 1)
+    units = check_integer("units", units, 1)
     levels = [Level(StockCell(layers.GRUCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
     return music_model(

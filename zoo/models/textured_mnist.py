@@ -189,8 +189,8 @@ def textured_mnist_rtagger(
         >>> model.output["groups"].shape, model.output["class"].shape
         ((None, 3, 3, 32, 32), (None, 3, 10))
     """
-    check_integer("size", size, 1)
-    check_integer("iterations", iterations, 1)
+    size = check_integer("size", size, 1)
+    iterations = check_integer("iterations", iterations, 1)
     check_number("`class_weight`", class_weight, 0)
     check_noise(noise)
     image = keras.Input((size, size, 1), name="image")

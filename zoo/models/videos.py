@@ -98,6 +98,7 @@ def rladder(
             "`input_shape` must be (height, width, channels), three integers of at "
             f"least 1; got {input_shape!r}. Give the shape of one frame."
         )
+    input_shape = tuple(map(int, input_shape))  # type: ignore[assignment]
     frames = keras.Input((None, *input_shape), name="frames")
     ladder = RecurrentLadder(levels, feedback, iterations, unroll, name="ladder")
     mask = None if mask_value is None else FrameMask(mask_value, name="mask")(frames)
@@ -162,10 +163,9 @@ def pixels(d: Tensor, frame_shape: tuple[int, int, int], name: str) -> Tensor:
     )
     if not coarse:
         return readout(d)
-    x = layers.Reshape((-1, *grid, *blocks, channels))(readout(d))
-    return layers.Reshape((-1, *frame_shape), name=name)(
-        layers.Permute((1, 2, 4, 3, 5, 6))(x)
-    )
+    x = layers.Reshape((-1, *grid, *blocks, channels), dtype="float32")(readout(d))
+    x = layers.Permute((1, 2, 4, 3, 5, 6), dtype="float32")(x)
+    return layers.Reshape((-1, *frame_shape), dtype="float32", name=name)(x)
 
 
 def compiled(

@@ -36,8 +36,12 @@ def save(folder: str | os.PathLike, model: keras.Model, progress: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     old = complete(folder)
     number = int(old[-1].name.removeprefix("checkpoint-")) + 1 if old else 1
-    new = folder / f"incomplete-{number:06d}"
-    shutil.rmtree(new, ignore_errors=True)
+    # Named by the process, so that two processes with the same folder never write to
+    # the same files: the second one cannot rename its folder, and raises an error.
+    new = folder / f"incomplete-{number:06d}-{os.getpid()}"
+    for path in folder.glob("incomplete-*"):
+        if path.name < f"incomplete-{number:06d}" or path == new:
+            shutil.rmtree(path, ignore_errors=True)  # of processes that were killed
     new.mkdir()
     arrays = {k: as_array(v) for k, v in variables(model).items()}
     for i, shard in enumerate(shards(arrays)):

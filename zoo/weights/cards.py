@@ -246,7 +246,7 @@ def arguments_of(
             continue
         default = usual[name].default if name in usual else None
         its = arguments.get(name, default)
-        if as_read(value) != as_read(its):
+        if not same(value, its):
             expected = known["arguments"].get(name, its)
             raise ValueError(
                 f"`{name}` must be {expected!r} for the weights {known['name']!r} of "
@@ -278,6 +278,13 @@ def as_written(value: Any) -> Any:
     if isinstance(value, functools.partial):
         return {"name": value.func.__name__, "arguments": value.keywords}
     return value.__name__ if callable(value) else value
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return whether two arguments are equal, such as two partial functions."""
+    if isinstance(a, functools.partial) and isinstance(b, functools.partial):
+        return (a.func, a.args, a.keywords) == (b.func, b.args, b.keywords)
+    return as_read(a) == as_read(b)
 
 
 def as_read(value: Any) -> Any:
