@@ -33,7 +33,10 @@ def load(folder):
     run = read_json(folder / "run.json")
     args = Namespace(**run, unroll="auto")
     if run["table"] != "table-1":
-        raise SystemExit(f"{folder} must be a run of table-1; got {run['table']}.")
+        raise SystemExit(
+            f"{folder} must be a run of table-1; got {run['table']}. Choose another "
+            "folder."
+        )
     model = EXPERIMENTS["table-1"].build(args, run["row"], None)()
     checkpoint.load(folder, model, optimizer=False)
     return run["row"], model

@@ -177,8 +177,11 @@ def pictures(
 def save(folder: Path, model: keras.Model) -> Path:
     """Save the model under a temporary name first, then replace an older one."""
     temporary = folder / f".{os.getpid()}.keras"
-    model.save(temporary)
-    os.replace(temporary, folder / "rladder.keras")
+    try:
+        model.save(temporary)
+        os.replace(temporary, folder / "rladder.keras")
+    finally:
+        temporary.unlink(missing_ok=True)
     return folder / "rladder.keras"
 
 

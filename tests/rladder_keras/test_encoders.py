@@ -11,7 +11,9 @@ from rladder_keras import (
     ConvGRUCell,
     ConvLSTMCell,
     GRUCell,
+    Level,
     LSTMCell,
+    RecurrentLadder,
     Softmax,
     StockCell,
 )
@@ -285,7 +287,15 @@ def test_sizes_are_refused_where_a_row_is_made(value):
 
 
 def test_sizes_of_numpy_and_of_json_are_taken():
-    Conv(np.int64(3), [3, np.int32(3)], [1, 2])
+    n = np.int64(3)
+    levels = [
+        Level(ConvLSTMCell(n, np.int32(3))),
+        Level(Conv(n, [n, np.int32(3)], [1, np.int8(2)])),
+        Level(LSTMCell(n)),
+        Level(Softmax(n)),
+    ]
+    outputs = RecurrentLadder(levels, iterations=n)(keras.Input((2, 4, 4, 1)))
+    assert outputs["top"].shape == (None, 2, 3)
 
 
 @pytest.mark.parametrize("name", ["forget_bias", "recurrent_gain"])

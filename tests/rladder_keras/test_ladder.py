@@ -29,6 +29,7 @@ from rladder_keras import (
     StockCell,
     TopDown,
 )
+from rladder_keras.cells.linear import convolve
 
 ATOL = 5e-5
 ONCE = pytest.mark.once
@@ -556,6 +557,38 @@ def test_batch_statistics_are_the_same_where_iterations_are_computed_twice():
         weights.append(model.get_weights())
     for a, b in zip(*weights, strict=True):
         np.testing.assert_allclose(a, b, atol=ATOL)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda: layers.Dropout(0.5, seed=1),
+        lambda: keras.Sequential([keras.Input((6,)), layers.BatchNormalization()]),
+    ],
+    ids=["dropout", "moving averages"],
+)
+def test_iterations_that_change_variables_are_not_computed_twice(row):
+    levels = [Level(row()), Level(LSTMCell(4, normalization=None))]
+    ladder = RecurrentLadder(levels, iterations=1, remat=True)
+    x = np.ones((2, 3, 6), "float32")
+    ladder(x)
+    with pytest.raises(ValueError, match="`remat` must be False to train this ladder"):
+        ladder(x, training=True)
+
+
+def test_statistics_of_a_model_that_was_built_before_the_ladder_move():
+    row = keras.Sequential([keras.Input((6, 6, 1)), Conv(3, 3)])
+    ladder = RecurrentLadder([Level(row), Level(LSTMCell(4))], iterations=2)
+    x = np.random.default_rng(0).normal(3, 1, (8, 2, 6, 6, 1)).astype("float32")
+    inputs = keras.Input((2, 6, 6, 1))
+    model = keras.Model(inputs, ladder(inputs)["top"])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.train_on_batch(x, np.zeros((8, 2, 4), "float32"))
+    kernel = row.layers[0].maps[0].kernel
+    maps = [convolve(ops.convert_to_tensor(x[:, t]), kernel, (1, 1)) for t in (0, 1)]
+    first, second = (ops.convert_to_numpy(m).mean(axis=(0, 1, 2)) for m in maps)
+    found = ops.convert_to_numpy(row.layers[0].norm.moving_mean)
+    np.testing.assert_allclose(found, [0.09 * first + 0.1 * second], atol=1e-5)
 
 
 def test_sequences_of_a_length_unknown_when_the_model_is_made():
@@ -1236,6 +1269,25 @@ def test_dtype_reaches_the_levels():
     }
     assert names == {"top": "bfloat16", "bottom": "bfloat16"}
     assert levels[0].encoder.maps[0].compute_dtype == "bfloat16"
+    stock = StockCell(layers.StackedRNNCells([layers.GRUCell(2), layers.LSTMCell(2)]))
+    RecurrentLadder([Level(stock)], dtype="mixed_bfloat16")(np.ones((2, 2, 4)))
+    assert [cell.compute_dtype for cell in stock.stock_cells] == ["bfloat16"] * 2
+
+
+@pytest.mark.once
+def test_probabilities_are_declared_with_the_precision_that_they_have():
+    levels = [Level(LSTMCell(4), G1()), Level(Softmax(3))]
+    ladder = RecurrentLadder(levels, iterations=2, dtype="mixed_bfloat16")
+    outputs = ladder(keras.Input((2, 6)))
+    assert (outputs["top"].dtype, outputs["bottom"].dtype) == ("float32", "bfloat16")
+    found = ladder(np.ones((1, 2, 6), "float32"))
+    assert keras.backend.standardize_dtype(found["top"].dtype) == "float32"
+
+
+@pytest.mark.once
+def test_skips_may_come_from_a_generator():
+    cell = LadderCell([Level(LSTMCell(2), G1())], skip=(n for n in ["diagonal"]))
+    assert cell.skip == ("diagonal",)
 
 
 @pytest.mark.once

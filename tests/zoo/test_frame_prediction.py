@@ -10,6 +10,7 @@ import zoo
 from zoo import reproduce
 from zoo.data.digits.moving import MovingMNIST
 from zoo.data.digits.prediction import StandardTestSet, moving_mnist_prediction
+from zoo.experiments.run import size as size_of
 from zoo.metrics.pictures import picture_quality
 from zoo.models.frame_prediction import moving_mnist_copy
 
@@ -20,6 +21,14 @@ TINY = {"size": 20, "sequences": 8, "evaluation_sequences": 6, "verbose": False}
 @pytest.fixture(scope="module")
 def sets():
     return moving_mnist_prediction("sklearn", 4, **TINY)
+
+
+def test_generated_and_published_test_sequences_are_not_one_result():
+    command = ["moving-mnist", "--row", "ladder"]
+    published = reproduce.arguments([*command, "--test-file", "mnist_test_seq.npy"])
+    assert size_of(published) == "full"
+    own = size_of(reproduce.arguments(command))
+    assert own == "reduced: generated test sequences"
 
 
 def test_hidden_frames_are_black_and_the_targets_are_those_of_moving_mnist(sets):

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from keras import tree
 from zoo.gaussian_chain import (
+    CHAIN_B,
+    CHAIN_C,
     excess,
     gaussian_chain_exact,
     gaussian_chain_messages,
     gaussian_chain_rladder,
     messages,
-    rows_of_sites,
-    rows_of_vectors,
+    rows_of,
 )
 
 from rladder_keras import RecurrentLadder
@@ -326,8 +327,10 @@ def test_the_exact_row_is_the_optimum_and_messages_come_near_it(chain, output):
 
 @pytest.mark.once
 def test_ladders_begin_with_the_usual_memory_and_no_normalisation():
-    for rows in (rows_of_sites, rows_of_vectors):
-        for encoder, decoder in rows(2, levels=3):
+    for chain in (CHAIN_B, CHAIN_C):
+        levels = rows_of(chain, 2)
+        assert len(levels) == chain.levels
+        for encoder, decoder in levels:
             assert (encoder.forget_bias, encoder.normalization) == (1, None)
             assert decoder.normalization is None
 

@@ -357,6 +357,12 @@ def test_more_digits_than_the_metric_counts_are_refused():
     train, *_ = data.moving_mnist("sklearn", 2, size=20, frames=2, digits=3)
     with pytest.raises(ValueError, match="have 3 segments.* build it with digits=3"):
         model.fit(train, verbose=0)
+    config = model.get_compile_config()
+    alone = {"groups": group_metrics.AMI(2, 0)}  # not in a list
+    loss = keras.saving.deserialize_keras_object(config["loss"])
+    model.compile("sgd", loss, weighted_metrics=alone)
+    with pytest.raises(ValueError, match="have 3 segments"):
+        model.evaluate(train, verbose=0)
 
 
 def test_outputs_keep_their_precision(policy):
@@ -498,8 +504,10 @@ def test_halves_of_the_frame_are_groups_of_films():
     np.testing.assert_allclose(mu[:, :, 1, 5, 5, 0], means, atol=1e-5)
     found = np.where(half[:, None], mu[:, :, 1], mu[:, :, 0])
     cost = np.square(films - found).mean(axis=(2, 3, 4)) / 2
-    np.testing.assert_allclose(outputs["cost"], cost, atol=1e-5)
+    np.testing.assert_allclose(outputs["cost"], cost[:, 1:], atol=1e-5)
     values = model.evaluate(films, y, verbose=0, return_dict=True)
+    weighted = {"sample_weight": np.ones(8), "verbose": 0, "return_dict": True}
+    assert model.evaluate(films, y, **weighted) == pytest.approx(values, abs=1e-4)
     truth = y["groups"][:, 1:].reshape(16, 20, 20)
     expected = adjusted_mutual_information(
         truth, np.tile(half.astype(int), (16, 20, 1))

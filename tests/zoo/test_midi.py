@@ -4,7 +4,14 @@ import mido
 import numpy as np
 import pytest
 
-from zoo.data.music.midi import KEYS, LOWEST, read_midi, read_notes, write_midi
+from zoo.data.music.midi import (
+    KEYS,
+    LOWEST,
+    notes_of,
+    read_file,
+    read_midi,
+    write_midi,
+)
 from zoo.data.music.midi_events import read_events
 
 pytestmark = pytest.mark.once
@@ -110,7 +117,7 @@ def test_other_messages_do_not_move_notes(tmp_path, unit, step):
         messages.append(mido.Message("control_change", control=64, time=t - last))
         last = t
     messages.append(note("note_off", 60, ends[-1] - last))
-    with_pedal = read_notes(save(tmp_path / "a.mid", messages), unit)
+    with_pedal = notes_of(read_file(save(tmp_path / "a.mid", messages)), unit, False)
     steps = [(start / step, end / step) for start, end, _ in with_pedal]
     points = [0, *(i + 0.5 for i in range(1, 40))]
     assert steps == list(zip(points, points[1:], strict=False))
@@ -205,7 +212,7 @@ def test_the_pedal_holds_notes_where_it_is_asked_for(tmp_path):
     held = [[60, 67], [60, 64], [60, 64], [60, 64], [], [72]]
     assert sounding(read_midi(path, step=1.0)) == plain
     assert sounding(read_midi(path, step=1.0, pedal=True)) == held
-    notes = read_notes(path, "quarters", pedal=True)
+    notes = notes_of(read_file(path), "quarters", pedal=True)
     assert sorted(note[:2] for note in notes if note[2] == 60) == [(0, 2), (2, 4)]
 
 

@@ -51,7 +51,7 @@ def test_the_probe_trains_nothing_but_itself(frames):
     model = om.occluded_mnist_rladder(0.1, table=short(om.small_table), unroll=False)
     model.compile(
         keras.optimizers.SGD(0.1),
-        loss={"class": None, "frame": None, "probe": om.probe_loss},
+        loss={"class": None, "frame": None, "probe": om.ProbeLoss()},
     )
     before = [ops.convert_to_numpy(v.value) for v in model.trainable_variables]
     y = {"class": np.zeros(4), "frame": frames, "probe": frames}

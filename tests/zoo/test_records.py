@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -127,6 +128,30 @@ def test_shipped_cards_agree_with_the_runs(card):
             and all(line[k] == str(card[k]) for k in same)
             for line in lines
         ), f"{metric} of {card['file']} is in no line of runs.csv"
+
+
+def test_lines_are_appended_once_below_one_header(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.touch()  # by another process, which has not written yet
+    line = dict.fromkeys(records.COLUMNS, "x")
+    for _ in range(2):
+        records.append(path, [line, {**line, "seed": "1"}])
+    assert path.read_text().count("\n") == 3
+    assert path.read_text().startswith(",".join(records.COLUMNS))
+    path.write_bytes(path.read_bytes()[:-1])  # the last line was cut off
+    records.append(path, [{**line, "seed": "2"}])
+    assert path.read_text().splitlines()[-1].split(",")[2] == "2"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
+def test_the_name_of_a_gpu_is_that_of_its_maker(monkeypatch):
+    import tensorflow as tf
+
+    details = {"device_name": "NVIDIA H200"}
+    gpu = SimpleNamespace(name="/physical_device:GPU:0")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [gpu])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: details)
+    assert records.device() == "NVIDIA H200"
 
 
 @pytest.mark.parametrize("changed", ["rladder_keras/ladder.py", "zoo/data/a.py", None])

@@ -757,6 +757,26 @@ def test_a_checkpoint_that_was_cut_off_is_not_seen(tmp_path, monkeypatch):
     checkpoint.load(tmp_path, model)
 
 
+def test_two_processes_never_mix_their_checkpoints(tmp_path, monkeypatch):
+    """The second one, which began the same checkpoint, raises an error."""
+    model, savez = small_model(), np.savez
+
+    def interrupted(*args, **kwargs):
+        monkeypatch.setattr(np, "savez", savez)
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        checkpoint.save(tmp_path, model, "of another process")
+        monkeypatch.undo()
+        savez(*args, **kwargs)
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    with pytest.raises(OSError):
+        checkpoint.save(tmp_path, model, "of this process")
+    assert checkpoint.progress(tmp_path) == "of another process"
+    checkpoint.save(tmp_path, model, "later")
+    (only,) = tmp_path.iterdir()
+    assert checkpoint.progress(tmp_path) == "later" and only.name.endswith("2")
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     checkpoint.save(tmp_path, small_model(), {})
     with pytest.raises(ValueError, match="not of this model"):

@@ -20,7 +20,6 @@ from rladder_keras import (
 )
 from zoo import gaussian_chain, moving_mnist, music, videos
 from zoo.data.chains import Chain
-from zoo.metrics import frames as frame_metrics
 from zoo.metrics import groups as group_metrics
 from zoo.metrics.sample_weights import at_step, by_step, of_transitions
 
@@ -159,28 +158,6 @@ def test_a_model_leaves_out_frames_without_weight(n, teacher):
     model.fit(x, y, sample_weight={"frame": weight}, verbose=0)
     with pytest.raises(ValueError, match="sample_weight must have shape"):
         evaluate(x, y, sample_weight={"frame": np.ones((n, 3))})
-
-
-@pytest.mark.once
-def test_functions_stand_for_what_takes_weights(tmp_path):
-    """In files of earlier versions losses and metrics are functions."""
-    x, y = films(4)
-    model = ladder()
-    model.compile(
-        "adam",
-        {"class": videos.LastClass(), "frame": frame_metrics.frame_loss},
-        weighted_metrics={"class": [frame_metrics.error], "frame": [frame_metrics.mse]},
-    )
-    weight = np.ones((4, 4))
-    weight[:, 3] = 0
-    found = model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
-    expected = model.evaluate(x[:, :3], cut(y, 3), verbose=0, return_dict=True)
-    assert found == pytest.approx(expected, rel=1e-4)
-    model.optimizer.build(model.trainable_variables)  # as training does
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    again = loaded.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
-    assert again == pytest.approx(expected, rel=1e-4)
 
 
 def test_weights_in_batches_of_data():

@@ -51,6 +51,15 @@ def test_proposals_build_a_model(name):
     assert searched(hp) - {"depth"} <= set(tuner.SPACES[name][2])
 
 
+def test_both_ends_of_the_noise_build_a_model():
+    noise = tuner.SPACES["moving_mnist_rtagger"][2]["noise"]
+    hp = keras_tuner.HyperParameters()
+    noise("noise", hp)
+    (space,) = hp.space
+    for noise in (space.min_value, space.max_value):
+        zoo.moving_mnist_rtagger(0.1, size=20, frames=3, noise=noise)
+
+
 def test_depth_leaves_rows_out():
     space = tuner.SPACES["polyphonic_music_rladder"][2]["table"]
     hp = keras_tuner.HyperParameters()

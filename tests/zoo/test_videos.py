@@ -42,19 +42,21 @@ def test_a_prediction_is_compared_with_the_next_frame():
     rng = np.random.default_rng(0)
     frames, predicted = rng.random((2, 4, 5, 32, 32, 1)).astype("float32")
     squares = (frames[:, 1:] - predicted[:, :-1]) ** 2
-    mse = squares.reshape(4, -1).mean(axis=1)
-    sums = squares.sum(axis=(2, 3, 4)).mean(axis=1)
     frames, predicted = map(ops.convert_to_tensor, (frames, predicted))
-    np.testing.assert_allclose(frame_metrics.mse(frames, predicted), mse, rtol=1e-5)
-    np.testing.assert_allclose(
-        frame_metrics.frame_loss(frames, predicted), sums, rtol=1e-5
-    )
+    loss, metric = frame_metrics.FrameLoss(), frame_metrics.FrameMSE()
+    sums = squares.sum(axis=(2, 3, 4))
+    assert float(loss(frames, predicted)) == pytest.approx(sums.mean(), rel=1e-5)
+    metric.update_state(frames, predicted)
+    assert float(metric.result()) == pytest.approx(squares.mean(), rel=1e-5)
 
 
 @pytest.mark.everywhere
 def test_a_single_frame_has_no_prediction_error():
     frames = ops.ones((2, 1, 32, 32, 1))
-    np.testing.assert_allclose(frame_metrics.mse(frames, frames * 0), [0, 0])
+    assert float(frame_metrics.FrameLoss()(frames, frames * 0)) == 0
+    metric = frame_metrics.FrameMSE()
+    metric.update_state(frames, frames * 0)
+    assert float(metric.result()) == 0
 
 
 def levels(strides=1, classes=3):
@@ -239,6 +241,13 @@ def test_what_a_rollout_takes():
 
 
 @pytest.mark.everywhere
+def test_pixels_keep_their_precision(policy):
+    policy("mixed_bfloat16")
+    for table in (small_table, lambda width: table_5(width)[:1]):
+        model = zoo.occluded_mnist_rladder(0.1, table=table, classification=False)
+        assert {x.dtype for x in model.output.values()} == {"float32"}
+
+
 def test_a_coarse_grid_gives_the_pixels_of_its_cells():
     """Weights that tell rows, columns and channels of a cell apart."""
     d = keras.Input((None, 2, 3, 1))

@@ -125,7 +125,7 @@ def test_models_of_groups_by_name(tmp_path, monkeypatch):
     card = weights.card("moving_mnist_rtagger", "tiny")
     name = {"name": "bottleneck_table_of_motion", "arguments": {"size": 22}}
     assert card["arguments"]["table"] == name and card["check"] == {}
-    found = zoo.moving_mnist_rtagger(weights="tiny")
+    found = zoo.moving_mnist_rtagger(weights="tiny", table=partial(table))
     for a, b in zip(found.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -202,6 +202,12 @@ def test_a_model_tells_when_its_weights_are_of_other_data(tmp_path, monkeypatch)
         test.origin = "MNIST"
         call(test, verbose=0)
         test.origin = "the digits of scikit-learn"
+    with pytest.raises(ValueError, match="8-bit|float"):
+        model.fit(np.zeros((5, 5, 32, 32, 1), "uint8"), {}, verbose=0)
+    assert model.trained_on == "MNIST"  # nothing was trained
+    zoo.MeanTeacher(model).fit(train, verbose=0)
+    assert model.trained_on is None
+    model = zoo.occluded_mnist_rladder(weights="tiny")
     model.fit(train, validation_data=test, verbose=0)
     model.evaluate(test, verbose=0)
 

@@ -13,7 +13,6 @@ from zoo.metrics.sample_weights import (
     at_step,
     by_step,
     of_transitions,
-    stands_for,
 )
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -87,8 +86,6 @@ class ClassError(keras.metrics.Mean):
         return {**super().get_config(), "iteration": self.iteration}
 
 
-@register
-@stands_for(ClassError)
 def error(labels: Tensor, probabilities: Tensor) -> Tensor:
     """Return 1 where the most probable class after the last frame is wrong.
 
@@ -174,26 +171,3 @@ class FrameMSE(StepMean):
     ) -> None:
         weight = of_transitions(by_step(sample_weight, predicted))
         return super().update_state(squared_errors(frames, predicted), weight)
-
-
-@register
-@stands_for(FrameLoss)
-def frame_loss(frames: Tensor, predicted: Tensor) -> Tensor:
-    """Return the squared error of the next frame, shape `(batch,)`.
-
-    Summed over the pixels, mean over the transitions.
-    """
-    return mse(frames, predicted) * math.prod(predicted.shape[2:])
-
-
-@register
-@stands_for(FrameMSE)
-def mse(frames: Tensor, predicted: Tensor) -> Tensor:
-    """Return the mean squared error of the next frame, shape `(batch,)`.
-
-    Table 1 prints it in units of 1e-5. The prediction after frame t is compared with
-    frame t + 1; the last prediction has no target. A sequence of one frame has no
-    transition and an error of 0.
-    """
-    transitions = ops.cast(ops.maximum(ops.shape(frames)[1] - 1, 1), predicted.dtype)
-    return ops.sum(squared_errors(frames, predicted), axis=1) / transitions

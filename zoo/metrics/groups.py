@@ -14,7 +14,6 @@ from zoo.metrics.sample_weights import (
     at_step,
     by_step,
     of_transitions,
-    stands_for,
 )
 
 register = keras.saving.register_keras_serializable("zoo")
@@ -40,13 +39,6 @@ class OwnCost(StepLoss):
 
     def call(self, _: Tensor, cost: Tensor) -> Tensor:
         return cost
-
-
-@register
-@stands_for(OwnCost)
-def own_cost(_: Tensor, cost: Tensor) -> Tensor:
-    """Return the mean over the iterations of an output that already is a cost."""
-    return ops.mean(cost, axis=-1)
 
 
 def number(iteration: int) -> str:

@@ -5,16 +5,13 @@ Outputs have shape `(batch, T, ...)`. Their losses and metrics take weights of s
 of axes decides which, even if there are as many sequences as time steps.
 """
 
-from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import keras
-from keras import ops, tree
+from keras import ops
 
 from rladder_keras.typing import Config, Tensor
 from rladder_keras.validation import fits
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 register = keras.saving.register_keras_serializable("zoo")
 
@@ -258,26 +255,3 @@ def is_of_keras(x: Any) -> bool:
         return True
     module = getattr(x, "__module__", None) or type(x).__module__
     return x is not None and module.split(".")[0] == "keras"
-
-
-# Functions
-
-
-def stands_for(cls: type) -> Callable[[Function], Function]:
-    """Mark a function that is replaced by this class when a model is compiled with it.
-
-    Keras passes weights to a class, but only values and predictions to a function.
-    """
-
-    def mark(function: Function) -> Function:
-        function.stands_for = cls  # type: ignore[attr-defined]
-        return function
-
-    return mark
-
-
-def weighable(losses: Any) -> Any:
-    """Return losses or metrics with classes in place of marked functions."""
-    return tree.map_structure(
-        lambda x: x.stands_for() if hasattr(x, "stands_for") else x, losses
-    )

@@ -20,7 +20,6 @@ from zoo.metrics.sample_weights import (
     by_step,
     last_step_loss,
     last_step_metric,
-    weighable,
 )
 from zoo.models.checks import (
     as_arrays,
@@ -128,7 +127,7 @@ class ZooModel(Streaming, keras.Model):
 
     def of_classes(self, losses: Any, of_last_step: Callable[[Any], Any]) -> Any:
         """Return losses, of which those of the output `"class"` score the last step."""
-        losses, names = weighable(losses), getattr(self, "output_names", [])
+        names = getattr(self, "output_names", [])
         if "class" not in names or len(self.output["class"].shape) != 3:
             return losses
         if names == ["class"] and not isinstance(losses, dict):

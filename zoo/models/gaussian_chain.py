@@ -85,49 +85,30 @@ def messages(chain: Chain, sweeps: int = 1) -> list[Level]:
     return [*levels, Level(top.encoder, highest)]
 
 
-def rows_of_sites(units: int, levels: int, decoder: bool = True) -> list[Level]:
-    """Build levels for `x` at several sites; each cell reaches one more site per
-    iteration.
+def rows_of(chain: Chain, units: int, decoder: bool = True) -> list[Level]:
+    """Build as many levels as the chain has.
 
-    There is no normalisation, because the amplitude is to be estimated.
+    If `x` has several sites, the cells are convolutional, and each reaches one more
+    site per iteration. There is no normalisation, because the amplitude is to be
+    estimated.
 
     Args:
-        units: Number of channels.
-        levels: Number of rows.
+        chain: A `zoo.data.chains.Chain`.
+        units: Number of units, or channels, of each row.
         decoder: Whether the rows have decoders.
 
     Returns:
         List of `Level`.
     """
-    return [
-        Level(
-            ConvGRUCell(units, 3, normalization=None, forget_bias=1.0),
-            ConvG1(3, normalization=None) if decoder else None,
-        )
-        for _ in range(levels)
-    ]
+    up = {"normalization": None, "forget_bias": 1.0}
 
+    def level() -> Level:
+        if chain.sites == 1:
+            return Level(GRUCell(units, **up), G1(normalization=None))
+        return Level(ConvGRUCell(units, 3, **up), ConvG1(3, normalization=None))
 
-def rows_of_vectors(units: int, levels: int, decoder: bool = True) -> list[Level]:
-    """Build levels for `x` at a single site.
-
-    There is no normalisation, because the amplitude is to be estimated.
-
-    Args:
-        units: Number of units.
-        levels: Number of rows.
-        decoder: Whether the rows have decoders.
-
-    Returns:
-        List of `Level`.
-    """
-    return [
-        Level(
-            GRUCell(units, normalization=None, forget_bias=1.0),
-            G1(normalization=None) if decoder else None,
-        )
-        for _ in range(levels)
-    ]
+    levels = [level() for _ in range(chain.levels)]
+    return levels if decoder else [Level(encoder) for encoder, _ in levels]
 
 
 def gaussian_chain_rladder(
@@ -166,8 +147,7 @@ def gaussian_chain_rladder(
     """
     check_arguments(chain, output, iterations)
     check_integer("units", units, 1)
-    rows = rows_of_vectors if chain.sites == 1 else rows_of_sites
-    levels = rows(channels(width, units), chain.levels, decoder)
+    levels = rows_of(chain, channels(width, units), decoder)
     seen, outputs = iterated(chain, levels, iterations, feedback, unroll, skip)
     d = outputs["bottom"] if decoder else outputs["top"]
     if chain.sites == 1:
@@ -176,6 +156,7 @@ def gaussian_chain_rladder(
 
 
 def gaussian_chain_messages(
+    width: float = 1.0,
     *,
     chain: Chain,
     output: str,
@@ -186,6 +167,7 @@ def gaussian_chain_messages(
     """Build the hand-derived message passing, without trainable weights.
 
     Args:
+        width: Ignored, because there are no channels.
         chain: A `zoo.data.chains.Chain`.
         output: `"x"` or `"next"`.
         iterations: Number of iterations per time step.
@@ -207,6 +189,7 @@ def gaussian_chain_messages(
 
 
 def gaussian_chain_exact(
+    width: float = 1.0,
     *,
     chain: Chain,
     output: str,
@@ -217,6 +200,7 @@ def gaussian_chain_exact(
     """Build the optimal estimator as a linear map: the Kalman filter or the posterior.
 
     Args:
+        width: Ignored, because there are no channels.
         chain: A `zoo.data.chains.Chain`.
         output: `"x"` or `"next"`.
         steps: Length of the sequences.
@@ -341,49 +325,24 @@ def excess(model: keras.Model, data: Any) -> float:
     return 100 * difference / optimum
 
 
-def by_hand(iterations: int, width: float = 1.0, **kwargs: Any) -> "ChainModel":
-    """Build `gaussian_chain_messages`, for tables whose other rows have a width.
-
-    Args:
-        iterations: Number of iterations per time step.
-        width: Ignored, because there are no channels.
-        **kwargs: Other arguments of `gaussian_chain_messages`.
-
-    Returns:
-        Compiled model.
-    """
-    return gaussian_chain_messages(iterations=iterations, **kwargs)
-
-
-def exact(steps: int, width: float = 1.0, **kwargs: Any) -> "ChainModel":
-    """Build `gaussian_chain_exact`, for tables whose other rows have a width.
-
-    Args:
-        steps: Length of the sequences.
-        width: Ignored, because there are no channels.
-        **kwargs: Other arguments of `gaussian_chain_exact`.
-
-    Returns:
-        Compiled model.
-    """
-    return gaussian_chain_exact(steps=steps, **kwargs)
-
-
 RLADDER = gaussian_chain_rladder
+MESSAGES, EXACT = gaussian_chain_messages, gaussian_chain_exact
 APPENDIX_B = {
-    "exact posterior": partial(exact, 1),
-    "hand-derived messages, 1 iteration": partial(by_hand, 1),
-    f"hand-derived messages, {ITERATIONS} iterations": partial(by_hand, ITERATIONS),
-    "hand-derived messages, 1000 iterations": partial(by_hand, 1000),
+    "exact posterior": EXACT,
+    "hand-derived messages, 1 iteration": MESSAGES,
+    f"hand-derived messages, {ITERATIONS} iterations": partial(
+        MESSAGES, iterations=ITERATIONS
+    ),
+    "hand-derived messages, 1000 iterations": partial(MESSAGES, iterations=1000),
     "RLadder, 1 iteration": RLADDER,
     f"RLadder, {ITERATIONS} iterations": partial(RLADDER, iterations=ITERATIONS),
     "RLadder w/o feedback": partial(RLADDER, iterations=ITERATIONS, feedback="none"),
     "RLadder w/o decoder": partial(RLADDER, iterations=ITERATIONS, decoder=False),
 }
 APPENDIX_C = {
-    "Kalman filter": partial(exact, STEPS),
-    "hand-derived messages, 1 iteration": partial(by_hand, 1),
-    "hand-derived messages, 20 iterations": partial(by_hand, 20),
+    "Kalman filter": partial(EXACT, steps=STEPS),
+    "hand-derived messages, 1 iteration": MESSAGES,
+    "hand-derived messages, 20 iterations": partial(MESSAGES, iterations=20),
     "RLadder, 1 iteration": RLADDER,
     "RLadder, 2 iterations": partial(RLADDER, iterations=2),
     **{row: partial(RLADDER, skip=skip) for row, skip in FIG_9C.items()},

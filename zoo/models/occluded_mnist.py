@@ -32,9 +32,8 @@ from rladder_keras import (
     RecurrentLadder,
     Softmax,
 )
-from rladder_keras.typing import Feedback, Tensor, Unroll
-from zoo.metrics.frames import FrameLoss, frame_loss
-from zoo.metrics.sample_weights import stands_for
+from rladder_keras.typing import Feedback, Unroll
+from zoo.metrics.frames import FrameLoss
 from zoo.models.tables import AveragePool, Builders, MaxPool, Table, channels, rows
 from zoo.models.videos import VideoModel, bottom, compiled, pixels
 from zoo.weights import takes_weights
@@ -373,10 +372,3 @@ def classifier(
 @register
 class ProbeLoss(FrameLoss):
     """Loss `FrameLoss` with frames without bars as targets."""
-
-
-@register
-@stands_for(ProbeLoss)
-def probe_loss(unoccluded: Tensor, predicted: Tensor) -> Tensor:
-    """Return `frame_loss` for frames without bars."""
-    return frame_loss(unoccluded, predicted)

@@ -10,13 +10,8 @@ from keras import ops, tree
 from rladder_keras import export_step, initial_state, step_model
 from rladder_keras.streaming import check_state
 from zoo.data.epochs import check_integer
-from zoo.models.checks import (
-    as_arrays,
-    check_step,
-)
-from zoo.models.fitting import (
-    check_sequences,
-)
+from zoo.models.checks import as_arrays, check_step
+from zoo.models.fitting import check_sequences
 from zoo.training.interrupts import step_kept
 
 
@@ -55,7 +50,9 @@ class Streaming:
 
         Returns:
             The outputs of `predict` for this frame, without the time axis, and the next
-            state.
+            state. After a frame of padding the state is the initial state, and the
+            outputs must be ignored: unlike those of `predict`, they do not hold the
+            class of the last frame.
 
         Examples:
             >>> model = zoo.polyphonic_music_lstm(units=4)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -111,15 +112,20 @@ def export(
         )
     shown = ""
     if picture is not None:
-        # In `assets`, because Keras treats other files in the folder as assets, too.
-        target = folder / "assets" / Path(picture).name
-        shown = f"![What the model predicts](assets/{target.name})\n\n"
+        shown = f"![What the model predicts](assets/{Path(picture).name})\n\n"
     text = page(known, shown)  # before anything is written: raises if a key is missing
-    folder.mkdir(parents=True, exist_ok=True)
-    keras.saving.save_model(MODELS[model](weights=name), folder, zipped=False)
-    if picture is not None:
-        shutil.copy(picture, target)
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
+        new = Path(parent, folder.name)
+        new.mkdir()
+        keras.saving.save_model(MODELS[model](weights=name), new, zipped=False)
+        if picture is not None:
+            # Keras treats all other files in the folder as assets, too.
+            shutil.copy(picture, new / "assets")
+        (new / "README.md").write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()  # it is empty
+        os.replace(new, folder)
     return folder
 
 
@@ -130,7 +136,7 @@ def page(known: dict[str, Any], picture: str = "") -> str:
         known: Card of the weights.
         picture: Markdown of a picture.
     """
-    missing = sorted(NEEDED - set(known))
+    missing = sorted(key for key in NEEDED if known.get(key) is None)
     if missing:
         raise ValueError(
             f"The card of {known.get('name')!r} must have all keys of a published "

@@ -177,11 +177,6 @@ def nearest(x: float) -> int:
     return math.floor(x + 0.5)
 
 
-def read_notes(path: Path, unit: str, pedal: bool = False) -> Iterator[Note]:
-    """Yield start, end and MIDI note number of each note of a file."""
-    yield from notes_of(read_file(path), unit, pedal)
-
-
 def read_file(path: Path) -> MidiFile:
     """Read the events of a file.
 

@@ -47,7 +47,10 @@ def sound_of(
     check_time_step(step)
     check_integer("rate", rate, 1)
     if not isinstance(tempo, Real) or not 0 < tempo < np.inf:
-        raise ValueError(f"`tempo` must be a number above 0; got {tempo!r}.")
+        raise ValueError(
+            f"`tempo` must be a number above 0; got {tempo!r}. Choose quarter notes "
+            "per minute, such as 120."
+        )
     seconds = 60 * step / tempo
     samples = np.zeros(round((len(roll) * seconds + RELEASE) * rate))
     changes = changes_of(roll).T
