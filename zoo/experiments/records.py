@@ -71,7 +71,7 @@ def backends(folder: Path, progress: dict[str, Any]) -> list[str]:
 def check_runs(path: Path) -> None:
     """Raise `ValueError` if a file exists and is not a file of runs."""
     header = ",".join(COLUMNS).encode()
-    if path.exists() and path.read_bytes().splitlines()[:1] not in ([], [header]):
+    if path.exists() and path.read_bytes().splitlines()[:1] != [header]:
         raise ValueError(
             f"--runs must be a file of runs; {path} is not a file of runs. Choose "
             "another file."
@@ -79,25 +79,20 @@ def check_runs(path: Path) -> None:
 
 
 def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Append rows to a CSV file in a single write, so that each row is complete.
-
-    Rows that the file already has, of a run that was killed after it had appended them,
-    are not appended again.
-    """
+    """Append rows to a CSV file in a single write, so that each row is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     with appending(path) as file:
-        check_runs(path)
         before = path.read_bytes()
-        known = set(before.splitlines(keepends=True))
-        rows = [] if before else [",".join(COLUMNS) + "\n"]
-        if before and not before.endswith(b"\n"):
-            rows.append("\n")  # so that a damaged row stays alone
-        for line in lines:
-            text = io.StringIO()
-            csv.DictWriter(text, COLUMNS, lineterminator="\n").writerow(line)
-            rows.append(text.getvalue())
-        new = (row.encode() for row in rows)
-        file.write(b"".join(row for row in new if row not in known))
+        if not before:
+            writer.writeheader()
+        else:
+            check_runs(path)
+            if not before.endswith(b"\n"):
+                text.write("\n")  # so that a damaged row stays alone
+        writer.writerows(lines)
+        file.write(text.getvalue().encode())
 
 
 def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:

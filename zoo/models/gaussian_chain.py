@@ -100,12 +100,13 @@ def rows_of(chain: Chain, units: int, decoder: bool = True) -> list[Level]:
     Returns:
         List of `Level`.
     """
-    up = {"normalization": None, "forget_bias": 1.0}
 
     def level() -> Level:
         if chain.sites == 1:
-            return Level(GRUCell(units, **up), G1(normalization=None))
-        return Level(ConvGRUCell(units, 3, **up), ConvG1(3, normalization=None))
+            encoder = GRUCell(units, normalization=None, forget_bias=1.0)
+            return Level(encoder, G1(normalization=None))
+        wide = ConvGRUCell(units, 3, normalization=None, forget_bias=1.0)
+        return Level(wide, ConvG1(3, normalization=None))
 
     levels = [level() for _ in range(chain.levels)]
     return levels if decoder else [Level(encoder) for encoder, _ in levels]
