@@ -143,6 +143,7 @@ def test_lines_are_appended_below_one_header(tmp_path):
     assert path.read_text().splitlines()[-1].split(",")[2] == "2"
 
 
+@pytest.mark.everywhere
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
 def test_the_name_of_a_gpu_is_that_of_its_maker(monkeypatch):
     import tensorflow as tf
