@@ -63,8 +63,12 @@ ABOUT = {
         '<audio controls preload="none" src="{wav}"></audio>',
     ),
 }
-CORPORA = {"small_jsb": ("jsb", 1), "small_nottingham": ("nottingham", 0.5)}
-CORPORA["small_muse"] = "muse", 0.5
+CORPORA = {  # name of the corpus, and time step in quarter notes
+    "small_jsb": ("jsb", 1),
+    "small_nottingham": ("nottingham", 0.5),
+    "small_muse": ("muse", 0.5),
+    "small_piano_midi": ("piano_midi", 0.5),
+}
 
 
 def main():
