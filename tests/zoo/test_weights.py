@@ -224,7 +224,10 @@ def test_music_of_another_corpus_is_noticed(tmp_path, monkeypatch):
 
 
 def test_weights_are_listed_by_their_data():
-    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == ["small_mnist"]
+    assert zoo.list_weights("occluded_mnist_rladder", data="MNIST") == [
+        "reduced_mnist",
+        "small_mnist",
+    ]
     muse = {"polyphonic_music_rladder": ["small_muse"]}
     assert zoo.list_weights(data="MuseData") == muse
 
