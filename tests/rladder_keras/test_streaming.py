@@ -89,17 +89,12 @@ def test_the_batch_may_vary_and_the_weights_are_those_of_the_model():
         np.testing.assert_allclose(found["bottom"], expected, atol=1e-5)
 
 
-def test_a_step_has_the_precision_of_the_model():
+def test_a_step_has_the_precision_of_the_model(policy):
     model = small_model(iterations=1)
     frames = np.random.default_rng(0).random((2, 2, 4, 4, 1), dtype="float32")
     expected = model.predict(frames, verbose=0)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        step = step_model(model)
-    finally:
-        keras.config.set_dtype_policy(before)
-    found = one_by_one(step, initial_state(model, 2), frames)
+    policy("mixed_float16")
+    found = one_by_one(step_model(model), initial_state(model, 2), frames)
     for name in ("top", "bottom"):
         assert found[name].dtype == "float32"
         np.testing.assert_allclose(found[name], expected[name], atol=1e-5)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -112,20 +111,15 @@ def export(
         )
     shown = ""
     if picture is not None:
-        shown = f"![What the model predicts](assets/{Path(picture).name})\n\n"
+        # In `assets`, because Keras treats other files in the folder as assets, too.
+        target = folder / "assets" / Path(picture).name
+        shown = f"![What the model predicts](assets/{target.name})\n\n"
     text = page(known, shown)  # before anything is written: raises if a key is missing
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
-        new = Path(parent, folder.name)
-        new.mkdir()
-        keras.saving.save_model(MODELS[model](weights=name), new, zipped=False)
-        if picture is not None:
-            # Keras treats all other files in the folder as assets, too.
-            shutil.copy(picture, new / "assets")
-        (new / "README.md").write_text(text, encoding="utf-8")
-        if folder.exists():
-            folder.rmdir()  # it is empty
-        os.replace(new, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.saving.save_model(MODELS[model](weights=name), folder, zipped=False)
+    if picture is not None:
+        shutil.copy(picture, target)
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return folder
 
 
