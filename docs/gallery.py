@@ -1,5 +1,7 @@
 """Write the gallery of trained weights: `docs/gallery.md` and `docs/gallery/`.
 
+It also draws `docs/sequence.png`, the first picture of the README.
+
     python docs/gallery.py          # draws the pictures, composes the pieces
     python docs/gallery.py --text   # the page only, from the cards
 
@@ -117,15 +119,10 @@ def draw(model, name):
     net = getattr(zoo, model)(weights=name)
     path = DOCS / "gallery" / f"{model}-{name}.png"
     if model == "occluded_mnist_rladder":
-        source = "sklearn" if name.endswith("sklearn") else "mnist"
-        _, _, test = zoo.data.occluded_mnist(source, 8, verbose=False)
-        x, y = test[0]
-        i = 3
-        found = net.predict_on_batch(x)
         title = f"{model}, weights {name}"
-        probe, classes = found["probe"][i], found["class"][i]
-        frames = y["frame"][i], found["frame"][i], y["probe"][i], probe, classes
-        zoo.show.sequence(path, *frames, int(y["class"][i]), title)
+        digit(path, net, "sklearn" if name.endswith("sklearn") else "mnist", 3, title)
+        if name == "reduced_mnist":
+            digit(DOCS / "sequence.png", net, "mnist", 34)
     elif model == "moving_mnist_rtagger":
         size, frames = net.input_shape[2], 8
         options = {"size": size, "frames": frames, "verbose": False}
@@ -137,6 +134,16 @@ def draw(model, name):
         prompt = zoo.data.load_corpus(corpus).test[1][:16]
         midi = path.with_suffix(".mid")
         zoo.music.generate(net, prompt, steps=80, path=midi, step=step, seed=1)
+
+
+def digit(path, net, source, i, title=None):
+    """Write the picture of the `i`-th test sequence of occluded digits."""
+    _, _, test = zoo.data.occluded_mnist(source, i + 1, verbose=False)
+    x, y = test[0]
+    found = net.predict_on_batch(x)
+    probe, classes = found["probe"][i], found["class"][i]
+    frames = y["frame"][i], found["frame"][i], y["probe"][i], probe, classes
+    zoo.show.sequence(path, *frames, int(y["class"][i]), title)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BACKENDS = ("jax", "tensorflow", "torch")  # the slowest first
+BACKENDS = ("tensorflow", "torch", "jax")  # the slowest first
 
 
 class Check:

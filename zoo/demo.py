@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    test.batch_size = 100  # fewer and larger steps
     print(f"backend {keras.backend.backend()}; pictures and model go to {args.out}/")
 
     shown = different_digits(digits)

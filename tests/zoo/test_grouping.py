@@ -164,13 +164,7 @@ FILMS = {"table": short(moving_mnist.table_of_motion, 1, 2), "size": 16}
 STILL["unroll"] = FILMS["unroll"] = False
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=pytest.mark.everywhere if row == "RTagger" else ())
-        for row in textured_mnist.TABLE_4
-    ],
-)
+@pytest.mark.parametrize("row", textured_mnist.TABLE_4)
 def test_rows_of_table_4_learn_and_are_saved_and_loaded(row, tmp_path):
     build = textured_mnist.TABLE_4[row]
     options = {"size": 32} if row == "ConvNet" else STILL
@@ -222,6 +216,12 @@ def test_films():
     }
     np.testing.assert_allclose(outputs["posterior"].sum(axis=2), 1, atol=1e-5)
 
+
+def test_shorter_films_and_rollouts():
+    model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, **FILMS)
+    rng = np.random.default_rng(0)
+    x = rng.random((3, 4, 16, 16, 1), dtype="float32")
+    y = {"groups": rng.integers(-1, 2, (3, 4, 16, 16), dtype="int32")}
     shorter = model.evaluate(
         x[:, :3], {"groups": y["groups"][:, :3]}, verbose=0, return_dict=True
     )

@@ -20,7 +20,7 @@ from rladder_keras.recurrence import last_unread
 from zoo.models.occluded_mnist import small_table
 
 
-@pytest.mark.parametrize("mask_value", [None, -1])
+@pytest.mark.parametrize("mask_value", [None, pytest.param(-1, marks=pytest.mark.once)])
 def test_a_prediction_that_no_loss_compares_costs_nothing_and_changes_nothing(
     mask_value,
 ):

@@ -570,7 +570,6 @@ def test_another_weight_of_the_prediction_is_another_size(tmp_path, weights, wor
     assert f"--frame-weight {weights} --ladder" in about["command"]
 
 
-@pytest.mark.everywhere
 def test_weights_of_the_prediction_change_from_epoch_to_epoch(tmp_path, monkeypatch):
     """Like a run that is resumed by another command after its first epoch."""
     few = short(om.small_table, 1, 3)
@@ -594,6 +593,29 @@ def test_weights_of_the_prediction_change_from_epoch_to_epoch(tmp_path, monkeypa
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     other, _ = run("constant")
     assert max(abs(a - b).max() for a, b in zip(other, expected[0], strict=True)) > 1e-3
+
+
+@EVERYWHERE
+def test_the_next_step_has_the_changed_weights_of_losses():
+    inputs = keras.Input((3,))
+    outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in "ab"}
+    model = keras.Model(inputs, outputs)
+    losses = {"a": "mse", "b": "mse"}
+    model.compile("sgd", losses, loss_weights={"a": 1.0, "b": 1.0})
+    x, y = np.ones((4, 3)), {name: np.ones((4, 1)) for name in "ab"}
+    states = [weights(model)]
+    for changed in ({}, {"b": 0.0}, {"b": 2.0}):
+        protocol.set_loss_weights(model, changed)
+        model.fit(x, y, verbose=0)
+        states.append(weights(model))
+    kernels = [(state[0], state[2]) for state in states]
+    steps = [
+        [abs(after - before).max() for before, after in zip(*pair, strict=True)]
+        for pair in zip(kernels[:-1], kernels[1:], strict=True)
+    ]
+    assert all(a > 0 for a, _ in steps)
+    assert steps[0][1] > 0 and steps[1][1] == 0
+    assert steps[2][1] > steps[0][1]
 
 
 @pytest.mark.parametrize(

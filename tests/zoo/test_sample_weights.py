@@ -133,8 +133,8 @@ def test_losses_and_metrics_take_weights_of_sequences_and_of_steps(name, steps):
 @pytest.mark.parametrize(
     ("n", "teacher"),
     [
-        (4, False),
         (3, True),
+        pytest.param(4, False, marks=ONCE),
         pytest.param(3, False, marks=ONCE),
         pytest.param(4, True, marks=ONCE),
     ],
@@ -249,7 +249,7 @@ def test_the_loss_is_that_of_both_heads():
     ("n", "heads"),
     [
         (3, ("class", "frame")),
-        (4, "class"),
+        pytest.param(4, "class", marks=ONCE),
         pytest.param(3, "class", marks=ONCE),
         pytest.param(4, ("class", "frame"), marks=ONCE),
     ],
@@ -394,6 +394,7 @@ def test_padding_in_steps_and_rollouts(trained):
         model.rollout(x[:, ::-1], 1)
 
 
+@ONCE
 def test_a_mean_teacher_sees_padding():
     """Its noise leaves it as it is."""
     x, y = padded()

@@ -192,7 +192,6 @@ def test_sequences_of_one_frame_are_no_reason_to_fail():
     assert logs["frame_mse"] == [0] and np.isfinite(logs["loss"]).all()
 
 
-@pytest.mark.everywhere
 def test_some_labels_may_weigh_nothing():
     """Their frames are predicted all the same."""
     x, labels = films()
