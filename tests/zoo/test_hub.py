@@ -29,6 +29,7 @@ def hub(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.mark.once
 def test_a_model_from_the_hub_is_the_one_that_was_exported(hub):
     picture = hub / "picture.png"
     picture.write_bytes(b"a picture")
