@@ -43,7 +43,7 @@ model = zoo.{model}(weights="{name}")
 | --- | --- |
 | trained on | {data} |
 {metrics}
-| training | {minutes} minutes on {device} |
+| training | {minutes} minutes on a machine with {device} |
 | file | [{file}](../zoo/weights/{file}), {kilobytes} kB, {licence} |
 """
 ABOUT = {
@@ -105,7 +105,7 @@ def section(card):
     return SECTION.format(
         **{k: v for k, v in card.items() if k not in ("metrics", "file")},
         file=file,
-        title=f"{title}: {card['data']}",
+        title=f"{title}: {card['data']}, weights {card['name']}",
         about=about.format(midi=f"{name}.mid", wav=f"{name}.wav"),
         picture=f"{name}.png",
         metrics="\n".join(lines),

@@ -46,6 +46,7 @@ SHORTER = (
 def small(monkeypatch, tmp_path):
     """Narrow models and little data, in an empty folder."""
     sets, sizes = zoo.data.occluded_mnist, {"sequences": 20, "evaluation_sequences": 10}
+    films = zoo.data.moving_mnist
     ladder = zoo.occluded_mnist_rladder
 
     def few(digits=None, batch_size=10, **labels):
@@ -82,6 +83,9 @@ def small(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(zoo.data, "gaussian_chain", chains)
     monkeypatch.setattr(zoo.data, "occluded_mnist", few)
+    monkeypatch.setattr(
+        zoo.data, "moving_mnist", lambda source=None, **k: films("sklearn", **k)
+    )
     baseline = partial(zoo.occluded_mnist_temporal_baseline, 0.1)
     monkeypatch.setattr(
         zoo,
