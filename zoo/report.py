@@ -34,8 +34,8 @@ TITLES = {
     "moving-mnist": "Moving MNIST, ten frames to ten (not in the paper)",
 }
 NOTES = {
-    "table-1": "Rows without the prediction task do not depend on the frame weight: the "
-    'same runs are in the tables of 2 epochs with and without "frame weight 1 then '
+    "table-1": "Rows without the prediction task do not depend on the frame weight; "
+    'the same runs are in the tables of 2 epochs with and without "frame weight 1 then '
     '0.1". The ladders of the latter were trained by one command for each epoch, see '
     "the lab notebook.",
     "table-2": "Columns have the names of the paper; for runs with fewer than 1,000 "
