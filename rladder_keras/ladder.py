@@ -142,6 +142,10 @@ class LadderCell(Wiring):
         with self.statistics.building():
             for l in range(len(self.encoders)):
                 self.build_level(l, x_shape)
+        self.check_iterations()
+
+    def check_iterations(self) -> None:
+        """Raise `ValueError` if batch statistics need `iterations`."""
         if self.iterations is None and self.statistics.layers:
             raise ValueError(
                 "`iterations` must be given for a ladder with batch normalisation, "

@@ -87,7 +87,8 @@ class RecurrentLadder(layers.RNN):
             TensorFlow it saves no memory, because Grappler merges the second
             computation with the first.
         dtype: Dtype policy of the ladder and of all its levels; the layers of a model
-            that is a row keep their own. By default every layer keeps its own policy.
+            that is a row keep their own, and so does a cell given as `levels`. By
+            default every layer keeps its own policy.
 
     Call arguments:
         sequences: Shape `(batch, T, ...)`.
@@ -157,7 +158,7 @@ class RecurrentLadder(layers.RNN):
                 f"`levels` is a cell; got {feedback!r}, {iterations!r} and {skip!r}. "
                 "Pass them to the cell."
             )
-        if unroll not in (True, False, "auto"):
+        if not isinstance(unroll, bool) and unroll != "auto":
             raise ValueError(
                 f"`unroll` must be True, False or 'auto'; got {unroll!r}. Use 'auto' "
                 "to choose the faster loop."

@@ -71,7 +71,8 @@ class TaggerCell(LadderCell):
         levels: List of `Level`, bottom row first, see `LadderCell`.
         groups: Number of groups, `K`.
         kernel_size: Integer or tuple: kernel size of the transposed convolutions that
-            read `mu` and `pi` from `d_1`. Their stride is the stride of the lowest row.
+            read `mu` and `pi` from `d_1`. Their strides lead from
+            the grid of `d_1` to that of the image.
         pixels: `"gaussian"`, with one learned variance, or `"binary"`.
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped. The likelihood accounts for this noise.
@@ -144,7 +145,7 @@ class TaggerCell(LadderCell):
                 "`noise` must be above 0, and below 0.5 for binary pixels; got "
                 f"{noise!r}. Choose a value in this range."
             )
-        self.groups = int(check_integer("`groups`", groups))
+        self.groups = check_integer("`groups`", groups)
         self.kernel_size = check_sizes("`kernel_size` of TaggerCell", kernel_size)
         self.pixels = pixels
         self.noise = noise
@@ -199,6 +200,7 @@ class TaggerCell(LadderCell):
                 norm.build((*x_shape[:-1], n))
                 setattr(self, read.name, read)
                 setattr(self, norm.name, norm)
+        self.check_iterations()
         if self.pixels == "gaussian":
             v = self.first_variance
             spread = keras.initializers.Constant((v - 1 / v) / 2)
@@ -288,6 +290,11 @@ class TaggerCell(LadderCell):
             (batch, self.groups, *self.e_shapes[-1][1:]),
             [],
         )
+
+    @property
+    def output_dtypes(self) -> dict[str, str]:
+        exact = ("groups", "reconstructions", "variance")
+        return {**super().output_dtypes, **dict.fromkeys(exact, "float32")}
 
     def get_config(self) -> Config:
         return {

@@ -107,7 +107,8 @@ class Wiring(layers.Layer):
             if any(row is not None and row.weights for row in ours):
                 raise ValueError(
                     "The layers of a level must be new; got layers that already have "
-                    "weights, of another ladder. Make new levels for each ladder."
+                    "weights, of another row or ladder. Make new layers for each row "
+                    "and each ladder."
                 )
             if self.receives_diagonal(l):
                 below = joined_shape(below, self.d_shapes[l - 1])

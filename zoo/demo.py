@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             evaluation_sequences=1000,
             seed=args.seed,
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
     test.batch_size = 100  # fewer and larger steps
     print(f"backend {keras.backend.backend()}; pictures and model go to {args.out}/")

@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 reproduce(args, row)
             except FloatingPointError as error:  # continue with the other rows
                 diverged.append(str(error))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
     if diverged:
         sys.exit("error: " + "\n".join(diverged))

@@ -1336,6 +1336,7 @@ def test_a_row_that_does_not_fit_is_named(levels, row, names):
         ({"skip": ("up",)}, "`skip` must be a tuple of some of"),
         ({"skip": None}, "`skip` must be a tuple of some of .*got None"),
         ({"unroll": "yes"}, "`unroll` must be True, False or 'auto'; got 'yes'"),
+        ({"unroll": 0}, "`unroll` must be True, False or 'auto'; got 0"),
         ({"unroll": False, "remat": True}, "Omit `unroll`"),
     ],
 )
@@ -1395,8 +1396,11 @@ def test_a_row_may_be_a_model_and_come_trained(tmp_path):
 def test_two_ladders_cannot_share_levels():
     levels = one_recurrent()
     built(levels)
-    with pytest.raises(ValueError, match="level 1 of 2.*weights, of another ladder"):
+    with pytest.raises(ValueError, match="level 1 of 2.*weights, of another row or"):
         built(levels)
+    row = Level(Conv(4, 3))
+    with pytest.raises(ValueError, match="level 2 of 2.*Make new layers for each row"):
+        RecurrentLadder([row, row])(np.ones((1, 2, 4, 4, 4), "float32"))
 
 
 @pytest.mark.once

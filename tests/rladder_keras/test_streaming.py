@@ -189,7 +189,7 @@ def test_a_model_that_predicts_no_frames_has_no_rollout():
 def test_a_model_of_still_images_takes_no_steps():
     table = zoo.textured_mnist.small_table_9
     model = zoo.textured_mnist_rtagger(0.1, table=table, size=32)
-    with pytest.raises(ValueError, match="takes whole images.* Use predict"):
+    with pytest.raises(ValueError, match="of a fixed length.* Use predict"):
         model.init_state(1)
 
 

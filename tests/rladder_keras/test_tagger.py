@@ -334,6 +334,23 @@ def test_training_lowers_the_cost(learned):
 
 
 @pytest.mark.once
+def test_its_own_batch_normalisation_needs_the_number_of_iterations():
+    cell = TaggerCell([Level(ConvLSTMCell(4, 4, 2), ConvG1(3))], 2, 4)
+    with pytest.raises(ValueError, match="`iterations` must be given"):
+        RecurrentLadder(cell)(keras.Input((None, 8, 8, 1)))
+
+
+@pytest.mark.once
+def test_outputs_are_declared_with_the_precision_that_they_have(policy):
+    policy("mixed_bfloat16")
+    layer = RecurrentLadder(TaggerCell(feed_forward(), 2, 4))
+    declared = layer(keras.Input((3, 8, 8, 1)))
+    found = layer(images())
+    for name, x in declared.items():
+        assert x.dtype == keras.backend.standardize_dtype(found[name].dtype), name
+
+
+@pytest.mark.once
 def test_bad_arguments_are_refused():
     for kwargs, message in (
         ({"groups": 0}, "`groups` must be an integer of at least 1; got 0"),

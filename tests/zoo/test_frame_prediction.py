@@ -69,7 +69,9 @@ def test_the_models_learn(sets, name, rate):
     assert history["frame_mse"][-1] < 0.9 * history["frame_mse"][0]
 
 
-def test_the_copy_is_the_last_frame_that_was_given(sets):
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_copy_is_the_last_frame_that_was_given(sets, policy, precision):
+    policy(precision)
     x, y, _ = sets[2][0]
     predicted = moving_mnist_copy(size=20).predict(x, verbose=0)["frame"]
     np.testing.assert_array_equal(predicted[:, :10], x[:, :10])

@@ -75,3 +75,16 @@ def test_a_loss_that_reads_the_last_prediction_gets_it():
     assert not model.last_is_unread
     model.compile("adam", {"class": "crossentropy", "frame": zoo.videos.FrameLoss()})
     assert model.last_is_unread
+
+
+@pytest.mark.once
+def test_a_loss_that_stays_when_only_the_optimizer_changes_is_heeded():
+    model = zoo.occluded_mnist_rladder(0.1, table=small_table)
+    model.compile("sgd", {"class": "crossentropy", "frame": "mse"})
+    model.compile("adam")
+    assert not model.last_is_unread
+    model.compile("adam", metrics={"class": ["accuracy"]})
+    assert model.scored == {"class", "frame"}
+    x = np.zeros((2, 2, 32, 32, 1), "float32")
+    with pytest.raises(ValueError, match="frame"):
+        model.fit(x, {"class": np.zeros(2, int)}, verbose=0)

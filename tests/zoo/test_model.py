@@ -163,6 +163,7 @@ def test_channels_are_last_whatever_keras_is_set_to():
     builders = [
         partial(zoo.occluded_mnist_rladder, 0.1),
         partial(zoo.polyphonic_music_rladder, 0.05),
+        partial(zoo.polyphonic_music_rladder, 0.05, joint=True),
         partial(zoo.textured_mnist_convnet, 0.1, size=32),
         partial(zoo.textured_mnist_rtagger, 0.05, size=32, table=small_table_9),
     ]

@@ -143,8 +143,11 @@ def test_batches_go_along_the_pieces_and_each_piece_ends_with_padding():
         assert any(np.array_equal(part[:-1], piece[:-1]) for part in found)
 
 
-def test_each_epoch_has_an_order_of_its_own_and_can_be_repeated():
-    data, again = (PianoRolls(rolls(*range(2, 20)), 2, 6, fresh=True) for _ in "ab")
+@pytest.mark.parametrize("window", [6, None])
+def test_each_epoch_has_an_order_of_its_own_and_can_be_repeated(window):
+    data, again = (
+        PianoRolls(rolls(*range(2, 20)), 2, window, fresh=True) for _ in "ab"
+    )
     first = data[0][0]
     data.epoch = again.epoch = 1
     assert (data[0][0] != first).any()

@@ -247,6 +247,19 @@ def test_pixels_keep_their_precision(policy):
         assert {x.dtype for x in model.output.values()} == {"float32"}
 
 
+@pytest.mark.parametrize("mask_value", [None, -1])
+def test_small_probabilities_keep_their_precision(policy, mask_value):
+    """In float16, those below 6e-8 would be 0."""
+    policy("mixed_float16")
+    x, _ = films()
+    model = zoo.rladder(levels(), x.shape[2:], "class", mask_value=mask_value)
+    top = model.get_layer("ladder").cell.encoders[-1]
+    (bias,) = (w for w in top.weights if w.name == "bias")
+    bias.assign([0.0, -12.0, -24.0])
+    p = model.predict(x, verbose=0)["class"]
+    assert 0 < p.min() < 1e-9
+
+
 def test_a_coarse_grid_gives_the_pixels_of_its_cells():
     """Weights that tell rows, columns and channels of a cell apart."""
     d = keras.Input((None, 2, 3, 1))

@@ -22,7 +22,7 @@ from zoo.experiments.experiment import (
     unroll,
     with_training_set_only,
 )
-from zoo.metrics.pictures import picture_quality
+from zoo.metrics.pictures import picture_quality, similarity_metrics
 from zoo.models import frame_prediction
 from zoo.training import schedules
 
@@ -48,6 +48,7 @@ def options(add: Callable) -> None:
 
 
 def load(args: Namespace, row: str) -> Sets:
+    similarity_metrics()  # a missing package is noticed before the training
     sets = partial(
         data.moving_mnist_prediction,
         args.digits,

@@ -1,5 +1,7 @@
 """Quality of predicted frames, as the literature on Moving MNIST reports it."""
 
+from types import ModuleType
+
 import numpy as np
 
 HIGHEST = 100.0  # decibels, for frames that are equal
@@ -20,13 +22,7 @@ def picture_quality(frames: np.ndarray, predicted: np.ndarray) -> dict[str, floa
     Raises:
         ImportError: If scikit-image is not installed.
     """
-    try:
-        from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-    except ImportError as error:
-        raise ImportError(
-            "The package scikit-image must be installed to compute SSIM and PSNR; got "
-            "no such package. Run pip install scikit-image."
-        ) from error
+    metrics = similarity_metrics()
     frames, predicted = (
         np.asarray(x, np.float64).reshape(-1, *x.shape[2:4])
         for x in (frames, predicted)
@@ -34,12 +30,24 @@ def picture_quality(frames: np.ndarray, predicted: np.ndarray) -> dict[str, floa
     errors = predicted - frames
     similarities, ratios = [], []
     for pair in zip(frames, predicted, strict=True):
-        similarities.append(structural_similarity(*pair, data_range=1))
+        similarities.append(metrics.structural_similarity(*pair, data_range=1))
         with np.errstate(divide="ignore"):
-            ratios.append(peak_signal_noise_ratio(*pair, data_range=1))
+            ratios.append(metrics.peak_signal_noise_ratio(*pair, data_range=1))
     return {
         "MSE": float((errors**2).sum(axis=(1, 2)).mean()),
         "MAE": float(np.abs(errors).sum(axis=(1, 2)).mean()),
         "SSIM": float(np.mean(similarities)),
         "PSNR": float(np.minimum(ratios, HIGHEST).mean()),
     }
+
+
+def similarity_metrics() -> ModuleType:
+    """Return `skimage.metrics`, or raise an `ImportError` that says how to get it."""
+    try:
+        from skimage import metrics
+    except ImportError as error:
+        raise ImportError(
+            "The package scikit-image must be installed to compute SSIM and PSNR; got "
+            "no such package. Run pip install scikit-image."
+        ) from error
+    return metrics

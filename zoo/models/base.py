@@ -74,14 +74,16 @@ class ZooModel(Streaming, keras.Model):
         """Compile the model, see `keras.Model.compile`.
 
         Outputs without a loss and metrics need no targets. Losses and metrics of Keras
-        for the output `"class"` score the last time step.
+        for the output `"class"` score the last time step. Without `loss`, the losses
+        and their weights stay as they are.
         """
         check_learning_rate(optimizer)
         kinds = loss, metrics, weighted_metrics
         loss, metrics, weighted_metrics = self.prepared(*kinds)
-        self.scored = scored(loss, metrics, weighted_metrics)
+        kept = self.loss if loss is None else loss  # without one, Keras keeps the last
+        self.scored = scored(kept, metrics, weighted_metrics)
         self.last_is_unread = all(
-            map(ignores_last_step, (loss, metrics, weighted_metrics))
+            map(ignores_last_step, (kept, metrics, weighted_metrics))
         )
         super().compile(
             optimizer,

@@ -189,6 +189,6 @@ def check_sequences(model: keras.Model) -> None:
     """Raise `ValueError` for a model of still images."""
     if any(x.shape[1] is not None for x in tree.flatten(model.input)):
         raise ValueError(
-            "The model must take sequences, frame by frame; got a model that takes "
-            "whole images. Use predict."
+            "The model must take sequences of any length; got a model of a fixed "
+            "length, such as one of still images. Use predict."
         )

@@ -122,9 +122,10 @@ def moving_mnist_copy(width: float = 1.0, *, size: int = 64) -> VideoModel:
         Compiled model with the input and output of `moving_mnist_predictor`.
     """
     frames = keras.Input((None, size, size, 1), name="frames")
-    flat = layers.Reshape((-1, size * size))(frames)
-    held = Held()(flat, ops.any(flat > 0, axis=-1))
-    predicted = layers.Reshape((-1, size, size, 1), name="frame")(held)
+    exact = {"dtype": "float32"}  # pixels are copied, in mixed precision too
+    flat = layers.Reshape((-1, size * size), **exact)(frames)
+    held = Held(**exact)(flat, ops.any(flat > 0, axis=-1))
+    predicted = layers.Reshape((-1, size, size, 1), name="frame", **exact)(held)
     return compiled(frames, {"frame": predicted}, 1e-3, {})
 
 

@@ -185,8 +185,8 @@ def gaussian_chain_messages(
     seen, outputs = iterated(chain, levels, iterations, "recurrent", unroll)
     m, predicted, _ = ops.split(outputs["bottom"], 3, axis=-1)
     y = {"x": m, "next": predicted}[output]
-    named = layers.Identity(name=output)(y)
-    return compiled(seen, {output: named}, learning_rate)
+    result = layers.Identity(name=output)(y)
+    return compiled(seen, {output: result}, learning_rate)
 
 
 def gaussian_chain_exact(
@@ -275,6 +275,9 @@ class ChainModel(ZooModel):
             name: by_step(named(weights, name), y)[..., None]  # type: ignore[index]
             for name, y in y_pred.items()
         }
+
+    def check_batch(self, x: Any) -> None:
+        """Accept numbers of any dtype."""
 
     def check_inputs(self, x: Any) -> None:
         """Raise `ValueError` for arrays that are not sequences of this chain."""

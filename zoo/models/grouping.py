@@ -6,7 +6,8 @@ return a compiled `keras.Model` whose outputs are
 - `"groups"`: `pi`, the probability that a pixel belongs to a group, `(batch, T, K, H,
   W)`;
 - `"reconstructions"`: `mu`, the reconstruction of each group, `(batch, T, K, H, W, C)`;
-- `"cost"`: the training loss, in nats per pixel, `(batch, T)`;
+- `"cost"`: the training loss, in nats per pixel, `(batch, T)`; for videos `(batch, T -
+  1)`, from the second frame on;
 - `"posterior"`, for videos: the probability of each group once the frame is seen,
   `(batch, T - 1, K, H, W)`, from the second frame on;
 - `"class"`: class probabilities, `(batch, T, 10)`, if the model has classes.

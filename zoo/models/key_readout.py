@@ -48,6 +48,7 @@ class KeyReadout(layers.Layer):
                     size,
                     padding="causal",
                     dilation_rate=dilation,
+                    data_format="channels_last",
                     dtype=self.dtype_policy,
                 )
                 for size, dilation in self.REACH

@@ -234,7 +234,7 @@ class MeanTeacher(keras.Model):
         updates = ops.cast(self.optimizer.iterations, "int32")
         self.steps.assign_add(updates - self.steps)
         if isinstance(self.student, ZooModel):
-            self.student.scored = scored(loss, metrics, weighted_metrics)
+            self.student.scored = scored(self.loss, metrics, weighted_metrics)
         names = ("metrics", "weighted_metrics")
         own = {k: v for k, v in self.get_compile_config().items() if k in names}
         self.teacher.compile(None, **restored(own))

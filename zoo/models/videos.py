@@ -113,7 +113,9 @@ def rladder(
         d = {name: ops.copy(x) for name, x in d.items()}
     outputs = {}
     if "class" in heads:
-        top = d["top"] if mask is None else Held(name="held")(d["top"], mask)
+        top = d["top"]
+        if mask is not None:
+            top = Held(dtype="float32", name="held")(top, mask)
         outputs["class"] = layers.Identity(dtype="float32", name="class")(top)
     if "frame" in heads:
         outputs["frame"] = pixels(bottom(d), input_shape, name="frame")

@@ -35,13 +35,14 @@ def file_of(known: dict[str, Any]) -> Path:
         )
     if not path.exists():
         raise ValueError(
-            f"{path} must be a file of weights; it is missing. Install the package "
-            "again."
+            f"{path} must be a file of weights; it is missing, but its card is there. "
+            "Restore the file, or install the package again if it is part of it."
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() != known["sha256"]:
         raise ValueError(
             f"{path} must have the SHA-256 {known['sha256'][:12]}...; it is incomplete "
-            "or was altered. Delete it and download it again."
+            "or was altered. Restore the file, or install the package again if it is "
+            "part of it."
         )
     return path
 
@@ -68,7 +69,7 @@ def loaded(model: keras.Model, path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings():
             # Keras only warns about a layer that has no weights in the file.
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", UserWarning)
             without_optimizer(model).load_weights(path)
         check_all_used(model, path)
     except (ValueError, KeyError, OSError, UserWarning) as error:

@@ -219,8 +219,7 @@ def occluded_mnist(
         >>> frames.shape, targets["class"].shape, targets["probe"].shape
         ((10, 5, 32, 32, 1), (10,), (10, 5, 32, 32, 1))
     """
-    if not isinstance(digits, Digits):
-        digits = load_digits(digits)
+    digits = load_digits(digits)
     return digit_sets(
         OccludedMNIST,
         f"Occluded Moving MNIST from {digits.name}",

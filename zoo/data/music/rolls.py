@@ -132,11 +132,11 @@ class PianoRolls(EpochDataset):
         y = np.zeros_like(x)
         weight = np.zeros(x.shape[:2], np.float32)
         up = self._transposition()
-        rows, first = self._rows, index * self.window
+        rows, first = self._order(self._rows), index * self.window
         if not self._along:
             begin = index * self.batch_size
             rows, first = rows[begin : begin + self.batch_size], 0
-        for b, row in enumerate(self._order(rows)):
+        for b, row in enumerate(rows):
             t = -first  # start of the piece, relative to the start of this batch
             for i in row:
                 n = len(self.pieces[i]) - 1
@@ -150,11 +150,14 @@ class PianoRolls(EpochDataset):
         return inputs, {"notes": y}, {"notes": weight}
 
     def _order(self, rows: list[list[int]]) -> Sequence[Sequence[int]]:
-        """Return the pieces of each row in the order of the current epoch."""
+        """Return the rows, and the pieces of each row, in the order of this epoch."""
         if not self.fresh:
             return rows
         rng = np.random.default_rng([self.seed, self.epoch])
-        return [rng.permutation(row).tolist() for row in rows]
+        shuffled = [rng.permutation(row).tolist() for row in rows]
+        if not self._along:  # a row along several batches keeps its place
+            shuffled = [shuffled[i] for i in rng.permutation(len(rows))]
+        return shuffled
 
     def _transposition(self) -> np.ndarray:
         """Draw the number of keys by which each piece is moved up in this epoch."""
