@@ -75,7 +75,7 @@ class ZooModel(Streaming, keras.Model):
 
         Outputs without a loss and metrics need no targets. Losses and metrics of Keras
         for the output `"class"` score the last time step. Without `loss`, the losses
-        and their weights stay as they are.
+        and their weights stay as they are; metrics that are not given are removed.
         """
         check_learning_rate(optimizer)
         kinds = loss, metrics, weighted_metrics
