@@ -82,6 +82,8 @@ def main():
         (DOCS / "gallery").mkdir(exist_ok=True)
         for card in cards():
             draw(card["model"], card["name"])
+        net = zoo.occluded_mnist_rladder(weights="reduced_mnist")
+        digit(DOCS / "sequence.png", net, "mnist", 34)
 
 
 def cards():
@@ -121,8 +123,6 @@ def draw(model, name):
     if model == "occluded_mnist_rladder":
         title = f"{model}, weights {name}"
         digit(path, net, "sklearn" if name.endswith("sklearn") else "mnist", 3, title)
-        if name == "reduced_mnist":
-            digit(DOCS / "sequence.png", net, "mnist", 34)
     elif model == "moving_mnist_rtagger":
         size, frames = net.input_shape[2], 8
         options = {"size": size, "frames": frames, "verbose": False}

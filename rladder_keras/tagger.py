@@ -71,8 +71,8 @@ class TaggerCell(LadderCell):
         levels: List of `Level`, bottom row first, see `LadderCell`.
         groups: Number of groups, `K`.
         kernel_size: Integer or tuple: kernel size of the transposed convolutions that
-            read `mu` and `pi` from `d_1`. Their strides lead from
-            the grid of `d_1` to that of the image.
+            read `mu` and `pi` from `d_1`. Their strides lead from the grid of `d_1` to
+            that of the image.
         pixels: `"gaussian"`, with one learned variance, or `"binary"`.
         noise: Standard deviation of the noise in Gaussian pixels, or the probability
             that a binary pixel is flipped. The likelihood accounts for this noise.

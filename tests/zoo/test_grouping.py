@@ -198,12 +198,18 @@ def test_metrics_of_the_last_iteration_are_named_last():
     assert names == ["ami_last", "error_last", "last"]
 
 
-@pytest.mark.everywhere
-def test_films():
+def films():
+    """A model of films, three films and their groups."""
     model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, **FILMS)
     rng = np.random.default_rng(0)
     x = rng.random((3, 4, 16, 16, 1), dtype="float32")
     y = {"groups": rng.integers(-1, 2, (3, 4, 16, 16), dtype="int32")}
+    return model, x, y
+
+
+@pytest.mark.everywhere
+def test_films():
+    model, x, y = films()
     history = model.fit(x, y, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all() and "groups_ami" in history
     outputs = model.predict(x, verbose=0)
@@ -218,10 +224,7 @@ def test_films():
 
 
 def test_shorter_films_and_rollouts():
-    model = moving_mnist.moving_mnist_rtagger(0.1, frames=4, **FILMS)
-    rng = np.random.default_rng(0)
-    x = rng.random((3, 4, 16, 16, 1), dtype="float32")
-    y = {"groups": rng.integers(-1, 2, (3, 4, 16, 16), dtype="int32")}
+    model, x, y = films()
     shorter = model.evaluate(
         x[:, :3], {"groups": y["groups"][:, :3]}, verbose=0, return_dict=True
     )

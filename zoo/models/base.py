@@ -80,11 +80,6 @@ class ZooModel(Streaming, keras.Model):
         check_learning_rate(optimizer)
         kinds = loss, metrics, weighted_metrics
         loss, metrics, weighted_metrics = self.prepared(*kinds)
-        kept = self.loss if loss is None else loss  # without one, Keras keeps the last
-        self.scored = scored(kept, metrics, weighted_metrics)
-        self.last_is_unread = all(
-            map(ignores_last_step, (kept, metrics, weighted_metrics))
-        )
         super().compile(
             optimizer,
             loss,
@@ -93,6 +88,9 @@ class ZooModel(Streaming, keras.Model):
             weighted_metrics,
             **kwargs,
         )
+        kinds = self.loss, metrics, weighted_metrics  # the loss may be an earlier one
+        self.scored = scored(*kinds)
+        self.last_is_unread = all(map(ignores_last_step, kinds))
 
     def compile_from_config(self, config: Config) -> None:
         """Compile the model as when it was saved, and build its optimiser."""

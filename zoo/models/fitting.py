@@ -186,7 +186,7 @@ def check_class_weight(arguments: Arguments) -> None:
 
 
 def check_sequences(model: keras.Model) -> None:
-    """Raise `ValueError` for a model of still images."""
+    """Raise `ValueError` for a model of sequences of a fixed length."""
     if any(x.shape[1] is not None for x in tree.flatten(model.input)):
         raise ValueError(
             "The model must take sequences of any length; got a model of a fixed "
