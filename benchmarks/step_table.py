@@ -16,6 +16,7 @@ HEAD += ", vs hand-written PyTorch, vs ConvLSTM stack"
 LEGEND = """\
 - **tensorflow**: with oneDNN, `TF_ENABLE_ONEDNN_OPTS=1`. **tensorflow-eigen**: without
   it, TensorFlow's default on processors without AVX512 instructions.
+- A cell is empty if it was not measured. A commit with `+` had uncommitted changes.
 - **ladder**: `paper` is Table 5, `small` is `zoo.occluded_mnist.small_table`.
 - **loop**: `unroll` is a Python loop over time (`unroll=True`), `scan` a loop of the
   backend (`unroll=False`).

@@ -26,6 +26,11 @@ This page shows the trained weights that the package contains. Figures are on th
 sets. AMI, the adjusted mutual information of groups and digits, is 1 for perfect groups
 and 0 for chance; "frame seen" means that the frame was input before its pixels were
 grouped. Figures of music (`joint=True`) are negative log-likelihoods.
+
+For comparison: guessing has a classification error of 90 %, the left and right half of
+the frame as groups have an AMI of 0.39, and RNN-NADE has negative log-likelihoods of
+5.56 (JSB Chorales), 2.31 (Nottingham), 5.60 (MuseData) and 7.05 (Piano-midi.de).
+
 `python docs/gallery.py` writes this page.
 """
 SECTION = """\
@@ -55,8 +60,8 @@ ABOUT = {
     ),
     "moving_mnist_rtagger": (
         "Two moving digits",
-        "The network predicts frames and has no labels. Each digit becomes a group "
-        "(colour), because its pixels move together.",
+        "The network predicts frames and has no labels. In most films, each digit "
+        "becomes a group (colour), because its pixels move together.",
     ),
     "polyphonic_music_rladder": (
         "Music",

@@ -67,7 +67,8 @@ HEAD = """# Results
 - A row without training has the same figure for all seeds.
 - Minutes are wall-clock time of training. Other programs ran on some of the machines,
   so the minutes of two rows may not be comparable.
-- A cell is empty if the row has no such figure.
+- A cell is empty if the row has no such figure, and reads "not run" if no run is
+  finished. A commit with `+` had uncommitted changes.
 """
 SKIPS = """## The open question of Appendix C
 

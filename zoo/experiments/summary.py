@@ -27,7 +27,7 @@ ROWS = [
     ("", "table-1", "RLadder", ERROR, ERROR),
     ("", "table-1", "RLadder", PREDICTION, PREDICTION),
     (
-        "Table 2, 1,000 of 60,000 digits labelled, without Mean Teacher",
+        "Table 2, 1,000 labelled digits, without Mean Teacher",
         "table-2",
         "Temporal baseline",
         FEW,

@@ -23,8 +23,8 @@ from zoo.training.protocol import Epoch, Trained
 def stackable(data: EpochDataset) -> bool:
     """Return whether runs on such data can and should be trained together.
 
-    They should on JAX with a GPU or TPU. They can if all batches have the same shapes,
-    which batches of music have not.
+    They should on JAX with a GPU or TPU. They can if all batches have the same shapes
+    and no state passes from batch to batch, as it does for music.
     """
     return (
         keras.backend.backend() == "jax"
