@@ -6,7 +6,8 @@ choice between unrolled and scanned loops, masks, carried states and remateriali
 
 import contextlib
 import contextvars
-from collections.abc import Iterable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import keras
@@ -288,9 +289,10 @@ class RecurrentLadder(layers.RNN):
         """Return call arguments of the cell, by iteration, that skip unused work."""
         if not getattr(self.cell, "starts_from_zeros", False):
             return {}
-        first = {"first": True} if from_zeros else {}
-        unread = {"unread": True} if training and _last_is_unread.get() else {}
-        return {0: first, steps - 1: unread}
+        taken = inspect.signature(self.cell.call).parameters  # a subclass may take none
+        first = {"first": True} if from_zeros and "first" in taken else {}
+        unread = training and _last_is_unread.get() and "unread" in taken
+        return {0: first, steps - 1: {"unread": True} if unread else {}}
 
     def reset_state(self) -> None:
         """Set the carried state to zeros, for the next training batch."""
@@ -399,7 +401,7 @@ class RecurrentLadder(layers.RNN):
         return cls(levels, **config)
 
 
-def recomputed(cell):
+def recomputed(cell: layers.Layer) -> Callable[[Tensor, State], Any]:
     """Return the cell in training, with its inside recomputed in the backward pass."""
 
     def step(x, state):

@@ -105,9 +105,17 @@ def cut_open(
                     "given one by one; got a second call. Build a model with a single "
                     "call."
                 )
-            sequences = args[0] if args else kwargs["sequences"]
-            mask = kwargs.get("mask")
-            ends[:] = [sequences, *([] if mask is None else [mask])], outputs
+            names = ("sequences", "initial_state", "mask", "sequences_mask")
+            given = dict(zip(names, args, strict=False)) | kwargs
+            if given.get("initial_state") is not None:
+                raise ValueError(
+                    f"The ladder of {model.name} must start from its own initial "
+                    "state, because the state of a step is an input; got a call with "
+                    "`initial_state`. Leave it out, and pass the state to the first "
+                    "step."
+                )
+            masks = [x for x in map(given.get, names[2:]) if x is not None]
+            ends[:] = [given["sequences"], *masks[:1]], outputs
         return outputs
 
     inputs = tree.map_structure(

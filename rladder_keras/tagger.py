@@ -283,6 +283,8 @@ class TaggerCell(LadderCell):
         self, x_shape: Shape, states_shape: Shapes = None
     ) -> TaggerOutput:
         batch, *grid, channels = x_shape
+        if not self.built:
+            super().compute_output_shape((batch, *grid, 2 * channels + 2))
         return TaggerOutput(
             (batch, self.groups, *grid),
             (batch, self.groups, *grid, channels),

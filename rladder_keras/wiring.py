@@ -89,6 +89,10 @@ class Wiring(layers.Layer):
             d.insert(0, v_top)
         return d
 
+    def shape_from_above(self, l: int) -> Shape:
+        """Return the shape of `v_top` of row `l`."""
+        return next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
+
     def decoder_shapes(
         self, l: int, x_shape: Shape, v_top: Shape
     ) -> tuple[Shape, Shape, Shape]:
@@ -97,7 +101,7 @@ class Wiring(layers.Layer):
 
     def build_level(self, l: int, x_shape: Shape) -> None:
         """Build the encoder and the decoder of row `l`."""
-        v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
+        v_top = self.shape_from_above(l)
         shapes = self.decoder_shapes(l, x_shape, v_top)
         below = shapes[-1]
         with self.naming(l, f"its input has shape {below}, v_top {v_top}"):
@@ -163,7 +167,7 @@ class Wiring(layers.Layer):
         """Return whether decoder row `l` has `d_l(t-1)` as an input."""
         if "recurrent" not in self.skip or self.decoders[l] is None:
             return False
-        v_top = next((d for d in self.d_shapes[l + 1 :] if d), self.e_shapes[-1])
+        v_top = self.shape_from_above(l)
         return on_one_grid(v_top, self.d_shapes[l])
 
 

@@ -15,6 +15,10 @@ def functions(module, name):
     value = getattr(value, "func", value)  # of a `functools.partial`
     if inspect.isfunction(value):
         yield f"{module}.{name}", value
+    if inspect.ismodule(value):
+        for key, member in vars(value).items():
+            if getattr(member, "__module__", None) == value.__name__:
+                yield from functions(value.__name__, key)
     if not inspect.isclass(value):
         return
     for base in value.__mro__:

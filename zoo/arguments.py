@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from typing import Any
 
 
 def module_to_run() -> tuple[str | None, list[str]]:
@@ -19,7 +20,13 @@ def module_to_run() -> tuple[str | None, list[str]]:
 class OneOrMore(argparse.Action):
     """Action for `nargs="+"` that stores a single value without a list."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
 
 

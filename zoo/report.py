@@ -66,7 +66,8 @@ HEAD = """# Results
   only on the validation set.
 - A row without training has the same figure for all seeds.
 - Minutes are wall-clock time of training. Other programs ran on some of the machines,
-  so the minutes of two rows may not be comparable.
+  so the minutes of two rows may not be comparable. Seeds that were trained together
+  each have the minutes of all of them.
 - A cell is empty if the row has no such figure, and reads "not run" if no run is
   finished. A commit with `+` had uncommitted changes.
 """

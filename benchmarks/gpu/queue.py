@@ -91,7 +91,7 @@ def main(argv=None):
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             bring_home(queue, args.runs, args.out, args.megabytes * 2**20)
-    except (ValueError, OSError, tarfile.TarError) as error:
+    except (ValueError, OSError, tarfile.TarError, subprocess.SubprocessError) as error:
         sys.exit(f"error: {error}")
     if failed:
         sys.exit(f"error: {failed} runs failed; OUT has their logs.")

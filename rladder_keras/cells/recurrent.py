@@ -3,6 +3,7 @@
 The file is longer than others because of its four public cells and their docstrings.
 """
 
+import math
 from typing import Any, Self
 
 import keras
@@ -384,7 +385,4 @@ def not_built(config: Any) -> Any:
 
 def flat_shape(shape: Shape) -> tuple[Any, int]:
     """Return the shape `(batch, units)` of a flattened tensor."""
-    units = 1
-    for n in shape[1:]:
-        units *= n
-    return (shape[0], units)
+    return (shape[0], math.prod(shape[1:]))

@@ -632,6 +632,22 @@ def test_what_is_frozen_inside_a_row_is_no_reason_to_unroll():
     model = keras.Model(x, ladder(x)["top"])
     model.compile("sgd", "mse")
     model.train_on_batch(np.ones((2, 21, 3)), np.ones((2, 21, 2)))
+    assert not ladder.changes_variables()
+
+
+@pytest.mark.once
+def test_a_cell_of_your_own_needs_no_more_arguments_than_a_cell_of_keras():
+    class Plain(LadderCell):
+        def call(self, x, states, training=None):
+            return super().call(x, states, training=training)
+
+    x = np.ones((2, 3, 4), "float32")
+    keras.utils.set_random_seed(0)
+    expected = RecurrentLadder([Level(LSTMCell(3))], iterations=1)(x)["top"]
+    keras.utils.set_random_seed(0)
+    found = RecurrentLadder(Plain([Level(LSTMCell(3))], iterations=1))(x)["top"]
+    found, expected = map(ops.convert_to_numpy, (found, expected))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_stock_cell_may_have_moving_statistics():

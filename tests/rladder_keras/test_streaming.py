@@ -36,6 +36,31 @@ def test_a_ladder_may_be_called_by_keyword_and_once_only():
         step_model(twice)
 
 
+@pytest.mark.once
+def test_the_mask_of_a_ladder_may_be_given_by_position():
+    ladder = RecurrentLadder([Level(LSTMCell(3), G1())], iterations=1)
+    x, mask = keras.Input((None, 4)), keras.Input((None,), dtype="bool")
+    model = keras.Model([x, mask], ladder(x, None, mask)["top"])
+    frames = np.random.default_rng(0).random((2, 3, 4), dtype="float32")
+    valid = np.array([[True, False, True], [True, True, True]])
+    step, state = step_model(model), initial_state(model, 2)
+    for t in range(3):
+        top, state = step.predict_on_batch([[frames[:, t], valid[:, t]], state])
+    expected = model.predict([frames, valid], verbose=0)[:, -1]
+    np.testing.assert_allclose(top, expected, atol=1e-6)
+
+
+@pytest.mark.once
+def test_an_initial_state_that_a_step_would_not_see_is_refused():
+    ladder = RecurrentLadder([Level(LSTMCell(3))], iterations=1)
+    ladder.build((2, None, 4))
+    state = ladder.cell.get_initial_state(2)
+    x = keras.Input((None, 4), batch_size=2)
+    model = keras.Model(x, ladder(x, initial_state=state)["top"])
+    with pytest.raises(ValueError, match="must start from its own initial state"):
+        step_model(model)
+
+
 def ladder_of(levels=None, **kwargs):
     return RecurrentLadder(
         levels

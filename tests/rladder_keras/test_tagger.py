@@ -379,3 +379,12 @@ def test_groups_that_start_at_random_are_not_carried():
     cell = TaggerCell(recurrent(), 2, 4, iterations=2)
     with pytest.raises(ValueError, match="does not start from zeros; .*TaggerCell"):
         RecurrentLadder(cell, carry=2)
+
+
+@pytest.mark.once
+def test_the_shape_of_the_output_is_known_before_building():
+    ladder = RecurrentLadder(TaggerCell(feed_forward(), groups=3, kernel_size=4))
+    shapes = ladder.compute_output_shape((2, 5, 8, 8, 1))
+    assert not ladder.built
+    ladder.build((2, 5, 8, 8, 1))
+    assert shapes == ladder.compute_output_shape((2, 5, 8, 8, 1))

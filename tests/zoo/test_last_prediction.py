@@ -17,7 +17,13 @@ from rladder_keras import (
     Softmax,
 )
 from rladder_keras.recurrence import last_unread
+from zoo.models.base import ZooModel
 from zoo.models.occluded_mnist import small_table
+
+
+@keras.saving.register_keras_serializable("tests")
+def of_all_steps(frames, predicted):
+    return ops.mean(ops.square(frames - predicted), axis=-1)
 
 
 @pytest.mark.parametrize("mask_value", [None, pytest.param(-1, marks=pytest.mark.once)])
@@ -69,20 +75,39 @@ def test_a_prediction_that_no_loss_compares_costs_nothing_and_changes_nothing(
 def test_a_loss_that_reads_the_last_prediction_gets_it():
     model = zoo.occluded_mnist_rladder(0.1, table=small_table)
     assert model.last_is_unread
-    model.compile("adam", {"class": "crossentropy", "frame": "mse"})
+    model.compile("adam", {"class": "crossentropy", "frame": of_all_steps})
     assert not model.last_is_unread
-    model.compile("adam", {"class": "crossentropy"}, metrics={"frame": ["mae"]})
+    model.compile("adam", {"class": "crossentropy"}, metrics={"frame": [of_all_steps]})
     assert not model.last_is_unread
-    model.compile("adam", {"class": "crossentropy", "frame": zoo.videos.FrameLoss()})
-    assert model.last_is_unread
+    for loss in ("mse", zoo.videos.FrameLoss()):
+        model.compile("adam", {"class": "crossentropy", "frame": loss})
+        assert model.last_is_unread
 
 
 @pytest.mark.once
-def test_a_loss_that_stays_when_only_the_optimizer_changes_is_heeded():
+def test_a_class_that_a_decoder_computes_reads_the_last_step():
+    x = keras.Input((None, 4, 4, 1))
+    d = RecurrentLadder([Level(ConvLSTMCell(2, 3), ConvG3(3))])(x)["bottom"]
+    classes = keras.layers.Dense(3, "softmax")(keras.layers.Reshape((-1, 32))(d))
+    model = ZooModel(x, {"class": classes})
+    model.compile("adam", {"class": zoo.videos.LastClass()})
+    assert not model.last_is_unread
+
+
+@pytest.mark.once
+def test_a_loss_that_stays_when_only_the_optimizer_changes_is_heeded(tmp_path):
     model = zoo.occluded_mnist_rladder(0.1, table=small_table)
-    model.compile("sgd", {"class": "crossentropy", "frame": "mse"})
+    weights = {"class": 1.0, "frame": 0.5}
+    model.compile("sgd", {"class": "crossentropy", "frame": of_all_steps}, weights)
     model.compile("adam")
     assert not model.last_is_unread
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for other in (loaded, zoo.MeanTeacher(model)):
+        config = other.get_compile_config()
+        assert config["loss_weights"] == weights
+        assert set(config["loss"]) == {"class", "frame"}
     model.compile("adam", metrics={"class": ["accuracy"]})
     assert model.scored == {"class", "frame"}
     x = np.zeros((2, 2, 32, 32, 1), "float32")

@@ -506,6 +506,14 @@ def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
     with pytest.raises(SystemExit, match="`batch_size` must be at most the number"):
         reproduce.main(command(tmp_path, "--batch-size", "50"))
     assert list(tmp_path.iterdir()) == []
+    arguments = f"moving-mnist --row ladder --size 30 --out {tmp_path / 'run'}"
+    with pytest.raises(SystemExit, match="30"):
+        reproduce.main(arguments.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_one_update_has_a_cosine_decay():
+    assert float(schedules.cosine_decay(0.1, 1)(0)) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("place", ["file/runs.csv", "folder", "/proc/runs.csv"])

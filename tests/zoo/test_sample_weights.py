@@ -287,6 +287,53 @@ def test_keras_metrics_score_the_class_of_the_last_step(n, heads, tmp_path):
         assert found == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("weights", ["films", pytest.param("frames", marks=ONCE)])
+def test_keras_losses_and_metrics_compare_predictions_with_next_frames(
+    weights, tmp_path
+):
+    """There are as many films as rows of pixels, and as many frames as columns."""
+    x, y = films(4)
+    model = ladder("frame")
+    model.compile("adam", "mse", metrics=["mae"], weighted_metrics=["mse"])
+    assert model.last_is_unread
+    model.fit(x, {"frame": x}, verbose=0)
+    p = model.predict(x, verbose=0)["frame"]
+    weight = np.arange(16.0).reshape(4, 4) if weights == "frames" else np.arange(4.0)
+    by_frame = np.broadcast_to(weight.reshape(4, -1), (4, 4))
+    by_transition = np.minimum(by_frame[:, :-1], by_frame[:, 1:])
+    errors = p[:, :-1] - x[:, 1:]
+    squares = (errors**2).mean(axis=(2, 3, 4))
+    expected = {
+        "loss": (squares * by_transition).mean(),
+        "frame_mae": np.abs(errors).mean(),
+        "frame_mse": np.average(squares, weights=by_transition),
+    }
+    model.save(tmp_path / "model.keras")
+    for m in (model, keras.saving.load_model(tmp_path / "model.keras")):
+        logs = m.evaluate(
+            x, {"frame": x}, sample_weight=weight, verbose=0, return_dict=True
+        )
+        assert logs == pytest.approx(expected, rel=1e-4)
+
+
+@ONCE
+def test_keras_losses_of_frames_leave_padding_out():
+    x, y = padded()
+    model = ladder(mask_value=-1)
+    kinds = {"class": videos.LastClass(), "frame": keras.losses.Huber()}
+    own = [videos.FrameMSE(name="own"), keras.metrics.MeanSquaredError("of_keras")]
+    model.compile("adam", kinds, weighted_metrics={"frame": own})
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert logs["frame_of_keras"] == pytest.approx(logs["frame_own"], rel=1e-5)
+    weight = {"class": np.ones(3), "frame": np.array([0.0, 0.0, 1.0])}
+    short = cut(y, 3)["frame"][2:], model.predict(x[2:, :3], verbose=0)["frame"]
+    errors = short[1][:, :-1] - short[0][:, 1:]
+    logs = model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    assert logs["frame_own"] == pytest.approx((errors**2).mean(), rel=1e-4)
+    expected = (errors**2 / 2).mean() * 2 / 9  # two of nine transitions
+    assert logs["frame_loss"] == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.once
 def test_a_list_of_metrics():
     x, y = films(4)

@@ -8,7 +8,16 @@ import pytest
 from keras.layers import AveragePooling2D, MaxPooling2D
 from short_tables import short
 
-from rladder_keras import G1, Conv, ConvG3, ConvLSTMCell, LSTMCell, Softmax
+import zoo
+from rladder_keras import (
+    G1,
+    Conv,
+    ConvG3,
+    ConvGRUCell,
+    ConvLSTMCell,
+    LSTMCell,
+    Softmax,
+)
 from zoo.models import occluded_mnist as om
 
 pytestmark = pytest.mark.once
@@ -157,6 +166,26 @@ def test_a_table_without_decoders_cannot_predict_frames():
         ValueError, match="must have a decoder for the predicted frames"
     ):
         om.occluded_mnist_rladder(0.1, table=lambda width: om.table_6(width))
+
+
+def test_baselines_leave_out_the_recurrent_rows_of_any_table():
+    def table(width):
+        gru, lstm = ConvGRUCell(2, 3), LSTMCell(3)
+        return [(gru, ConvG3(3)), (AveragePooling2D(4),), (lstm,), (Softmax(10),)]
+
+    for other, kept in ((om.table_6, 3), (om.table_7, 2)):
+        levels = other(1.0, table)
+        assert len(levels) == kept
+        assert not any(isinstance(level.encoder, ConvGRUCell) for level in levels)
+
+
+def test_tables_without_levels_are_refused():
+    with pytest.raises(ValueError, match="`table` must return a list of Level; got"):
+        om.occluded_mnist_rladder(table=lambda width: None)
+    rows = [(MaxPooling2D(2), None), (Softmax(11),)]
+    for build in (zoo.textured_mnist_rtagger, zoo.moving_mnist_rtagger):
+        with pytest.raises(ValueError, match="The lowest level must be a convolution"):
+            build(table=lambda width: rows, size=16)
 
 
 # The whole ladder and still images; other rows have less, or skips in addition.

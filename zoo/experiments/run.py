@@ -81,6 +81,8 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
     build = experiment.build(args, row, train)
     if args.publish:
         weights.check_publishable(build, args.publish)
+    optimizer = experiment.optimizer(args, train)
+    build()  # if it fails, the folder is not claimed
     check_writable(args.runs, "--runs")
     check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
@@ -105,7 +107,7 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
         schedule=schedule,
         epochs=args.epochs,
         phases=args.phases,
-        optimizer=experiment.optimizer(args, train),
+        optimizer=optimizer,
         average=getattr(args, "average", None),
         loss_weights=partial(experiment.loss_weights, args, row),
         time_budget=args.time_budget,

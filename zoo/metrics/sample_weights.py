@@ -143,13 +143,29 @@ class StepMean(keras.metrics.Mean):
         return super().update_state(ops.reshape(values, (-1,)), sample_weight)
 
 
-# Losses and metrics of Keras, for an output of classes, `(batch, T, classes)`, with one
-# label for each sequence as target.
+# Losses and metrics of Keras. For an output of classes, `(batch, T, classes)`, they
+# score the last time step, with one label for each sequence as target. For an output of
+# predicted frames, they compare each prediction with the next frame.
 
 
-@register
-class LastStepLoss(keras.losses.Loss):
-    """A loss of Keras for classes, applied to the last time step.
+def last_step(
+    labels: Tensor, probabilities: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return labels, `(batch,)`, and the values and weights of the last time step."""
+    weight, last = at_step(-1, by_step(weight, probabilities), probabilities)
+    return ops.reshape(labels, (-1,)), last, weight
+
+
+def transitions(
+    frames: Tensor, predicted: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the next frames, their predictions, and the weights of the transitions."""
+    weight = of_transitions(by_step(weight, predicted))
+    return frames[:, 1:], predicted[:, :-1], weight
+
+
+class _KerasLoss(keras.losses.Loss):
+    """A loss of Keras, applied to the time steps that `select` returns.
 
     Args:
         loss: Function or `keras.losses.Loss`.
@@ -157,6 +173,8 @@ class LastStepLoss(keras.losses.Loss):
         name: Name of the loss.
         **kwargs: Arguments of `keras.losses.Loss`.
     """
+
+    select: Any = None
 
     def __init__(
         self,
@@ -172,12 +190,11 @@ class LastStepLoss(keras.losses.Loss):
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
-        weight, y_pred = at_step(-1, by_step(sample_weight, y_pred), y_pred)
-        return super().__call__(ops.reshape(y_true, (-1,)), y_pred, weight)
+        return super().__call__(*self.select(y_true, y_pred, sample_weight))
 
-    def call(self, labels: Tensor, probabilities: Tensor) -> Tensor:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         function = getattr(self.loss, "call", self.loss)
-        return function(labels, probabilities)
+        return function(y_true, y_pred)
 
     def get_config(self) -> Config:
         loss = keras.saving.serialize_keras_object(self.loss)
@@ -190,14 +207,34 @@ class LastStepLoss(keras.losses.Loss):
 
 
 @register
-class LastStepMetric(keras.metrics.Metric):
-    """A metric of Keras for classes, applied to the last time step.
+class LastStepLoss(_KerasLoss):
+    """A loss of Keras for classes, applied to the last time step."""
+
+    select = staticmethod(last_step)
+
+
+@register
+class NextStepLoss(_KerasLoss):
+    """A loss of Keras for predicted frames, compared with the next frames."""
+
+    ignores_last_step = True
+    select = staticmethod(transitions)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        values = super().call(y_true, y_pred)  # (batch, T - 1, height, width)
+        return ops.mean(values, axis=tuple(range(2, len(values.shape))))
+
+
+class _KerasMetric(keras.metrics.Metric):
+    """A metric of Keras, applied to the time steps that `select` returns.
 
     Args:
         metric: A `keras.metrics.Metric`.
         name: Name of the metric. Defaults to the name of `metric`.
         **kwargs: Arguments of `keras.metrics.Metric`.
     """
+
+    select: Any = None
 
     def __init__(self, metric: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or metric.name, **kwargs)
@@ -206,8 +243,7 @@ class LastStepMetric(keras.metrics.Metric):
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> None:
-        weight, y_pred = at_step(-1, by_step(sample_weight, y_pred), y_pred)
-        return self.metric.update_state(ops.reshape(y_true, (-1,)), y_pred, weight)
+        return self.metric.update_state(*self.select(y_true, y_pred, sample_weight))
 
     def result(self) -> Tensor:
         return self.metric.result()
@@ -225,28 +261,55 @@ class LastStepMetric(keras.metrics.Metric):
         return cls(**{**config, "metric": metric})
 
 
+@register
+class LastStepMetric(_KerasMetric):
+    """A metric of Keras for classes, applied to the last time step."""
+
+    select = staticmethod(last_step)
+
+
+@register
+class NextStepMetric(_KerasMetric):
+    """A metric of Keras for predicted frames, compared with the next frames."""
+
+    ignores_last_step = True
+    select = staticmethod(transitions)
+
+
 def last_step_loss(loss: Any) -> Any:
     """Return the loss of Keras applied to the last step; others are unchanged."""
-    if not is_of_keras(loss):
-        return loss
     if loss in ("crossentropy", "ce"):
         loss = "sparse_categorical_crossentropy"
-    return LastStepLoss(keras.losses.get(loss))
+    return LastStepLoss(keras.losses.get(loss)) if is_of_keras(loss) else loss
+
+
+def next_step_loss(loss: Any) -> Any:
+    """Return the loss of Keras applied to transitions; others are unchanged."""
+    return NextStepLoss(keras.losses.get(loss)) if is_of_keras(loss) else loss
 
 
 def last_step_metric(metric: Any) -> Any:
     """Return the metric of Keras applied to the last step; others are unchanged."""
+    if metric in ("accuracy", "acc"):
+        metric = keras.metrics.SparseCategoricalAccuracy(metric)
+    if metric in ("crossentropy", "ce"):
+        metric = keras.metrics.SparseCategoricalCrossentropy(metric)
+    return _applied(LastStepMetric, metric)
+
+
+def next_step_metric(metric: Any) -> Any:
+    """Return the metric of Keras applied to transitions; others are unchanged."""
+    return _applied(NextStepMetric, metric)
+
+
+def _applied(kind: type[_KerasMetric], metric: Any) -> Any:
     if not is_of_keras(metric) or type(metric) is keras.metrics.MeanMetricWrapper:
         return metric
-    name = metric if isinstance(metric, str) else getattr(metric, "__name__", None)
-    if metric in ("accuracy", "acc"):
-        return LastStepMetric(keras.metrics.SparseCategoricalAccuracy(name))
-    if metric in ("crossentropy", "ce"):
-        return LastStepMetric(keras.metrics.SparseCategoricalCrossentropy(name))
+    name = metric if isinstance(metric, str) else None
     metric = keras.metrics.get(metric)
     if not isinstance(metric, keras.metrics.Metric):
-        metric = keras.metrics.MeanMetricWrapper(metric, name=name)
-    return LastStepMetric(metric)
+        metric = keras.metrics.MeanMetricWrapper(metric, name=metric.__name__)
+    return kind(metric, name)
 
 
 def is_of_keras(x: Any) -> bool:

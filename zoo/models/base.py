@@ -20,6 +20,8 @@ from zoo.metrics.sample_weights import (
     by_step,
     last_step_loss,
     last_step_metric,
+    next_step_loss,
+    next_step_metric,
 )
 from zoo.models.checks import (
     as_arrays,
@@ -42,12 +44,16 @@ from zoo.models.fitting import (
     in_order,
     make_variables,
     named,
+    or_earlier,
     rows_of,
     scored,
 )
 from zoo.models.streaming import Streaming
 from zoo.training.interrupts import step_kept, variables_kept
 from zoo.weights import check_origin
+
+# Outputs whose losses and metrics of Keras are applied to time steps, and their axes.
+AXES = {"class": 3, "frame": 5, "probe": 5}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -61,6 +67,7 @@ class ZooModel(Streaming, keras.Model):
     trained_on = None  # dataset of the loaded weights, until `fit`
     scored = None  # names of outputs with a loss or metrics; `None` for all
     last_is_unread = False  # whether no loss or metric uses the last prediction
+    of_encoders: frozenset[str] = frozenset()  # outputs that no decoder computes
 
     def compile(
         self,
@@ -74,10 +81,14 @@ class ZooModel(Streaming, keras.Model):
         """Compile the model, see `keras.Model.compile`.
 
         Outputs without a loss and metrics need no targets. Losses and metrics of Keras
-        for the output `"class"` score the last time step. Without `loss`, the losses
-        and their weights stay as they are; metrics that are not given are removed.
+        score the last time step of the output `"class"`, and compare each prediction of
+        `"frame"` and `"probe"` with the next frame. Functions and classes of your own
+        get the outputs of all time steps, and the targets as they are. Without `loss`,
+        the losses and their weights stay as they are; metrics that are not given are
+        removed.
         """
         check_learning_rate(optimizer)
+        loss, loss_weights = or_earlier(self, loss, loss_weights)
         kinds = loss, metrics, weighted_metrics
         loss, metrics, weighted_metrics = self.prepared(*kinds)
         super().compile(
@@ -88,9 +99,9 @@ class ZooModel(Streaming, keras.Model):
             weighted_metrics,
             **kwargs,
         )
-        kinds = self.loss, metrics, weighted_metrics  # the loss may be an earlier one
+        kinds = loss, metrics, weighted_metrics
         self.scored = scored(*kinds)
-        self.last_is_unread = all(map(ignores_last_step, kinds))
+        self.last_is_unread = all(ignores_last_step(x, self.of_encoders) for x in kinds)
 
     def compile_from_config(self, config: Config) -> None:
         """Compile the model as when it was saved, and build its optimiser."""
@@ -117,27 +128,41 @@ class ZooModel(Streaming, keras.Model):
     ) -> tuple[Any, Any, Any]:
         """Return losses and metrics that accept sample weights.
 
-        For classes they score the last time step.
+        Those of Keras are applied to the last step of classes, and to the transitions
+        of frames.
         """
         return (
-            self.of_classes(loss, last_step_loss),
-            self.of_classes(metrics, last_step_metric),
-            self.of_classes(weighted_metrics, last_step_metric),
+            self.over_time(loss, last_step_loss, next_step_loss),
+            self.over_time(metrics, last_step_metric, next_step_metric),
+            self.over_time(weighted_metrics, last_step_metric, next_step_metric),
         )
 
-    def of_classes(self, losses: Any, of_last_step: Callable[[Any], Any]) -> Any:
-        """Return losses, of which those of the output `"class"` score the last step."""
-        names = getattr(self, "output_names", [])
-        if "class" not in names or len(self.output["class"].shape) != 3:
+    def over_time(
+        self, losses: Any, of_last: Callable[[Any], Any], of_next: Callable[[Any], Any]
+    ) -> Any:
+        """Return losses or metrics, those of classes and frames applied to time steps.
+
+        Args:
+            losses: Losses or metrics, as `compile` takes them.
+            of_last: Function that applies one of them to the last step of classes.
+            of_next: Function that applies one of them to the transitions of frames.
+        """
+        outputs = self.output if hasattr(self, "output_names") else {}
+        changes = {
+            name: of_last if name == "class" else of_next
+            for name, x in outputs.items()
+            if len(x.shape) == AXES.get(name)
+        }
+        if len(outputs) == len(changes) == 1 and not isinstance(losses, dict):
+            return tree.map_structure(*changes.values(), losses)
+        if isinstance(losses, (list, tuple)) and len(losses) == len(outputs):
+            losses = dict(zip(self.output_names, losses, strict=True))
+        if not isinstance(losses, dict):
             return losses
-        if names == ["class"] and not isinstance(losses, dict):
-            return tree.map_structure(of_last_step, losses)
-        if isinstance(losses, (list, tuple)) and len(losses) == len(names):
-            losses = dict(zip(names, losses, strict=True))
-        if not isinstance(losses, dict) or losses.get("class") is None:
-            return losses
-        of_class = tree.map_structure(of_last_step, losses["class"])
-        return {**losses, "class": of_class}
+        return {
+            name: tree.map_structure(changes[name], x) if name in changes else x
+            for name, x in losses.items()
+        }
 
     def compute_loss(
         self,

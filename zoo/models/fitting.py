@@ -26,17 +26,26 @@ def scored(*kinds: Any) -> frozenset[str] | None:
     return None
 
 
-def ignores_last_step(losses: Any) -> bool:
+def or_earlier(model: keras.Model, loss: Any, loss_weights: Any) -> tuple[Any, Any]:
+    """Return the losses and weights of `compile`; without a loss, the earlier ones."""
+    if loss is None and model.compiled:
+        loss = model.loss
+        if loss_weights is None:
+            config = model.get_compile_config()["loss_weights"]
+            loss_weights = keras.saving.deserialize_keras_object(config)
+    return loss, loss_weights
+
+
+def ignores_last_step(losses: Any, of_encoders: frozenset[str]) -> bool:
     """Return whether losses or metrics ignore the last step of the decoders' outputs.
 
     Args:
-        losses: Losses or metrics by output, as `compile` takes them. The class is not
-            an output of the decoders.
+        losses: Losses or metrics by output, as `compile` takes them.
+        of_encoders: Names of the outputs that no decoder computes.
     """
-    if not isinstance(losses, dict):
-        return losses is None
-    read = {name: x for name, x in losses.items() if name != "class"}
-    return all(getattr(x, "ignores_last_step", x is None) for x in tree.flatten(read))
+    if isinstance(losses, dict):
+        losses = {name: x for name, x in losses.items() if name not in of_encoders}
+    return all(getattr(x, "ignores_last_step", x is None) for x in tree.flatten(losses))
 
 
 def make_variables(model: keras.Model, targets: Any, outputs: Any) -> keras.Model:

@@ -40,7 +40,7 @@ from keras import layers, ops
 
 from rladder_keras import G1, ConvG1, ConvGRUCell, GRUCell, Level, RecurrentLadder
 from rladder_keras.typing import Feedback, Tensor, Unroll
-from zoo.data.chains import Chain, check_chain, kalman
+from zoo.data.chains import Chain, Posterior, check_chain, kalman
 from zoo.data.epochs import check_integer
 from zoo.metrics.sample_weights import by_step
 from zoo.models.base import ZooModel
@@ -236,7 +236,14 @@ def check_arguments(chain: Any, output: Any, iterations: Any = 1) -> None:
     check_integer("iterations", iterations, 1)
 
 
-def iterated(chain, levels, iterations, feedback, unroll, skip=()):
+def iterated(
+    chain: Chain,
+    levels: list[Level],
+    iterations: int,
+    feedback: Feedback,
+    unroll: Unroll,
+    skip: Iterable[str] = (),
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the input, and the ladder's outputs at the end of each time step."""
     seen = keras.Input((None, chain.sites, 1), name="seen")
     x = ops.repeat(seen, iterations, axis=1) if iterations > 1 else seen
@@ -294,7 +301,7 @@ class ChainModel(ZooModel):
             )
 
 
-def estimate(posterior, output):
+def estimate(posterior: Posterior, output: str) -> np.ndarray:
     """Return the optimal estimate of an output, shape `(n, T, sites)`."""
     return {"x": posterior.means[:, :, 0], "next": posterior.predictions}[output]
 

@@ -29,12 +29,13 @@ from keras import layers, ops
 
 from rladder_keras import (
     ConvLSTMCell,
+    Level,
     MixtureCost,
     MixturePosterior,
     RecurrentLadder,
     TaggerCell,
 )
-from rladder_keras.typing import Shape, Tensor
+from rladder_keras.typing import Shape, Size, Tensor
 from zoo.metrics.groups import AMI as AMI
 from zoo.metrics.sample_weights import (
     by_step,
@@ -47,6 +48,18 @@ from zoo.models.fitting import named
 register = keras.saving.register_keras_serializable("zoo")
 # The recurrent row of an RTagger.
 BatchLSTMCell = partial(ConvLSTMCell, normalization="batch", recurrent_gain=1.0)
+
+
+def lowest_kernel(levels: list[Level]) -> Size:
+    """Return the kernel size of the lowest row, with which groups are read out."""
+    kernel_size = getattr(levels[0].encoder, "kernel_size", None)
+    if kernel_size is None:
+        raise ValueError(
+            "The lowest level must be a convolution, whose kernel size the read-out of "
+            f"the groups shares; got {levels[0].encoder!r}. Begin the table with Conv "
+            "or ConvLSTMCell."
+        )
+    return kernel_size
 
 
 @register

@@ -24,6 +24,7 @@ from zoo.models.fitting import (
     checked,
     in_order,
     make_variables,
+    or_earlier,
     scored,
 )
 from zoo.models.student import check_student, config_of, copy_of, restored
@@ -220,6 +221,7 @@ class MeanTeacher(keras.Model):
         The losses and metrics are those of the student; the teacher gets the same
         metrics.
         """
+        loss, loss_weights = or_earlier(self, loss, loss_weights)
         if isinstance(self.student, ZooModel):
             kinds = loss, metrics, weighted_metrics
             loss, metrics, weighted_metrics = self.student.prepared(*kinds)
@@ -234,7 +236,7 @@ class MeanTeacher(keras.Model):
         updates = ops.cast(self.optimizer.iterations, "int32")
         self.steps.assign_add(updates - self.steps)
         if isinstance(self.student, ZooModel):
-            self.student.scored = scored(self.loss, metrics, weighted_metrics)
+            self.student.scored = scored(loss, metrics, weighted_metrics)
         names = ("metrics", "weighted_metrics")
         own = {k: v for k, v in self.get_compile_config().items() if k in names}
         self.teacher.compile(None, **restored(own))

@@ -17,7 +17,12 @@ from rladder_keras import Conv, ConvG1, Level, TaggerCell, TopDown
 from rladder_keras.typing import Feedback, Unroll
 from zoo.data.epochs import check_integer
 from zoo.metrics.groups import AMI, CostAt, OwnCost
-from zoo.models.grouping import BatchLSTMCell, GroupingModel, explained
+from zoo.models.grouping import (
+    BatchLSTMCell,
+    GroupingModel,
+    explained,
+    lowest_kernel,
+)
 from zoo.models.tables import Builders, Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, unlearned
 from zoo.weights import takes_weights
@@ -171,7 +176,7 @@ def moving_mnist_rtagger(
     cell = TaggerCell(
         levels,
         groups,
-        levels[0].encoder.kernel_size,
+        lowest_kernel(levels),
         pixels=pixels,
         noise=noise,
         start=DARK if pixels == "binary" else 0.1,

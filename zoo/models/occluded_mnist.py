@@ -98,7 +98,8 @@ def table_6(width: float = 1.0, table: Table = table_5) -> list[Level]:
     Returns:
         List of `Level`, bottom row first.
     """
-    return [Level(e) for e, _ in rows(table, width) if type(e) is not ConvLSTMCell]
+    encoders = [encoder for encoder, _ in rows(table, width)]
+    return [Level(e) for e in encoders if not is_recurrent(e, convolutional=True)]
 
 
 def table_7(width: float = 1.0, table: Table = table_5) -> list[Level]:
@@ -111,7 +112,13 @@ def table_7(width: float = 1.0, table: Table = table_5) -> list[Level]:
     Returns:
         List of `Level`, bottom row first.
     """
-    return [Level(row) for row, _ in table_6(width, table) if type(row) is not LSTMCell]
+    return [Level(e) for e, _ in table_6(width, table) if not is_recurrent(e)]
+
+
+def is_recurrent(encoder: layers.Layer, convolutional: bool = False) -> bool:
+    """Return whether an encoder row is recurrent, or a convolutional recurrent one."""
+    recurrent = hasattr(encoder, "state_size")
+    return recurrent and (not convolutional or encoder.kernel_size is not None)
 
 
 def small_table(width: float = 1.0) -> list[Level]:

@@ -12,6 +12,7 @@ from keras.layers import AveragePooling2D, MaxPooling2D
 
 from rladder_keras import Level
 from rladder_keras.validation import is_number
+from rladder_keras.wiring import as_level
 
 # A table of the paper: a function from `width` to a list of levels, bottom row first.
 Table = Callable[..., list[Level]]
@@ -45,4 +46,10 @@ def rows(table: Table, width: float, **kwargs: Any) -> list[Level]:
             f"`zoo.occluded_mnist.small_table`; got {table!r}. Pass the function "
             "itself, or a custom one: `def table(width): return [...]`."
         )
-    return table(width, **kwargs)
+    levels = table(width, **kwargs)
+    if not isinstance(levels, (list, tuple)) or not levels:
+        raise ValueError(
+            f"`table` must return a list of Level; got {levels!r}. Return the rows as "
+            "[Level(encoder, decoder), ...]."
+        )
+    return [as_level(l, level) for l, level in enumerate(levels)]

@@ -32,7 +32,13 @@ from zoo.metrics.frames import LastClass
 from zoo.metrics.groups import AMI, ClassErrorAt, CostAt, OwnCost
 from zoo.models.base import ZooModel
 from zoo.models.checks import check_noise
-from zoo.models.grouping import BatchLSTMCell, GroupClasses, GroupingModel, explained
+from zoo.models.grouping import (
+    BatchLSTMCell,
+    GroupClasses,
+    GroupingModel,
+    explained,
+    lowest_kernel,
+)
 from zoo.models.tables import LAST, SAME, Builders, MaxPool, Table, channels, rows
 from zoo.models.unlearned_groups import FixedGroups, KMeans, unlearned
 from zoo.weights import takes_weights
@@ -200,7 +206,7 @@ def textured_mnist_rtagger(
     cell = TaggerCell(
         levels,
         groups,
-        levels[0].encoder.kernel_size,
+        lowest_kernel(levels),
         noise=noise,
         variance=variance,
         mu_gain=mu_gain,

@@ -255,6 +255,8 @@ class Held(layers.Layer):
 class VideoModel(ZooModel):
     """A `ZooModel` of frames, some of which can be padding."""
 
+    of_encoders = frozenset({"class"})
+
     def frame_mask(self) -> FrameMask | None:
         """Return the layer that detects padding, or `None`."""
         masks = [layer for layer in self.layers if isinstance(layer, FrameMask)]

@@ -55,8 +55,8 @@ def sequence(
         label: True class, an integer below `classes`. Its bar is coloured.
         title: Text at the top.
         phase: First row and column of a bar in frames of 32 x 32 pixels, 0 to 11. Bars
-            are tinted. With `None` there is no tint. By default, bars of phase 2 are
-            tinted if `observed` equals `unoccluded` behind such bars.
+            are tinted if `ink` is true. With `None` there is no tint. By default, bars
+            of phase 2 are tinted if `observed` equals `unoccluded` behind such bars.
         ink: Whether the value 1 is drawn in black, as in the paper. Otherwise it is
             drawn in white, as in videos.
 

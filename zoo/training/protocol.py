@@ -261,7 +261,7 @@ class LastWeights(keras.callbacks.Callback):
 
     arrays: Sequence[np.ndarray] = ()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.arrays = copies(self.model)
 
     def restore(self, model: keras.Model) -> None:

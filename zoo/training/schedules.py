@@ -83,7 +83,10 @@ def cosine_decay(
     """
     warm_up = max(1, round(0.03 * updates))
     return keras.optimizers.schedules.CosineDecay(
-        rate / 10, updates - warm_up, warmup_target=rate, warmup_steps=warm_up
+        rate / 10,
+        max(1, updates - warm_up),
+        warmup_target=rate,
+        warmup_steps=warm_up,
     )
 
 
