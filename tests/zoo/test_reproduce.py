@@ -512,6 +512,11 @@ def test_a_run_that_cannot_begin_leaves_its_folder_free(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_may_begin_while_another_one_creates_the_file_of_runs(tmp_path):
+    (tmp_path / "runs.csv").touch()
+    train(tmp_path, "--time-budget", "0.01")
+
+
 def test_a_run_of_one_update_has_a_cosine_decay():
     assert float(schedules.cosine_decay(0.1, 1)(0)) == pytest.approx(0.01)
 

@@ -69,10 +69,9 @@ def backends(folder: Path, progress: dict[str, Any]) -> list[str]:
 
 
 def check_runs(path: Path) -> None:
-    """Raise `ValueError` if a file has content and is not a file of runs."""
+    """Raise `ValueError` if a file exists and is not a file of runs."""
     header = ",".join(COLUMNS).encode()
-    content = path.read_bytes() if path.exists() else b""
-    if content and content.splitlines()[0] != header:
+    if path.exists() and path.read_bytes().splitlines()[:1] != [header]:
         raise ValueError(
             f"--runs must be a file of runs; {path} is not a file of runs. Choose "
             "another file."

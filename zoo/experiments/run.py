@@ -84,7 +84,8 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
     optimizer = experiment.optimizer(args, train)
     build()  # if it fails, the folder is not claimed
     check_writable(args.runs, "--runs")
-    check_runs(args.runs)
+    if args.runs.exists() and args.runs.stat().st_size:  # others may just create it
+        check_runs(args.runs)
     claim(folder, identify(args, row), args.resume)
     before = checkpoint.progress(folder)
     how = "starts"
