@@ -1,9 +1,10 @@
 """A run: one row of a table, trained with one seed, and the record of its figures."""
 
 import argparse
+import contextlib
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,6 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
     if args.publish:
         weights.check_publishable(build, args.publish)
     optimizer = experiment.optimizer(args, train)
-    build()  # if it fails, the folder is not claimed
     check_writable(args.runs, "--runs")
     if args.runs.exists() and args.runs.stat().st_size:  # others may just create it
         check_runs(args.runs)
@@ -99,7 +99,7 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
         flush=True,
     )
     epochs = protocol.run(
-        build,
+        partial(build_or_free, build, folder),
         (train, valid),
         merged,
         experiment.steer(args, row),
@@ -115,6 +115,18 @@ def prepare(args: argparse.Namespace, row: str) -> Run:
         circumstances=present,
     )
     return Run(args, row, folder, build, train, test, epochs)
+
+
+def build_or_free(build: Callable[[], keras.Model], folder: Path) -> keras.Model:
+    """Build the model; if this fails before any training, free the claimed folder."""
+    try:
+        return build()
+    except Exception:
+        if not checkpoint.progress(folder):
+            (folder / "run.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it holds other files
+                folder.rmdir()
+        raise
 
 
 def place(args: argparse.Namespace, row: str) -> Path:
