@@ -287,7 +287,8 @@ def test_keras_metrics_score_the_class_of_the_last_step(n, heads, tmp_path):
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("weights", ["films", pytest.param("frames", marks=ONCE)])
+@ONCE
+@pytest.mark.parametrize("weights", ["films", "frames"])
 def test_keras_losses_and_metrics_compare_predictions_with_next_frames(
     weights, tmp_path
 ):
