@@ -72,6 +72,7 @@ def test_a_prediction_that_no_loss_compares_costs_nothing_and_changes_nothing(
     assert np.ptp(d[:, -2]) > 0 and not d[:, -1].any()
 
 
+@pytest.mark.once
 def test_a_loss_that_reads_the_last_prediction_gets_it():
     model = zoo.occluded_mnist_rladder(0.1, table=small_table)
     assert model.last_is_unread
