@@ -17,6 +17,7 @@ from rladder_keras import (
     ConvLSTMCell,
     LSTMCell,
     Softmax,
+    StockCell,
 )
 from zoo.models import occluded_mnist as om
 
@@ -170,8 +171,8 @@ def test_a_table_without_decoders_cannot_predict_frames():
 
 def test_baselines_leave_out_the_recurrent_rows_of_any_table():
     def table(width):
-        gru, lstm = ConvGRUCell(2, 3), LSTMCell(3)
-        return [(gru, ConvG3(3)), (AveragePooling2D(4),), (lstm,), (Softmax(10),)]
+        gru, stock = ConvGRUCell(2, 3), StockCell(keras.layers.LSTMCell(3))
+        return [(gru, ConvG3(3)), (AveragePooling2D(4),), (stock,), (Softmax(10),)]
 
     for other, kept in ((om.table_6, 3), (om.table_7, 2)):
         levels = other(1.0, table)

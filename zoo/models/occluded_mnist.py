@@ -118,7 +118,8 @@ def table_7(width: float = 1.0, table: Table = table_5) -> list[Level]:
 def is_recurrent(encoder: layers.Layer, convolutional: bool = False) -> bool:
     """Return whether an encoder row is recurrent, or a convolutional recurrent one."""
     recurrent = hasattr(encoder, "state_size")
-    return recurrent and (not convolutional or encoder.kernel_size is not None)
+    kernel_size = getattr(encoder, "kernel_size", None)
+    return recurrent and (not convolutional or kernel_size is not None)
 
 
 def small_table(width: float = 1.0) -> list[Level]:
