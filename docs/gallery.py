@@ -17,6 +17,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
 import zoo  # noqa: E402
+from zoo import report  # noqa: E402
 from zoo.weights.cards import SHIPPED  # noqa: E402
 
 HEAD = """\
@@ -25,13 +26,8 @@ HEAD = """\
 This page shows the trained weights that the package contains. Figures are on the test
 sets. AMI, the adjusted mutual information of groups and digits, is 1 for perfect groups
 and 0 for chance; "frame seen" means that the frame was input before its pixels were
-grouped. Figures of music (`joint=True`) are negative log-likelihoods.
-
-For comparison: guessing has a classification error of 90 %, the left and right half of
-the frame as groups have an AMI of 0.39, and RNN-NADE has negative log-likelihoods of
-5.56 (JSB Chorales), 2.31 (Nottingham), 5.60 (MuseData) and 7.05 (Piano-midi.de).
-
-`python docs/gallery.py` writes this page.
+grouped. Figures of music (`joint=True`) are negative log-likelihoods. Guessing has a
+classification error of 90 %. `python docs/gallery.py` writes this page.
 """
 SECTION = """\
 ## {title}
@@ -106,7 +102,8 @@ def section(card):
     """Return the part of the page about one file of weights."""
     name, file = f"{card['model']}-{card['name']}", Path(card["file"]).name
     title, about = ABOUT[card["model"]]
-    lines = [f"| {metric} | {value} |" for metric, value in card["metrics"].items()]
+    metrics = card["metrics"] | compared(card)
+    lines = [f"| {metric} | {value} |" for metric, value in metrics.items()]
     if card["model"].startswith("polyphonic"):
         lines = [line.replace(" |", ", nats per step |", 1) for line in lines]
     return SECTION.format(
@@ -119,6 +116,20 @@ def section(card):
         minutes=round(card["seconds"] / 60),
         kilobytes=round((SHIPPED / file).stat().st_size / 1000),
     )
+
+
+def compared(card):
+    """Return the figures of other models on the same data, from the CSV files."""
+    nade = ("RNN-NADE (joint)", card["data"])
+    halves = ("left and right half", card["protocol"], "AMI")
+    figures = {}
+    for line in report.read(report.RESULTS / "paper.csv"):
+        if (line["row"], line["metric"]) == nade:
+            figures["for comparison: RNN-NADE"] = line["value"]
+    for line in report.read(report.RESULTS / "runs.csv"):
+        if (line["row"], line["size"], line["metric"]) == halves:
+            figures["for comparison: left and right half, AMI"] = line["value"]
+    return figures
 
 
 def draw(model, name):

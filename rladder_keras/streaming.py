@@ -1,5 +1,6 @@
 """A model of sequences, applied to one frame at a time."""
 
+import inspect
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Self
@@ -105,8 +106,7 @@ def cut_open(
                     "given one by one; got a second call. Build a model with a single "
                     "call."
                 )
-            names = ("sequences", "initial_state", "mask", "sequences_mask")
-            given = dict(zip(names, args, strict=False)) | kwargs
+            given = inspect.signature(ladder.call).bind(*args, **kwargs).arguments
             if given.get("initial_state") is not None:
                 raise ValueError(
                     f"The ladder of {model.name} must start from its own initial "
@@ -114,7 +114,8 @@ def cut_open(
                     "`initial_state`. Leave it out, and pass the state to the first "
                     "step."
                 )
-            masks = [x for x in map(given.get, names[2:]) if x is not None]
+            masks = [given.get(name) for name in ("mask", "sequences_mask")]
+            masks = [mask for mask in masks if mask is not None]
             ends[:] = [given["sequences"], *masks[:1]], outputs
         return outputs
 

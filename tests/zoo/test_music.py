@@ -258,9 +258,8 @@ def test_a_model_learns_is_saved_and_loaded(build, tmp_path):
     assert model.evaluate(data, verbose=0)[0] < before
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    for saved, found in zip(model.weights, loaded.weights, strict=True):
-        saved, found = map(ops.convert_to_numpy, (saved, found))
-        np.testing.assert_array_equal(saved, found)
+    notes = [m.predict_on_batch(data[0][0])["notes"] for m in (model, loaded)]
+    np.testing.assert_allclose(*notes, atol=1e-6)
     assert loaded.evaluate(data, verbose=0) == pytest.approx(
         model.evaluate(data, verbose=0), rel=1e-5
     )

@@ -12,6 +12,7 @@ from zoo.metrics.sample_weights import (
     StepMean,
     at_step,
     by_step,
+    last_step,
     of_transitions,
 )
 
@@ -42,12 +43,10 @@ class LastClass(keras.losses.Loss):
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
-        weight, last = at_step(-1, by_step(sample_weight, y_pred), y_pred)
-        return super().__call__(y_true, last[:, None], weight)
+        return super().__call__(*last_step(y_true, y_pred, sample_weight))
 
     def call(self, labels: Tensor, probabilities: Tensor) -> Tensor:
-        labels = ops.reshape(labels, (-1,))
-        return ops.sparse_categorical_crossentropy(labels, probabilities[:, -1])
+        return ops.sparse_categorical_crossentropy(labels, probabilities)
 
 
 @register

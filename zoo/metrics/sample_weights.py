@@ -5,6 +5,7 @@ Outputs have shape `(batch, T, ...)`. Their losses and metrics take weights of s
 of axes decides which, even if there are as many sequences as time steps.
 """
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import keras
@@ -164,8 +165,24 @@ def transitions(
     return frames[:, 1:], predicted[:, :-1], weight
 
 
-class _KerasLoss(keras.losses.Loss):
-    """A loss of Keras, applied to the time steps that `select` returns.
+class _OfKeras:
+    """A loss or metric of Keras, applied to the time steps that `select` returns."""
+
+    select: Callable[..., tuple[Tensor, Tensor, Tensor | None]]
+    wrapped: str  # name of the attribute and argument that holds the loss or metric
+
+    def get_config(self) -> Config:
+        inner = keras.saving.serialize_keras_object(getattr(self, self.wrapped))
+        return {**super().get_config(), self.wrapped: inner}  # type: ignore[misc]
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        inner = keras.saving.deserialize_keras_object(config[cls.wrapped])
+        return cls(**{**config, cls.wrapped: inner})
+
+
+class _KerasLoss(_OfKeras, keras.losses.Loss):
+    """A loss of Keras for some time steps.
 
     Args:
         loss: Function or `keras.losses.Loss`.
@@ -174,7 +191,7 @@ class _KerasLoss(keras.losses.Loss):
         **kwargs: Arguments of `keras.losses.Loss`.
     """
 
-    select: Any = None
+    wrapped = "loss"
 
     def __init__(
         self,
@@ -196,15 +213,6 @@ class _KerasLoss(keras.losses.Loss):
         function = getattr(self.loss, "call", self.loss)
         return function(y_true, y_pred)
 
-    def get_config(self) -> Config:
-        loss = keras.saving.serialize_keras_object(self.loss)
-        return {**super().get_config(), "loss": loss}
-
-    @classmethod
-    def from_config(cls, config: Config) -> Self:
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
-
 
 @register
 class LastStepLoss(_KerasLoss):
@@ -225,8 +233,8 @@ class NextStepLoss(_KerasLoss):
         return ops.mean(values, axis=tuple(range(2, len(values.shape))))
 
 
-class _KerasMetric(keras.metrics.Metric):
-    """A metric of Keras, applied to the time steps that `select` returns.
+class _KerasMetric(_OfKeras, keras.metrics.Metric):
+    """A metric of Keras for some time steps.
 
     Args:
         metric: A `keras.metrics.Metric`.
@@ -234,7 +242,7 @@ class _KerasMetric(keras.metrics.Metric):
         **kwargs: Arguments of `keras.metrics.Metric`.
     """
 
-    select: Any = None
+    wrapped = "metric"
 
     def __init__(self, metric: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or metric.name, **kwargs)
@@ -250,15 +258,6 @@ class _KerasMetric(keras.metrics.Metric):
 
     def reset_state(self) -> None:
         self.metric.reset_state()
-
-    def get_config(self) -> Config:
-        metric = keras.saving.serialize_keras_object(self.metric)
-        return {**super().get_config(), "metric": metric}
-
-    @classmethod
-    def from_config(cls, config: Config) -> Self:
-        metric = keras.saving.deserialize_keras_object(config["metric"])
-        return cls(**{**config, "metric": metric})
 
 
 @register

@@ -89,8 +89,8 @@ class ZooModel(Streaming, keras.Model):
         """
         check_learning_rate(optimizer)
         loss, loss_weights = or_earlier(self, loss, loss_weights)
-        kinds = loss, metrics, weighted_metrics
-        loss, metrics, weighted_metrics = self.prepared(*kinds)
+        kinds = self.prepared(loss, metrics, weighted_metrics)
+        loss, metrics, weighted_metrics = kinds
         super().compile(
             optimizer,
             loss,
@@ -99,7 +99,6 @@ class ZooModel(Streaming, keras.Model):
             weighted_metrics,
             **kwargs,
         )
-        kinds = loss, metrics, weighted_metrics
         self.scored = scored(*kinds)
         self.last_is_unread = all(ignores_last_step(x, self.of_encoders) for x in kinds)
 

@@ -99,7 +99,11 @@ def table_6(width: float = 1.0, table: Table = table_5) -> list[Level]:
         List of `Level`, bottom row first.
     """
     encoders = [encoder for encoder, _ in rows(table, width)]
-    return [Level(e) for e in encoders if not is_recurrent(e, convolutional=True)]
+    return [
+        Level(e)
+        for e in encoders
+        if not hasattr(e, "state_size") or getattr(e, "kernel_size", None) is None
+    ]
 
 
 def table_7(width: float = 1.0, table: Table = table_5) -> list[Level]:
@@ -112,14 +116,7 @@ def table_7(width: float = 1.0, table: Table = table_5) -> list[Level]:
     Returns:
         List of `Level`, bottom row first.
     """
-    return [Level(e) for e, _ in table_6(width, table) if not is_recurrent(e)]
-
-
-def is_recurrent(encoder: layers.Layer, convolutional: bool = False) -> bool:
-    """Return whether an encoder row is recurrent, or a convolutional recurrent one."""
-    recurrent = hasattr(encoder, "state_size")
-    kernel_size = getattr(encoder, "kernel_size", None)
-    return recurrent and (not convolutional or kernel_size is not None)
+    return [Level(e) for e, _ in table_6(width, table) if not hasattr(e, "state_size")]
 
 
 def small_table(width: float = 1.0) -> list[Level]:
