@@ -25,6 +25,7 @@ from zoo.experiments.run import size as size_of
 from zoo.listing import TABLES, listing
 from zoo.models import occluded_mnist as om
 from zoo.training import checkpoint, protocol, schedules
+from zoo.training.muon import KernelMuon
 from zoo.weights import WEIGHTS_DIR, learned
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("few_digits")]
@@ -139,21 +140,45 @@ def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(
         train(tmp_path, *longer, "--resume", out="parts")
 
 
+@pytest.mark.parametrize("table", ["table-1", "table-3"])
 @pytest.mark.parametrize("options", ["--phases 1", "--epochs 2"])
-def test_a_cosine_decay_must_know_its_updates(tmp_path, options):
+def test_a_cosine_decay_must_know_its_updates(tmp_path, table, options):
     args = reproduce.arguments(
-        f"table-1 --row RLadder --cosine 0.01 --out {tmp_path} {options}".split()
+        f"{table} --row RLadder --cosine 0.01 --out {tmp_path} {options}".split()
     )
     with pytest.raises(ValueError, match="Give --epochs and --phases 1"):
         reproduce.reproduce(args, args.row)
 
 
-def test_an_optimizer_comes_with_its_rate(tmp_path):
+@pytest.mark.parametrize("table", ["table-1", "table-3"])
+def test_an_optimizer_comes_with_its_rate(tmp_path, table):
     args = reproduce.arguments(
-        f"table-1 --row RLadder --optimizer muon --out {tmp_path}".split()
+        f"{table} --row RLadder --optimizer muon --out {tmp_path}".split()
     )
     with pytest.raises(ValueError, match="--optimizer must come with --cosine"):
         reproduce.reproduce(args, args.row)
+
+
+@pytest.mark.parametrize("other", ["--rate 0.01", "--halve-rate"])
+def test_a_cosine_decay_sets_all_rates_of_music(tmp_path, other):
+    args = reproduce.arguments(
+        f"table-3 --row RLadder --cosine 0.01 --out {tmp_path} {other}".split()
+    )
+    with pytest.raises(ValueError, match="without --rate and --halve-rate"):
+        reproduce.reproduce(args, args.row)
+
+
+def test_music_can_be_trained_by_muon():
+    options = "table-3 --row RLadder --cosine 0.01 --epochs 3 --phases 1".split()
+    args = reproduce.arguments([*options, "--optimizer", "muon"])
+    assert size_of(args) == (
+        "reduced: 3 epochs, training set only, muon, cosine decay from 0.01"
+    )
+    table_3 = EXPERIMENTS["table-3"]
+    optimizer = table_3.optimizer(args, range(100))()  # 100 updates an epoch
+    assert isinstance(optimizer, KernelMuon)
+    assert float(optimizer.learning_rate) == pytest.approx(0.001)
+    assert table_3.schedule(args) is schedules.COSINE
 
 
 @pytest.fixture

@@ -7,10 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zoo.arguments import integer
+import keras
+
+from zoo.arguments import integer, positive
 from zoo.data.epochs import EpochDataset
 from zoo.models.tables import Builders
+from zoo.training import schedules
+from zoo.training.muon import KernelMuon
 from zoo.training.schedules import Schedule
+
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": KernelMuon}
 
 # Training, validation, merged and test set. Merged is the training set of phase 2.
 Sets = tuple[EpochDataset, EpochDataset, EpochDataset | None, EpochDataset]
@@ -115,6 +121,58 @@ def common_smaller(args: Namespace, batch_size: int, phases: int) -> Iterator[st
         yield f"batches of {args.batch_size}"
     if args.phases < phases:
         yield "training set only"
+
+
+def cosine_options(add: Callable) -> None:
+    """Add the options of short runs with a cosine decay."""
+    add(
+        "--cosine",
+        type=positive,
+        metavar="RATE",
+        help="use a cosine decay over all --epochs from this highest learning rate, "
+        "instead of the learning rates of the paper",
+    )
+    add(
+        "--optimizer",
+        choices=sorted(OPTIMIZERS),
+        help="optimiser, only with --cosine; default: adam",
+    )
+
+
+def cosine_or(schedule: Schedule, args: Namespace) -> Schedule:
+    """Return the schedule for `--cosine`, or `schedule` without it.
+
+    Raises:
+        ValueError: If `--optimizer`, `--epochs` and `--phases` do not fit `--cosine`.
+    """
+    if args.cosine is None:
+        if args.optimizer:
+            raise ValueError(
+                "--optimizer must come with --cosine; got --optimizer only. Add "
+                "--cosine RATE."
+            )
+        return schedule
+    if args.epochs is None or args.phases != 1:
+        raise ValueError(
+            "--cosine must come with --epochs and --phases 1, because the decay "
+            f"depends on the number of all updates; got --epochs {args.epochs} and "
+            f"--phases {args.phases}. Give --epochs and --phases 1."
+        )
+    return schedules.COSINE
+
+
+def cosine_optimizer(args: Namespace, train: EpochDataset) -> Callable | None:
+    """Return the function that returns the optimiser for `--cosine`, if given."""
+    if args.cosine is None:
+        return None
+    rate = schedules.cosine_decay(args.cosine, args.epochs * len(train))
+    return partial(OPTIMIZERS[args.optimizer or "adam"], rate)
+
+
+def cosine_words(args: Namespace) -> Iterator[str]:
+    """Yield the optimiser and the highest rate of `--cosine`, if given."""
+    if args.cosine:
+        yield f"{args.optimizer or 'adam'}, cosine decay from {args.cosine:g}"
 
 
 def with_training_set_only(sets: tuple) -> Sets:

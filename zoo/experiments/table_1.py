@@ -15,6 +15,10 @@ from zoo.experiments.experiment import (
     Sets,
     changed,
     common_smaller,
+    cosine_optimizer,
+    cosine_options,
+    cosine_or,
+    cosine_words,
     digits_smaller,
     sequences_options,
     sized_sets,
@@ -22,7 +26,6 @@ from zoo.experiments.experiment import (
 )
 from zoo.models import occluded_mnist
 from zoo.training import schedules
-from zoo.training.muon import KernelMuon
 
 ROWS = occluded_mnist.TABLE_1 | occluded_mnist.WITH_SKIPS
 BATCH_SIZE = 100  # from other papers of the same authors; this paper does not say
@@ -31,7 +34,6 @@ LADDERS = {
     "reduced": occluded_mnist.reduced_table,
     "small": occluded_mnist.small_table,
 }
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": KernelMuon}
 
 
 def options(add: Callable) -> None:
@@ -49,18 +51,7 @@ def options(add: Callable) -> None:
         "each epoch, the last one for the rest; default: "
         f"{occluded_mnist.FRAME_WEIGHT:g}",
     )
-    add(
-        "--cosine",
-        type=positive,
-        metavar="RATE",
-        help="use a cosine decay over all --epochs from this highest learning rate, "
-        "instead of the learning rates of Appendix D.1",
-    )
-    add(
-        "--optimizer",
-        choices=sorted(OPTIMIZERS),
-        help="optimiser, only with --cosine; default: adam",
-    )
+    cosine_options(add)
 
 
 def load(args: Namespace, row: str, **labels: Any) -> Sets:
@@ -106,28 +97,7 @@ def loss_weights(args: Namespace, row: str, number: int) -> dict[str, float]:
 
 
 def schedule(args: Namespace) -> schedules.Schedule:
-    if args.cosine is None:
-        if args.optimizer:
-            raise ValueError(
-                "--optimizer must come with --cosine; got --optimizer only. Add "
-                "--cosine RATE."
-            )
-        return schedules.D1
-    if args.epochs is None or args.phases != 1:
-        raise ValueError(
-            "--cosine must come with --epochs and --phases 1, because the decay "
-            f"depends on the number of all updates; got --epochs {args.epochs} and "
-            f"--phases {args.phases}. Give --epochs and --phases 1."
-        )
-    return schedules.COSINE
-
-
-def optimizer(args: Namespace, train: EpochDataset) -> Callable | None:
-    if args.cosine is None:
-        return None
-    updates = args.epochs * len(train)
-    rate = schedules.cosine_decay(args.cosine, updates)
-    return partial(OPTIMIZERS[args.optimizer or "adam"], rate)
+    return cosine_or(schedules.D1, args)
 
 
 def steer(args: Namespace, row: str) -> str:
@@ -154,8 +124,7 @@ def smaller(args: Namespace) -> Iterator[str]:
     if args.frame_weight != occluded_mnist.FRAME_WEIGHT:
         # "then", because commas separate the differences.
         yield "frame weight " + " then ".join(f"{w:g}" for w in frame_weights(args))
-    if args.cosine:
-        yield f"{args.optimizer or 'adam'}, cosine decay from {args.cosine:g}"
+    yield from cosine_words(args)
     yield from common_smaller(args, BATCH_SIZE, phases=2)
     yield from digits_smaller(args)
 
@@ -166,7 +135,7 @@ TABLE_1 = Experiment(
     data=load,
     build=build,
     schedule=schedule,
-    optimizer=optimizer,
+    optimizer=cosine_optimizer,
     steer=steer,
     figures=figures,
     batch_size=lambda args: BATCH_SIZE,

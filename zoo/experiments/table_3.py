@@ -10,7 +10,17 @@ from zoo import data
 from zoo.arguments import fraction, integer, positive
 from zoo.data.epochs import EpochDataset
 from zoo.data.music.corpora import FILES
-from zoo.experiments.experiment import Experiment, Sets, changed, common_smaller, unroll
+from zoo.experiments.experiment import (
+    Experiment,
+    Sets,
+    changed,
+    common_smaller,
+    cosine_optimizer,
+    cosine_options,
+    cosine_or,
+    cosine_words,
+    unroll,
+)
 from zoo.models import music
 from zoo.training import schedules
 
@@ -33,6 +43,7 @@ def options(add: Callable) -> None:
         help="transpose training pieces at random, by up to this many keys",
     )
     add("--rate", type=positive, help="learning rate; default: that of the row")
+    cosine_options(add)
     add(
         "--halve-rate",
         action="store_true",
@@ -77,9 +88,14 @@ def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
 
 
 def schedule(args: Namespace) -> schedules.Schedule:
-    if args.halve_rate:
-        return schedules.D2._replace(next_rate=schedules.next_rate)
-    return schedules.D2
+    if args.cosine and (args.rate or args.halve_rate):
+        raise ValueError(
+            "--cosine must come without --rate and --halve-rate, because it sets all "
+            f"learning rates; got --rate {args.rate} and --halve-rate "
+            f"{args.halve_rate}. Leave them out."
+        )
+    halving = schedules.D2._replace(next_rate=schedules.next_rate)
+    return cosine_or(halving if args.halve_rate else schedules.D2, args)
 
 
 def figures(
@@ -103,6 +119,7 @@ def smaller(args: Namespace) -> Iterator[str]:
 
 def tuned(args: Namespace) -> Iterator[str]:
     # These words are in `runs.csv`.
+    yield from cosine_words(args)
     yield from changed(
         args,
         rate=(None, "learning rate {:g}"),
@@ -118,6 +135,7 @@ TABLE_3 = Experiment(
     data=load,
     build=build,
     schedule=schedule,
+    optimizer=cosine_optimizer,
     steer=lambda args, row: "notes_nll",
     figures=figures,
     batch_size=batch_size,
