@@ -37,6 +37,13 @@ def options(add: Callable) -> None:
         help=f"time steps of a training batch; default: {WINDOW}",
     )
     add(
+        "--beat",
+        action="store_true",
+        # Not False: runs that were started before this option existed have no value.
+        default=None,
+        help="give the RLadder the position of each time step in the bar",
+    )
+    add(
         "--transpose",
         type=partial(integer, 1),
         metavar="KEYS",
@@ -47,8 +54,7 @@ def options(add: Callable) -> None:
     add(
         "--halve-rate",
         action="store_true",
-        # Not False: runs that were started before this option existed have no value.
-        default=None,
+        default=None,  # as --beat
         help="halve the learning rate whenever the validation error rises, as in "
         "Appendix D.1",
     )
@@ -77,13 +83,20 @@ def load(args: Namespace, row: str) -> Sets:
 
 
 def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
-    rate = {"learning_rate": args.rate} if args.rate else {}
+    options = {"learning_rate": args.rate} if args.rate else {}
+    if args.beat:
+        if not row.startswith("RLadder"):
+            raise ValueError(
+                f"--beat must come with a row of the RLadder; got --row {row!r}. Leave "
+                "--beat out."
+            )
+        options["table"] = music.table_8_with_beat
     return partial(
         music.TABLE_3[row](args.width),
         frequencies=train.frequencies,
         carry=train.batch_size,
         unroll=unroll(args),
-        **rate,
+        **options,
     )
 
 
@@ -124,6 +137,7 @@ def tuned(args: Namespace) -> Iterator[str]:
         args,
         rate=(None, "learning rate {:g}"),
         halve_rate=(None, "rate halved where the error rose"),
+        beat=(None, "position in the bar as input"),
         average=(None, "weights averaged with {:g}"),
         transpose=(None, "training pieces moved by up to {} keys"),
     )

@@ -41,6 +41,7 @@ from rladder_keras.typing import Feedback, Unroll
 from zoo.data.epochs import check_integer
 from zoo.data.music.midi import KEYS
 from zoo.metrics.notes import FrameAccuracy, NegativeLogLikelihood, nll
+from zoo.models.beat import Beat
 from zoo.models.generation import generate as generate
 from zoo.models.key_readout import KeyReadout
 from zoo.models.likelihood import negative_log_likelihood as negative_log_likelihood
@@ -81,6 +82,23 @@ def table_8(width: float = 1.0) -> list[Level]:
         Level(LSTMCell(96),                        G1()),
         Level(Softmax(19),                         Identity()),
     ]  # fmt: on
+
+
+def table_8_with_beat(width: float = 1.0) -> list[Level]:
+    """Return the levels of Table 8 above a row that appends the position in the bar.
+
+    The paper's network does not have this row, see `zoo.models.beat.Beat`.
+
+    Args:
+        width: Factor on the channels of all convolutions.
+
+    Returns:
+        List of `Level`, bottom row first.
+
+    Examples:
+        >>> model = zoo.polyphonic_music_rladder(0.1, table=zoo.music.table_8_with_beat)
+    """
+    return [Level(Beat()), *table_8(width)]
 
 
 @takes_weights

@@ -1,0 +1,73 @@
+"""The beat: position of each time step in the bar, as input of a network for music."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from rladder_keras.typing import Config, Shape, State, Tensor
+from zoo.data.epochs import check_integer
+
+PERIODS = 2, 3, 4, 6, 8, 12, 16  # time steps of bars, of half bars and of pairs of bars
+MOST = 256  # counts of time steps below it are exact in bfloat16
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Beat(layers.Layer):
+    """Row of a ladder that appends the position in the bar to its input, as channels.
+
+    The row counts time steps from the start of a piece. For each period `p` it appends
+    `sin(2 pi t / p)` and `cos(2 pi t / p)`. The network learns which of the periods is
+    the bar of a piece, and where the bar begins. Eck and Schmidhuber (2002) and Johnson
+    (2017) also give their networks the beat; this paper does not.
+
+    Args:
+        periods: Lengths of bars in time steps, integers of at least 2. Their least
+            common multiple is at most 256.
+
+    Call arguments:
+        inputs: Shape `(batch, *grid, channels)`.
+        states: `[t]`, the number of the time step, shape `(batch, 1)`.
+
+    Returns:
+        The input with two more channels for each period, and the new states.
+
+    Examples:
+        >>> beat = Beat([2, 4])
+        >>> e, (t,) = beat(np.ones((1, 88, 1)), beat.get_initial_state(1))
+        >>> e.shape, int(t[0, 0])
+        ((1, 88, 5), 1)
+    """
+
+    state_size = (1,)
+
+    def __init__(self, periods: Iterable[int] = PERIODS, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.periods = [check_integer("periods", p, 2) for p in periods]
+        self.cycle = math.lcm(*self.periods)
+        if self.cycle > MOST or not self.periods:
+            raise ValueError(
+                f"`periods` must be integers with a least common multiple of at most "
+                f"{MOST}; got {self.periods}. Leave some out."
+            )
+
+    def call(self, inputs: Tensor, states: State) -> tuple[Tensor, State]:
+        (t,) = states
+        angle = t * ops.cast(2 * math.pi / np.array(self.periods), t.dtype)
+        wave = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
+        *grid, _ = inputs.shape[1:]
+        wave = ops.reshape(wave, (-1, *(1 for _ in grid), wave.shape[-1]))
+        wave = ops.broadcast_to(wave, (ops.shape(inputs)[0], *grid, wave.shape[-1]))
+        return ops.concatenate([inputs, wave], axis=-1), [ops.mod(t + 1, self.cycle)]
+
+    def get_initial_state(self, batch_size: int | None = None) -> State:
+        return [ops.zeros((batch_size, 1), self.compute_dtype)]
+
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
+        return (*inputs_shape[:-1], inputs_shape[-1] + 2 * len(self.periods))
+
+    def get_config(self) -> Config:
+        return {**super().get_config(), "periods": self.periods}
