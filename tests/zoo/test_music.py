@@ -13,12 +13,22 @@ from keras.layers import AveragePooling1D
 from short_tables import short
 
 import zoo
-from rladder_keras import G1, ConvG2, ConvLSTMCell, Identity, Level, LSTMCell, Softmax
+from rladder_keras import (
+    G1,
+    ConvG2,
+    ConvLSTMCell,
+    Identity,
+    Level,
+    LSTMCell,
+    RecurrentLadder,
+    Softmax,
+)
 from zoo import music
 from zoo.data.music import midi
 from zoo.data.music.corpora import Corpus
 from zoo.data.music.rolls import PianoRolls, pack, piano_rolls, share
 from zoo.models import music_model
+from zoo.models.beat import Beat
 
 pytestmark = pytest.mark.once
 
@@ -71,6 +81,42 @@ def test_size_at_full_width():
     model = zoo.polyphonic_music_rladder()
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert trainable == total == 3_285_067
+
+
+@pytest.mark.everywhere
+@pytest.mark.parametrize("unroll", [True, False])
+def test_the_beat_counts_from_the_start_of_each_piece(unroll):
+    x = np.random.default_rng(0).random((2, 7, 5, 1)).astype("float32")
+    mask = np.ones((2, 7), bool)
+    mask[1, 2] = False  # padding between two pieces
+    found = RecurrentLadder([Level(Beat([2, 3]))], unroll=unroll)(x, mask=mask)["top"]
+    t = np.array([range(7), [0, 1, 2, 0, 1, 2, 3]])[..., None]
+    angle = 2 * np.pi * t / [2, 3]
+    wave = np.concatenate([np.sin(angle), np.cos(angle)], axis=-1)[:, :, None]
+    expected = np.concatenate([x, np.broadcast_to(wave, (2, 7, 5, 4))], axis=-1)
+    found = ops.convert_to_numpy(found)
+    np.testing.assert_allclose(found[mask], expected[mask], atol=1e-5)
+
+
+def test_a_piece_composed_step_by_step_keeps_its_beat(tmp_path):
+    table = short(music.table_8_with_beat, 2)
+    model = zoo.polyphonic_music_rladder(0.07, table=table)
+    piece = rolls(30)[0]
+    whole = model.predict(piece[None].astype("float32"), verbose=0)["notes"]
+    state = model.init_state(1)
+    for t, notes in enumerate(piece):
+        step, state = model.step(notes[None].astype("float32"), state)
+        np.testing.assert_allclose(step["notes"], whole[:, t], atol=1e-5)
+    model.save(tmp_path / "beat.keras")
+    loaded = keras.saving.load_model(tmp_path / "beat.keras")
+    again = loaded.predict(piece[None].astype("float32"), verbose=0)["notes"]
+    np.testing.assert_allclose(again, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("periods", [[], [1], [2.5], [7, 64]])
+def test_periods_of_the_beat_are_few_integers(periods):
+    with pytest.raises(ValueError, match="periods.*must be"):
+        Beat(periods)
 
 
 def rolls(*lengths, seed=0):

@@ -24,6 +24,7 @@ from zoo.experiments.run import about_weights
 from zoo.experiments.run import size as size_of
 from zoo.listing import TABLES, listing
 from zoo.models import occluded_mnist as om
+from zoo.models.beat import Beat
 from zoo.training import checkpoint, protocol, schedules
 from zoo.training.muon import KernelMuon
 from zoo.weights import WEIGHTS_DIR, learned
@@ -166,6 +167,18 @@ def test_a_cosine_decay_sets_all_rates_of_music(tmp_path, other):
     )
     with pytest.raises(ValueError, match="without --rate and --halve-rate"):
         reproduce.reproduce(args, args.row)
+
+
+def test_the_beat_is_an_input_of_the_rladder_only():
+    options = "table-3 --beat --row".split()
+    train = SimpleNamespace(frequencies=np.full(88, 0.1), batch_size=8)
+    args = reproduce.arguments([*options, "RLadder", "--width", "0.1"])
+    assert size_of(args) == "reduced: width 0.1, position in the bar as input"
+    model = EXPERIMENTS["table-3"].build(args, args.row, train)()
+    assert isinstance(model.get_layer("ladder").cell.encoders[0], Beat)
+    args = reproduce.arguments([*options, "LSTM of Keras"])
+    with pytest.raises(ValueError, match="--beat must come with a row of the RLadder"):
+        EXPERIMENTS["table-3"].build(args, args.row, train)
 
 
 def test_music_can_be_trained_by_muon():
