@@ -36,9 +36,10 @@ class Beat(layers.Layer):
         The input with two more channels for each period, and the new states.
 
     Examples:
+        >>> from zoo.models.beat import Beat
         >>> beat = Beat([2, 4])
-        >>> e, (t,) = beat(np.ones((1, 88, 1)), beat.get_initial_state(1))
-        >>> e.shape, int(t[0, 0])
+        >>> e, (t,) = beat(ops.ones((1, 88, 1)), beat.get_initial_state(1))
+        >>> ops.shape(e), int(t[0, 0])
         ((1, 88, 5), 1)
     """
 
