@@ -85,17 +85,22 @@ def test_size_at_full_width():
 
 @pytest.mark.everywhere
 @pytest.mark.parametrize("unroll", [True, False])
-def test_the_beat_counts_from_the_start_of_each_piece(unroll):
-    x = np.random.default_rng(0).random((2, 7, 5, 1)).astype("float32")
-    mask = np.ones((2, 7), bool)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.01)]
+)
+def test_the_beat_counts_from_the_start_of_each_piece(unroll, dtype, tolerance):
+    periods = [2, 3, 16]
+    x = np.random.default_rng(0).random((2, 70, 5, 1)).astype("float32")
+    mask = np.ones((2, 70), bool)
     mask[1, 2] = False  # padding between two pieces
-    found = RecurrentLadder([Level(Beat([2, 3]))], unroll=unroll)(x, mask=mask)["top"]
-    t = np.array([range(7), [0, 1, 2, 0, 1, 2, 3]])[..., None]
-    angle = 2 * np.pi * t / [2, 3]
+    ladder = RecurrentLadder([Level(Beat(periods))], unroll=unroll, dtype=dtype)
+    found = ops.cast(ladder(x, mask=mask)["top"], "float32")
+    t = np.array([range(70), [0, 1, 2, *range(67)]])[..., None]
+    angle = 2 * np.pi * t / periods
     wave = np.concatenate([np.sin(angle), np.cos(angle)], axis=-1)[:, :, None]
-    expected = np.concatenate([x, np.broadcast_to(wave, (2, 7, 5, 4))], axis=-1)
+    expected = np.concatenate([x, np.broadcast_to(wave, (2, 70, 5, 6))], axis=-1)
     found = ops.convert_to_numpy(found)
-    np.testing.assert_allclose(found[mask], expected[mask], atol=1e-5)
+    np.testing.assert_allclose(found[mask], expected[mask], atol=tolerance)
 
 
 def test_a_piece_composed_step_by_step_keeps_its_beat(tmp_path):

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from rladder_keras.typing import Config, Shape, State, Tensor
@@ -57,8 +56,11 @@ class Beat(layers.Layer):
 
     def call(self, inputs: Tensor, states: State) -> tuple[Tensor, State]:
         (t,) = states
-        angle = t * ops.cast(2 * math.pi / np.array(self.periods), t.dtype)
+        # In float32 and below one turn, where 16-bit numbers would shift the beat.
+        periods = ops.convert_to_tensor(self.periods, "float32")
+        angle = 2 * math.pi * ops.mod(ops.cast(t, "float32"), periods) / periods
         wave = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
+        wave = ops.cast(wave, inputs.dtype)
         *grid, _ = inputs.shape[1:]
         wave = ops.reshape(wave, (-1, *(1 for _ in grid), wave.shape[-1]))
         wave = ops.broadcast_to(wave, (ops.shape(inputs)[0], *grid, wave.shape[-1]))
