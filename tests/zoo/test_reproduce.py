@@ -141,31 +141,29 @@ def test_a_resumed_cosine_decay_ends_like_an_uninterrupted_one(
         train(tmp_path, *longer, "--resume", out="parts")
 
 
-@pytest.mark.parametrize("table", ["table-1", "table-3"])
-@pytest.mark.parametrize("options", ["--phases 1", "--epochs 2"])
-def test_a_cosine_decay_must_know_its_updates(tmp_path, table, options):
-    args = reproduce.arguments(
-        f"{table} --row RLadder --cosine 0.01 --out {tmp_path} {options}".split()
-    )
-    with pytest.raises(ValueError, match="Give --epochs and --phases 1"):
-        reproduce.reproduce(args, args.row)
+MISSING = "Give --epochs and --phases 1"  # the number of all updates
+ALONE = "--optimizer must come with --cosine"
+TWICE = "--cosine must come without --rate and --halve-rate"
 
 
-@pytest.mark.parametrize("table", ["table-1", "table-3"])
-def test_an_optimizer_comes_with_its_rate(tmp_path, table):
-    args = reproduce.arguments(
-        f"{table} --row RLadder --optimizer muon --out {tmp_path}".split()
-    )
-    with pytest.raises(ValueError, match="--optimizer must come with --cosine"):
-        reproduce.reproduce(args, args.row)
-
-
-@pytest.mark.parametrize("other", ["--rate 0.01", "--halve-rate"])
-def test_a_cosine_decay_sets_all_rates_of_music(tmp_path, other):
-    args = reproduce.arguments(
-        f"table-3 --row RLadder --cosine 0.01 --out {tmp_path} {other}".split()
-    )
-    with pytest.raises(ValueError, match="without --rate and --halve-rate"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("table-1 --cosine 0.01 --phases 1", MISSING),
+        ("table-1 --cosine 0.01 --epochs 2", MISSING),
+        ("table-1 --optimizer muon", ALONE),
+        ("table-3 --cosine 0.01 --phases 1", MISSING),
+        ("table-3 --cosine 0.01 --epochs 2", MISSING),
+        ("table-3 --optimizer muon", ALONE),
+        ("table-3 --optimizer muon --halve-rate", ALONE),
+        ("table-3 --cosine 0.01 --rate 0.01", TWICE),
+        ("table-3 --cosine 0.01 --halve-rate", TWICE),
+    ],
+)
+def test_options_that_do_not_fit_a_cosine_decay(tmp_path, options, message):
+    args = [*options.split(), "--row", "RLadder", "--out", str(tmp_path)]
+    args = reproduce.arguments(args)
+    with pytest.raises(ValueError, match=message):
         reproduce.reproduce(args, args.row)
 
 

@@ -107,8 +107,10 @@ def schedule(args: Namespace) -> schedules.Schedule:
             f"learning rates; got --rate {args.rate} and --halve-rate "
             f"{args.halve_rate}. Leave them out."
         )
-    halving = schedules.D2._replace(next_rate=schedules.next_rate)
-    return cosine_or(halving if args.halve_rate else schedules.D2, args)
+    usual = schedules.D2
+    if args.halve_rate:
+        usual = usual._replace(next_rate=schedules.next_rate)
+    return cosine_or(usual, args)
 
 
 def figures(
