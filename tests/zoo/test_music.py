@@ -104,7 +104,7 @@ def test_the_beat_counts_from_the_start_of_each_piece(unroll, dtype, tolerance):
 
 
 def test_a_piece_composed_step_by_step_keeps_its_beat(tmp_path):
-    table = short(music.table_8_with_beat, 2)
+    table = short(music.table_8_with_context, 2)
     model = zoo.polyphonic_music_rladder(0.07, table=table)
     piece = rolls(30)[0]
     whole = model.predict(piece[None].astype("float32"), verbose=0)["notes"]

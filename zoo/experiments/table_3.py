@@ -44,6 +44,13 @@ def options(add: Callable) -> None:
         help="give the RLadder the position of each time step in the bar",
     )
     add(
+        "--repeats",
+        action="store_true",
+        default=None,  # as --beat
+        help="give the RLadder what followed the last time that the same passage was "
+        "played",
+    )
+    add(
         "--transpose",
         type=partial(integer, 1),
         metavar="KEYS",
@@ -84,13 +91,17 @@ def load(args: Namespace, row: str) -> Sets:
 
 def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     options = {"learning_rate": args.rate} if args.rate else {}
-    if args.beat:
+    if args.beat or args.repeats:
         if not row.startswith("RLadder"):
             raise ValueError(
-                f"--beat must come with a row of the RLadder; got --row {row!r}. Leave "
-                "--beat out."
+                "--beat and --repeats must come with a row of the RLadder; got --row "
+                f"{row!r}. Leave them out."
             )
-        options["table"] = music.table_8_with_beat
+        options["table"] = partial(
+            music.table_8_with_context,
+            repeats=bool(args.repeats),
+            beat=bool(args.beat),
+        )
     return partial(
         music.TABLE_3[row](args.width),
         frequencies=train.frequencies,
@@ -140,6 +151,7 @@ def tuned(args: Namespace) -> Iterator[str]:
         rate=(None, "learning rate {:g}"),
         halve_rate=(None, "rate halved where the error rose"),
         beat=(None, "position in the bar as input"),
+        repeats=(None, "repeated passages as input"),
         average=(None, "weights averaged with {:g}"),
         transpose=(None, "training pieces moved by up to {} keys"),
     )

@@ -46,6 +46,7 @@ from zoo.models.generation import generate as generate
 from zoo.models.key_readout import KeyReadout
 from zoo.models.likelihood import negative_log_likelihood as negative_log_likelihood
 from zoo.models.music_model import MusicModel
+from zoo.models.repeats import Repeats
 from zoo.models.tables import SAME, Builders, Table, channels, rows
 from zoo.weights import takes_weights
 
@@ -84,21 +85,28 @@ def table_8(width: float = 1.0) -> list[Level]:
     ]  # fmt: on
 
 
-def table_8_with_beat(width: float = 1.0) -> list[Level]:
-    """Return the levels of Table 8 above a row that appends the position in the bar.
+def table_8_with_context(
+    width: float = 1.0, *, repeats: bool = True, beat: bool = True
+) -> list[Level]:
+    """Return the levels of Table 8 above rows that append more of the past to the input.
 
-    The paper's network does not have this row, see `zoo.models.beat.Beat`.
+    The paper's network does not have these rows.
 
     Args:
         width: Factor on the channels of all convolutions.
+        repeats: Whether to append what followed the last time that the same passage was
+            played, see `zoo.models.repeats.Repeats`.
+        beat: Whether to append the position in the bar, see `zoo.models.beat.Beat`.
 
     Returns:
         List of `Level`, bottom row first.
 
     Examples:
-        >>> model = zoo.polyphonic_music_rladder(0.1, table=zoo.music.table_8_with_beat)
+        >>> table = zoo.music.table_8_with_context
+        >>> model = zoo.polyphonic_music_rladder(0.1, table=table)
     """
-    return [Level(Beat()), *table_8(width)]
+    context = [Level(Repeats())] * repeats + [Level(Beat())] * beat
+    return [*context, *table_8(width)]
 
 
 @takes_weights
