@@ -29,6 +29,7 @@ from zoo.data.music.corpora import Corpus
 from zoo.data.music.rolls import PianoRolls, pack, piano_rolls, share
 from zoo.models import music_model
 from zoo.models.beat import Beat
+from zoo.models.repeats import Repeats
 
 pytestmark = pytest.mark.once
 
@@ -103,17 +104,56 @@ def test_the_beat_counts_from_the_start_of_each_piece(unroll, dtype, tolerance):
     np.testing.assert_allclose(found[mask], expected[mask], atol=tolerance)
 
 
-def test_a_piece_composed_step_by_step_keeps_its_beat(tmp_path):
-    table = short(music.table_8_with_context, 2)
+@pytest.mark.everywhere
+@pytest.mark.parametrize("unroll", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_repeated_passages_are_those_of_the_same_piece(unroll, dtype):
+    x = (np.random.default_rng(0).random((2, 60, 3, 1)) < 0.5).astype("float32")
+    x[0, 40:55] = x[0, 5:20]  # longer ago than the row remembers
+    x[1, 40:] = x[1, 30:50]
+    mask = np.ones((2, 60), bool)
+    mask[1, 20] = False  # padding between two pieces
+    ladder = RecurrentLadder([Level(Repeats(16))], unroll=unroll, dtype=dtype)
+    found = ops.convert_to_numpy(ops.cast(ladder(x, mask=mask)["top"], "float32"))
+    pieces = [(0, slice(None)), (1, slice(20)), (1, slice(21, None))]
+    for row, steps in pieces:
+        expected = with_repeats(x[row, steps], 16)
+        np.testing.assert_allclose(found[row, steps], expected, atol=4e-3)
+
+
+def with_repeats(piece, memory):
+    """Append what followed the longest passages: search each lag step by step."""
+    steps = []
+    for t, now in enumerate(piece):
+        lags = range(1, min(memory, t) + 1)
+        lengths = {lag: repeated(piece, t, lag) for lag in lags}
+        longest = max(lengths.values(), default=0)
+        followed = np.zeros_like(now)
+        if longest:
+            best = [lag for lag in lags if lengths[lag] == longest]
+            followed = np.mean([2 * piece[t + 1 - lag] - 1 for lag in best], axis=0)
+        size = np.full_like(now, np.log(1 + longest) / np.log(257))
+        steps.append(np.concatenate([now, followed, size], axis=-1))
+    return np.array(steps)
+
+
+def repeated(piece, t, lag):
+    """Count the steps up to `t` that are equal to those `lag` steps before."""
+    same = (piece[t - n] == piece[t - n - lag] for n in range(t - lag + 1))
+    return len(list(itertools.takewhile(np.all, same)))
+
+
+def test_a_piece_composed_step_by_step_keeps_its_context(tmp_path):
+    table = short(music.table_8_with_context, 3)
     model = zoo.polyphonic_music_rladder(0.07, table=table)
-    piece = rolls(30)[0]
+    piece = np.tile(rolls(12)[0], (3, 1))
     whole = model.predict(piece[None].astype("float32"), verbose=0)["notes"]
     state = model.init_state(1)
     for t, notes in enumerate(piece):
         step, state = model.step(notes[None].astype("float32"), state)
         np.testing.assert_allclose(step["notes"], whole[:, t], atol=1e-5)
-    model.save(tmp_path / "beat.keras")
-    loaded = keras.saving.load_model(tmp_path / "beat.keras")
+    model.save(tmp_path / "context.keras")
+    loaded = keras.saving.load_model(tmp_path / "context.keras")
     again = loaded.predict(piece[None].astype("float32"), verbose=0)["notes"]
     np.testing.assert_allclose(again, whole, atol=1e-6)
 

@@ -25,6 +25,7 @@ from zoo.experiments.run import size as size_of
 from zoo.listing import TABLES, listing
 from zoo.models import occluded_mnist as om
 from zoo.models.beat import Beat
+from zoo.models.repeats import Repeats
 from zoo.training import checkpoint, protocol, schedules
 from zoo.training.muon import KernelMuon
 from zoo.weights import WEIGHTS_DIR, learned
@@ -167,15 +168,29 @@ def test_options_that_do_not_fit_a_cosine_decay(tmp_path, options, message):
         reproduce.reproduce(args, args.row)
 
 
-def test_the_beat_is_an_input_of_the_rladder_only():
-    options = "table-3 --beat --row".split()
+@pytest.mark.parametrize(
+    ("options", "rows", "words"),
+    [
+        ("--beat", [Beat], "position in the bar as input"),
+        ("--repeats", [Repeats], "repeated passages as input"),
+        (
+            "--beat --repeats",
+            [Repeats, Beat],
+            "position in the bar as input, repeated passages as input",
+        ),
+    ],
+)
+def test_the_context_is_an_input_of_the_rladder_only(options, rows, words):
+    options = f"table-3 {options} --row".split()
     train = SimpleNamespace(frequencies=np.full(88, 0.1), batch_size=8)
     args = reproduce.arguments([*options, "RLadder", "--width", "0.1"])
-    assert size_of(args) == "reduced: width 0.1, position in the bar as input"
+    assert size_of(args) == f"reduced: width 0.1, {words}"
     model = EXPERIMENTS["table-3"].build(args, args.row, train)()
-    assert isinstance(model.get_layer("ladder").cell.encoders[0], Beat)
+    encoders = model.get_layer("ladder").cell.encoders
+    assert [type(encoder) for encoder in encoders[: len(rows)]] == rows
+    assert len(encoders) == len(rows) + len(music.table_8())
     args = reproduce.arguments([*options, "LSTM of Keras"])
-    with pytest.raises(ValueError, match="--beat must come with a row of the RLadder"):
+    with pytest.raises(ValueError, match="must come with a row of the RLadder"):
         EXPERIMENTS["table-3"].build(args, args.row, train)
 
 

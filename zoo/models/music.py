@@ -88,7 +88,7 @@ def table_8(width: float = 1.0) -> list[Level]:
 def table_8_with_context(
     width: float = 1.0, *, repeats: bool = True, beat: bool = True
 ) -> list[Level]:
-    """Return the levels of Table 8 above rows that append more of the past to the input.
+    """Return the levels of Table 8 above rows that append the context to the input.
 
     The paper's network does not have these rows.
 

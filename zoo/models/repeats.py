@@ -22,11 +22,13 @@ class Repeats(layers.Layer):
     - the notes that followed this passage: 1 where a note sounded, -1 where it did not,
       0 if no passage was found. If several passages have this length, it is the mean
       over them;
-    - the length `n` of the passage in time steps, up to 256, as `log(1 + n) / log(257)`.
+    - `log(1 + n) / log(257)` for the length `n` of the passage in time steps, which is
+      counted up to 256.
 
     Folk tunes and movements repeat whole sections, and training windows of 25 time
-    steps are too short to learn to remember them. Conklin and Witten (1995) predict
-    music from such passages in their "short-term model"; this paper does not.
+    steps are too short to learn to remember them. The row has nothing to learn. Conklin
+    and Witten (1995) predict music from repeated passages in the same way, in their
+    "short-term model"; this paper does not.
 
     Args:
         memory: Number of time steps to remember, at least 1.
@@ -78,7 +80,7 @@ class Repeats(layers.Layer):
         followed = ops.reshape(followed, (-1, *grid, channels))
         size = ops.reshape(size, (-1, *(1 for _ in grid), 1))
         size = ops.broadcast_to(size, (ops.shape(inputs)[0], *grid, 1))
-        # Nothing to learn here: without the gradient, the loop over time is faster.
+        # Nothing learns from a gradient of the past, which the loop would have to keep.
         context = ops.stop_gradient(ops.concatenate([followed, size], axis=-1))
         return ops.concatenate([inputs, context], axis=-1), [past, lengths]
 
