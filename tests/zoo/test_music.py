@@ -144,8 +144,8 @@ def repeated(piece, t, lag):
 
 
 def test_a_piece_composed_step_by_step_keeps_its_context(tmp_path):
-    table = short(music.table_8_with_context, 3)
-    model = zoo.polyphonic_music_rladder(0.07, table=table)
+    table = short(music.table_8, 1)
+    model = zoo.polyphonic_music_rladder(0.07, table=table, beat=True, repeats=True)
     piece = np.tile(rolls(12)[0], (3, 1))
     whole = model.predict(piece[None].astype("float32"), verbose=0)["notes"]
     state = model.init_state(1)

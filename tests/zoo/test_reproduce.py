@@ -180,17 +180,17 @@ def test_options_that_do_not_fit_a_cosine_decay(tmp_path, options, message):
         ),
     ],
 )
-def test_the_context_is_an_input_of_the_rladder_only(options, rows, words):
+@pytest.mark.parametrize("row", ["RLadder", "RLadder (joint)", "LSTM of Keras"])
+def test_the_context_is_an_input_of_networks_only(row, options, rows, words):
     options = f"table-3 {options} --row".split()
     train = SimpleNamespace(frequencies=np.full(88, 0.1), batch_size=8)
-    args = reproduce.arguments([*options, "RLadder", "--width", "0.1"])
+    args = reproduce.arguments([*options, row, "--width", "0.1"])
     assert size_of(args) == f"reduced: width 0.1, {words}"
     model = EXPERIMENTS["table-3"].build(args, args.row, train)()
     encoders = model.get_layer("ladder").cell.encoders
     assert [type(encoder) for encoder in encoders[: len(rows)]] == rows
-    assert len(encoders) == len(rows) + len(music.table_8())
-    args = reproduce.arguments([*options, "LSTM of Keras"])
-    with pytest.raises(ValueError, match="must come with a row of the RLadder"):
+    args = reproduce.arguments([*options, "frequency of each key"])
+    with pytest.raises(ValueError, match="must come with a row of a network"):
         EXPERIMENTS["table-3"].build(args, args.row, train)
 
 

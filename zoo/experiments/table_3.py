@@ -41,13 +41,13 @@ def options(add: Callable) -> None:
         action="store_true",
         # Not False: runs that were started before this option existed have no value.
         default=None,
-        help="give the RLadder the position of each time step in the bar",
+        help="give the network the position of each time step in the bar",
     )
     add(
         "--repeats",
         action="store_true",
         default=None,  # as --beat
-        help="give the RLadder what followed the last time that the same passage was "
+        help="give the network what followed the last time that the same passage was "
         "played",
     )
     add(
@@ -91,16 +91,11 @@ def load(args: Namespace, row: str) -> Sets:
 
 def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
     options = {"learning_rate": args.rate} if args.rate else {}
-    if args.beat or args.repeats:
-        if not row.startswith("RLadder"):
-            raise ValueError(
-                "--beat and --repeats must come with a row of the RLadder; got --row "
-                f"{row!r}. Leave them out."
-            )
-        options["table"] = partial(
-            music.table_8_with_context,
-            repeats=bool(args.repeats),
-            beat=bool(args.beat),
+    context = {name: True for name in ("beat", "repeats") if getattr(args, name)}
+    if context and row in music.KEY_BY_KEY:
+        raise ValueError(
+            "--beat and --repeats must come with a row of a network; got --row "
+            f"{row!r}. Leave them out."
         )
     return partial(
         music.TABLE_3[row](args.width),
@@ -108,6 +103,7 @@ def build(args: Namespace, row: str, train: EpochDataset) -> Callable:
         carry=train.batch_size,
         unroll=unroll(args),
         **options,
+        **context,
     )
 
 

@@ -38,7 +38,7 @@ from rladder_keras import (
     StockCell,
 )
 from rladder_keras.typing import Feedback, Unroll
-from zoo.data.epochs import check_integer
+from zoo.data.epochs import check_boolean, check_integer
 from zoo.data.music.midi import KEYS
 from zoo.metrics.notes import FrameAccuracy, NegativeLogLikelihood, nll
 from zoo.models.beat import Beat
@@ -85,28 +85,11 @@ def table_8(width: float = 1.0) -> list[Level]:
     ]  # fmt: on
 
 
-def table_8_with_context(
-    width: float = 1.0, *, repeats: bool = True, beat: bool = True
-) -> list[Level]:
-    """Return the levels of Table 8 above rows that append the context to the input.
-
-    The paper's network does not have these rows.
-
-    Args:
-        width: Factor on the channels of all convolutions.
-        repeats: Whether to append what followed the last time that the same passage was
-            played, see `zoo.models.repeats.Repeats`.
-        beat: Whether to append the position in the bar, see `zoo.models.beat.Beat`.
-
-    Returns:
-        List of `Level`, bottom row first.
-
-    Examples:
-        >>> table = zoo.music.table_8_with_context
-        >>> model = zoo.polyphonic_music_rladder(0.1, table=table)
-    """
-    context = [Level(Repeats())] * repeats + [Level(Beat())] * beat
-    return [*context, *table_8(width)]
+def context(beat: bool, repeats: bool) -> list[Level]:
+    """Return the rows below a network that append the context to its input."""
+    check_boolean("beat", beat)
+    check_boolean("repeats", repeats)
+    return [Level(Repeats())] * repeats + [Level(Beat())] * beat
 
 
 @takes_weights
@@ -116,6 +99,8 @@ def polyphonic_music_rladder(
     table: Table = table_8,
     feedback: Feedback = "recurrent",
     joint: bool = False,
+    beat: bool = False,
+    repeats: bool = False,
     frequencies: Any = None,
     carry: int | None = None,
     learning_rate: float = 0.01,
@@ -132,6 +117,11 @@ def polyphonic_music_rladder(
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         joint: Whether the read-out gives the joint distribution of the keys.
+        beat: Whether the network is also given the position in the bar, see
+            `zoo.models.beat.Beat`. The paper's network is not.
+        repeats: Whether the network is also given what followed the last time that the
+            same passage was played, see `zoo.models.repeats.Repeats`. The paper's
+            network is not.
         frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
             It sets the initial bias of the read-out. Without it, the bias needs many
             updates.
@@ -148,13 +138,13 @@ def polyphonic_music_rladder(
     Examples:
         >>> def table(width):
         ...     return zoo.music.table_8(width)[4:]
-        >>> model = zoo.polyphonic_music_rladder(0.1, table=table)
+        >>> model = zoo.polyphonic_music_rladder(0.1, table=table, repeats=True)
         >>> model.output["notes"].shape
         (None, None, 88)
     """
     readout = KeyReadout(channels(width, 32) if joint else None, name="readout")
     return music_model(
-        rows(table, width),
+        [*context(beat, repeats), *rows(table, width)],
         readout,
         feedback,
         frequencies,
@@ -168,6 +158,8 @@ def polyphonic_music_rladder(
 def polyphonic_music_lstm(
     units: int = 850,
     *,
+    beat: bool = False,
+    repeats: bool = False,
     frequencies: Any = None,
     carry: int | None = None,
     learning_rate: float = 1e-3,
@@ -177,6 +169,8 @@ def polyphonic_music_lstm(
 
     Args:
         units: Number of units of `keras.layers.LSTMCell`.
+        beat: As for `zoo.polyphonic_music_rladder`.
+        repeats: As for `zoo.polyphonic_music_rladder`.
         frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
             It sets the initial bias of the read-out.
         carry: Batch size, to carry the state from one training batch to the next:
@@ -193,7 +187,7 @@ def polyphonic_music_lstm(
         (None, None, 88)
     """
     units = check_integer("units", units, 1)
-    levels = [Level(StockCell(layers.LSTMCell(units)))]
+    levels = [*context(beat, repeats), Level(StockCell(layers.LSTMCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
     return music_model(
         levels, readout, "none", frequencies, carry, learning_rate, unroll
@@ -204,6 +198,8 @@ def polyphonic_music_lstm(
 def polyphonic_music_gru(
     units: int = 990,
     *,
+    beat: bool = False,
+    repeats: bool = False,
     frequencies: Any = None,
     carry: int | None = None,
     learning_rate: float = 1e-3,
@@ -213,6 +209,8 @@ def polyphonic_music_gru(
 
     Args:
         units: Number of units of `keras.layers.GRUCell`.
+        beat: As for `zoo.polyphonic_music_rladder`.
+        repeats: As for `zoo.polyphonic_music_rladder`.
         frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
             It sets the initial bias of the read-out.
         carry: Batch size, to carry the state from one training batch to the next:
@@ -229,7 +227,7 @@ def polyphonic_music_gru(
         (None, None, 88)
     """
     units = check_integer("units", units, 1)
-    levels = [Level(StockCell(layers.GRUCell(units)))]
+    levels = [*context(beat, repeats), Level(StockCell(layers.GRUCell(units)))]
     readout = layers.Dense(KEYS, name="readout")
     return music_model(
         levels, readout, "none", frequencies, carry, learning_rate, unroll
@@ -308,6 +306,7 @@ TABLE_3: Builders = {
     "repeat the last step": lambda width: polyphonic_music_repeat,
     "frequency of each key": lambda width: polyphonic_music_frequency,
 }
+KEY_BY_KEY = "repeat the last step", "frequency of each key"  # rows without a network
 
 
 def music_model(
