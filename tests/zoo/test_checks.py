@@ -405,6 +405,8 @@ def test_flags_are_true_or_false(value, tmp_path):
         (tagger, "remat"),
         (zoo.moving_mnist_rtagger, "learned_pi_gain"),
         (zoo.polyphonic_music_rladder, "joint"),
+        (zoo.polyphonic_music_rladder, "beat"),
+        (zoo.polyphonic_music_lstm, "repeats"),
         (occluded, "merge_validation"),
         (occluded, "random_bounce"),
         (partial(zoo.data.from_folder, tmp_path, (8, 8)), "colour"),

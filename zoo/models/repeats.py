@@ -16,17 +16,18 @@ MOST = 256  # lengths of passages up to it are exact in bfloat16
 class Repeats(layers.Layer):
     """Row of a ladder that appends what followed the last time to its input.
 
-    The row remembers the last `memory` time steps of a piece. It looks in them for the
-    longest passage that ends like the piece so far, and appends two channels:
+    The row remembers the last `memory` time steps of a piece. In them it looks for the
+    longest passage that is equal to the last time steps of the piece so far, and
+    appends:
 
     - the notes that followed this passage: 1 where a note sounded, -1 where it did not,
       0 if no passage was found. If several passages have this length, it is the mean
       over them;
-    - `log(1 + n) / log(257)` for the length `n` of the passage in time steps, which is
-      counted up to 256.
+    - one channel, `log(1 + n) / log(257)`, for the length `n` of the passage in time
+      steps, which is counted up to 256.
 
-    Folk tunes and movements repeat whole sections, and training windows of 25 time
-    steps are too short to learn to remember them. The row has nothing to learn. Conklin
+    Folk tunes and movements repeat whole sections, and a network that is trained on 25
+    time steps at once does not learn to remember them. The row has no weights. Conklin
     and Witten (1995) predict music from repeated passages in the same way, in their
     "short-term model"; this paper does not.
 
