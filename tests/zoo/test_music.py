@@ -164,6 +164,15 @@ def test_periods_of_the_beat_are_few_integers(periods):
         Beat(periods)
 
 
+@pytest.mark.parametrize(("beat", "repeats"), list(np.ndindex(2, 2)))
+def test_flags_of_numpy_choose_the_context(beat, repeats):
+    flags = np.bool_(beat), np.bool_(repeats)
+    model = zoo.polyphonic_music_lstm(3, beat=flags[0], repeats=flags[1])
+    encoders = model.get_layer("ladder").cell.encoders
+    rows = [Repeats] * repeats + [Beat] * beat
+    assert [type(encoder) for encoder in encoders[:-1]] == rows
+
+
 def rolls(*lengths, seed=0):
     rng = np.random.default_rng(seed)
     return [(rng.random((n, 88)) < 0.05).astype("uint8") for n in lengths]

@@ -60,10 +60,7 @@ class Beat(layers.Layer):
         periods = ops.convert_to_tensor(self.periods, "float32")
         angle = 2 * math.pi * ops.mod(ops.cast(t, "float32"), periods) / periods
         wave = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
-        wave = ops.cast(wave, inputs.dtype)
-        *grid, _ = inputs.shape[1:]
-        wave = ops.reshape(wave, (-1, *(1 for _ in grid), wave.shape[-1]))
-        wave = ops.broadcast_to(wave, (ops.shape(inputs)[0], *grid, wave.shape[-1]))
+        wave = everywhere(ops.cast(wave, inputs.dtype), inputs)
         return ops.concatenate([inputs, wave], axis=-1), [ops.mod(t + 1, self.cycle)]
 
     def get_initial_state(self, batch_size: int | None = None) -> State:
@@ -74,3 +71,19 @@ class Beat(layers.Layer):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "periods": self.periods}
+
+
+def everywhere(vector: Tensor, inputs: Tensor) -> Tensor:
+    """Return a vector for each sample as channels, the same in every place of a grid.
+
+    Args:
+        vector: Shape `(batch, n)`.
+        inputs: Tensor on the grid, shape `(batch, *grid, channels)`.
+
+    Returns:
+        Shape `(batch, *grid, n)`.
+    """
+    *grid, _ = inputs.shape[1:]
+    n = vector.shape[-1]
+    vector = ops.reshape(vector, (-1, *(1 for _ in grid), n))
+    return ops.broadcast_to(vector, (ops.shape(inputs)[0], *grid, n))

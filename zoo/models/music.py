@@ -89,7 +89,9 @@ def context(beat: bool, repeats: bool) -> list[Level]:
     """Return the rows below a network that append the context to its input."""
     check_boolean("beat", beat)
     check_boolean("repeats", repeats)
-    return [Level(Repeats())] * repeats + [Level(Beat())] * beat
+    # `Repeats` is lowest: it searches for notes, not for beats.
+    below = [Level(Repeats())] if repeats else []
+    return [*below, Level(Beat())] if beat else below
 
 
 @takes_weights

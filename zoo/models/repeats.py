@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from rladder_keras.typing import Config, Shape, State, Tensor
 from zoo.data.epochs import check_integer
+from zoo.models.beat import everywhere
 
 MOST = 256  # lengths of passages up to it are exact in bfloat16
 
@@ -77,10 +78,8 @@ class Repeats(layers.Layer):
         found = found / ops.maximum(ops.sum(found, axis=1, keepdims=True), 1)
         followed = ops.einsum("bm,bmn->bn", found, past)
         size = ops.log1p(longest) / math.log1p(MOST)
-        *grid, channels = inputs.shape[1:]
-        followed = ops.reshape(followed, (-1, *grid, channels))
-        size = ops.reshape(size, (-1, *(1 for _ in grid), 1))
-        size = ops.broadcast_to(size, (ops.shape(inputs)[0], *grid, 1))
+        followed = ops.reshape(followed, (-1, *inputs.shape[1:]))
+        size = everywhere(size, inputs)
         # Nothing learns from a gradient of the past, which the loop would have to keep.
         context = ops.stop_gradient(ops.concatenate([followed, size], axis=-1))
         return ops.concatenate([inputs, context], axis=-1), [past, lengths]
