@@ -4,7 +4,15 @@ import pytest
 
 from zoo import report
 from zoo.experiments import records
-from zoo.experiments.summary import BEGIN, END, ROWS, group, other_size
+from zoo.experiments.summary import (
+    BEGIN,
+    END,
+    JOINT_ROWS,
+    ROWS,
+    group,
+    other_size,
+    summary,
+)
 
 pytestmark = pytest.mark.once
 
@@ -160,16 +168,30 @@ def test_the_readme_beside_the_results_gets_their_table(tmp_path):
     text = readme.read_text()
     assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
     assert "stale" not in text
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + len(ROWS) and len({line.count("|") for line in lines}) == 1
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    lines, joint = (block for block in blocks if block[0].startswith("|"))
+    assert len(lines) == 2 + len(ROWS) and len(joint) == 2 + len(JOINT_ROWS)
+    for table in lines, joint:
+        assert len({line.count("|") for line in table}) == 1
     runs = report.read(report.RESULTS / "runs.csv")
     full = [line for line in runs if line["size"] == "full"]
     cell = report.figure(full, "RLadder", "JSB Chorales")
     assert sum(f"| {cell} |" in line for line in lines) == 1
+    assert "| TP-LSTM-NADE | 5.49 | 1.64 | 4.34 | 5.92 |" in joint
     report.main(["--out", str(out), "--check"])
     readme.write_text(text.replace(cell, "0.00"))
     with pytest.raises(SystemExit, match="README.md must be up to date; it is stale"):
         report.main(["--out", str(out), "--check"])
+
+
+def test_figures_with_inputs_that_the_paper_does_not_have_are_marked():
+    size = "reduced: tiny, position in the bar as input"
+    music = {"table": "table-3", "metric": "Nottingham", "value": "1.5"}
+    three = (size, "RLadder"), (size, "RLadder (joint)"), ("full", "RLadder")
+    runs = [{**line("0", "", *run), **music, "date": "2026-01-01"} for run in three]
+    text = summary([], runs, report.figure)
+    assert "|  | 1.50 (1 seed) | 1.50 (1 seed) * |" in text
+    assert "| RLadder |  | 1.50 (1 seed) * |  |  |" in text
 
 
 def test_the_last_column_is_the_size_that_has_most_rows_of_an_experiment():

@@ -47,6 +47,10 @@ ROWS = [
     ("", "moving-mnist", "ConvLSTM2D stack", "MSE", SQUARED),
     ("", "moving-mnist", "copy of the last frame", "MSE", SQUARED),
 ]
+JOINT = "RLadder (joint)"
+# Best published models of the joint distribution, and ours.
+JOINT_ROWS = "RNN-NADE (joint)", "TP-LSTM-NADE (joint)", "BALSTM (joint)", JOINT
+CORPORA = "Piano-midi.de", "Nottingham", "MuseData", "JSB Chorales"
 TEXT = """\
 Figures on the test sets, written by `python -m zoo.report`: means ± standard deviations
 over seeds. A "full size" run has the paper's model and training. A "reduced" run has a
@@ -54,6 +58,13 @@ smaller model, less training or lower precision. A "tuned" run has hyperparamete
 were chosen on the validation set. Compare these runs only within an experiment. A cell
 is empty if the run is missing, or if the paper has no such figure. AMI is the adjusted
 mutual information of predicted and true groups of pixels: 1 is perfect, 0 is chance.
+An asterisk marks networks with inputs that the paper's network does not have: the
+position in the bar, and what followed the last time that the same passage was played.
+"""
+TEXT_JOINT = """\
+Models of the joint distribution of the keys, as negative log-likelihood in nats per
+time step. The figures of the other models are from the paper's Table 3. Our RLadder has
+half the width.
 """
 
 
@@ -79,14 +90,41 @@ def summary(
             if (line["table"], line["row"], line["metric"]) == (table, row, metric)
         ]
         of_table = [line for line in runs if line["table"] == table]
-        cells = [
-            figure([line for line in of_table if line["size"] == size], row, metric)
-            for size in ("full", other)
-        ]
-        cells = ["" if cell == "not run" else cell for cell in cells]
+        cells = [cell(of_table, size, row, metric, figure) for size in ("full", other)]
         cells = [experiment, row, name, *(printed or [""]), *cells]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", TEXT_JOINT, *joint(paper, runs, figure)]
     return "\n".join(["", TEXT, *lines, ""])
+
+
+def cell(
+    runs: list[Line],
+    size: str | None,
+    row: str,
+    metric: str,
+    figure: Callable[[list[Line], str, str], str],
+) -> str:
+    """Return the figure of the runs of one size, or an empty cell."""
+    found = figure([line for line in runs if line["size"] == size], row, metric)
+    more = " *" if size and "as input" in size else ""
+    return "" if found == "not run" else found + more
+
+
+def joint(
+    paper: list[Line], runs: list[Line], figure: Callable[[list[Line], str, str], str]
+) -> list[str]:
+    """Return the table of the joint distribution of the keys, as lines of Markdown."""
+    printed = {(line["row"], line["metric"]): line["value"] for line in paper}
+    lines = [f"| {' | '.join(['model', *CORPORA])} |"]
+    lines += [f"| --- | {' | '.join('---:' for _ in CORPORA)} |"]
+    for row in JOINT_ROWS:
+        cells = []
+        for corpus in CORPORA:
+            size = other_size([("", "table-3", row, corpus, NATS)], runs)
+            ours = cell(runs, size, row, corpus, figure)
+            cells.append(printed.get((row, corpus), ours))
+        lines.append(f"| {' | '.join([row.removesuffix(' (joint)'), *cells])} |")
+    return lines
 
 
 def group(first: int) -> list[tuple[str, ...]]:
