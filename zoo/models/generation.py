@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
-from keras import ops
 
 from rladder_keras.validation import is_number
 from zoo import show
@@ -100,16 +99,14 @@ def generate(
     sampling = Sampling(temperature, threshold, lowest, highest).checked()
     voice = check_voice(voice, steps)
     rng = np.random.default_rng(seed)
-    readout, state = model.get_layer("readout"), model.init_state(1)
+    state = model.init_state(1)
     roll = np.zeros((len(prompt) + steps, KEYS), np.uint8)
     roll[: len(prompt)] = prompt
     for t in range(len(roll) - 1):
         d, state = model.step_below(roll[t, None].astype(np.float32), state)
         if t + 1 >= len(prompt):
             played = voice[t + 1 - len(prompt)]
-            roll[t + 1] = draw(
-                readout, d[:, None], rng, is_joint(model), sampling, played
-            )
+            roll[t + 1] = draw(model, d, rng, sampling, played)
     if path is not None:
         write = write_wav if path.suffix.lower() == WAV else write_midi
         write(path, roll, step)
@@ -204,20 +201,18 @@ def check_voice(voice: Any, steps: int) -> np.ndarray:
 
 
 def draw(
-    readout: Any,
-    d: Any,
+    model: MusicModel,
+    d: np.ndarray,
     rng: np.random.Generator,
-    joint: bool,
     sampling: Sampling,
     voice: np.ndarray,
 ) -> np.ndarray:
     """Draw one time step of music from the output of the ladder.
 
     Args:
-        readout: Layer `"readout"` of the model.
-        d: `d_1` of one step, shape `(1, 1, 88, channels)`.
+        model: A model of `zoo.music`.
+        d: `d_1` of one step, shape `(1, 88, channels)`.
         rng: Source of randomness.
-        joint: Whether the read-out gives the joint distribution of the keys.
         sampling: How keys are drawn.
         voice: Keys that are played in any case, booleans of shape `(88,)`.
 
@@ -225,17 +220,15 @@ def draw(
         `uint8` of shape `(88,)`, zeros and ones.
     """
     step, chance = np.zeros(KEYS, np.uint8), rng.random(KEYS)
-    d = ops.convert_to_tensor(d)
 
     def probabilities():
-        following = [ops.convert_to_tensor(step[None, None].astype(np.float32))]
-        logits = ops.cast(readout(d, *following[: int(joint)]), "float32")
-        return sampling.adjusted(ops.convert_to_numpy(logits)[0, 0], voice)
+        return sampling.adjusted(model.key_logits(d, step[None])[0], voice)
 
     struck = np.flatnonzero(chance < probabilities())
-    if not joint:
+    if not is_joint(model):
         step[struck] = 1
-    while joint and len(struck):
+        return step
+    while len(struck):
         # A key depends on the keys below it. The lowest key that was drawn is kept, and
         # the keys above it are drawn again.
         step[struck[0]] = 1

@@ -127,6 +127,25 @@ class MusicModel(ZooModel):
         with step_kept():
             return self._step_below([notes, state])
 
+    def key_logits(self, d: np.ndarray, notes: np.ndarray) -> np.ndarray:
+        """Return the logits of the keys of one step.
+
+        Args:
+            d: The input of the read-out, from `step_below`.
+            notes: The keys of this step that are drawn so far, shape `(batch, 88)`. A
+                model of marginals does not use them.
+
+        Returns:
+            Shape `(batch, 88)`.
+        """
+        if not hasattr(self, "_key_logits"):
+            readout = self.get_layer("readout")
+            model = keras.Model(tree.flatten(readout.input), readout.output)
+            self._key_logits = model.predict_on_batch
+        given = [d, notes.astype(d.dtype)] if is_joint(self) else [d]
+        with step_kept():
+            return self._key_logits([x[:, None] for x in given])[:, 0]
+
     def next_frame(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
         """Raise `ValueError`: notes are drawn, and not predicted as a frame."""
         raise ValueError(
