@@ -97,6 +97,14 @@ def test_the_page_computes_what_keras_does(built, open_page):
     assert max(differences.values()) <= 1e-4
 
 
+def test_another_runtime_loads_the_models(built):
+    runtime = pytest.importorskip("onnxruntime")
+    paths = sorted(built.glob("*.onnx"))
+    assert len(paths) == 3
+    for path in paths:
+        runtime.InferenceSession(path)
+
+
 @in_browser
 def test_a_digit_flies_when_the_page_is_opened(built, open_page):
     page = open_page(built, "index.html")

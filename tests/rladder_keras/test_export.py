@@ -30,9 +30,9 @@ def classifier():
 
 
 def music():
-    """A model with a mask."""
+    """A model with a mask, and with states of each kind."""
     table = short(zoo.music.table_8)
-    return zoo.polyphonic_music_rladder(0.05, table=table)
+    return zoo.polyphonic_music_rladder(0.05, table=table, beat=True, repeats=True)
 
 
 def onnx(path, names):
@@ -96,13 +96,17 @@ RUNTIMES = {f.__name__: f for f in (onnx, torch, litert, tf_saved_model)}
     ],
 )
 def test_other_runtimes_give_what_the_model_gives(format, build, tmp_path):
-    """Frame by frame, and beyond the first, where the state is another one."""
+    """Frame by frame, and beyond the first, where the state is another one.
+
+    The frames are repeated, so that there are passages to find.
+    """
     for package in FORMATS[format][BACKEND]:
         pytest.importorskip(package)
     model = build()
     reference.randomise(model)
     shape = (2, 3, *model.input_shape[2:])
     frames = np.random.default_rng(0).integers(0, 2, shape).astype("float32")
+    frames = np.concatenate([frames, frames], axis=1)
     path = tmp_path / "new" / f"step.{ENDINGS[format]}"
     names = model.export_step(path, format, batch_size=2)
     assert [p.name for p in path.parent.iterdir()] == [path.name]

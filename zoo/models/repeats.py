@@ -77,7 +77,7 @@ class Repeats(layers.Layer):
         found = ops.cast((lengths == longest) & (longest > 0), past.dtype)
         found = found / ops.maximum(ops.sum(found, axis=1, keepdims=True), 1)
         followed = ops.einsum("bm,bmn->bn", found, past)
-        size = ops.log1p(longest) / math.log1p(MOST)
+        size = ops.log(1 + longest) / math.log1p(MOST)  # ONNX has no log1p
         followed = ops.reshape(followed, (-1, *inputs.shape[1:]))
         size = everywhere(size, inputs)
         # Nothing learns from a gradient of the past, which the loop would have to keep.
