@@ -1,10 +1,11 @@
-"""The results table of the README, with the paper's figures beside ours."""
+"""The results tables of the README, with the paper's figures beside ours."""
 
 import re
 from collections.abc import Callable
 from itertools import takewhile
 
 Line = dict[str, str]  # a row of a CSV file by the names of its columns
+Figure = Callable[[list[Line], str, str], str]  # one cell, of runs, row and metric
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 STATIC = "Optimal reconstruction and static classifier"
@@ -63,20 +64,18 @@ position in the bar, and what followed the last time that the same passage was p
 """
 TEXT_JOINT = """\
 Models of the joint distribution of the keys, as negative log-likelihood in nats per
-time step. The figures of the other models are from the paper's Table 3. Our RLadder has
-half the width.
+time step. The figures of the other models are from Table 3. The RLadder has half the
+width of Table 8.
 """
 
 
-def summary(
-    paper: list[Line], runs: list[Line], figure: Callable[[list[Line], str, str], str]
-) -> str:
-    """Return the table as Markdown, with a text that explains it.
+def summary(paper: list[Line], runs: list[Line], figure: Figure) -> str:
+    """Return the tables as Markdown, with texts that explain them.
 
     Args:
         paper: Rows of `paper.csv`.
         runs: Rows of `runs.csv`.
-        figure: Function of runs, row and metric that gives one cell.
+        figure: Function that writes one cell.
     """
     lines = ["| experiment | model | metric | paper | full size | reduced or tuned |"]
     lines += ["| --- | --- | --- | ---: | ---: | ---: |"]
@@ -98,11 +97,7 @@ def summary(
 
 
 def cell(
-    runs: list[Line],
-    size: str | None,
-    row: str,
-    metric: str,
-    figure: Callable[[list[Line], str, str], str],
+    runs: list[Line], size: str | None, row: str, metric: str, figure: Figure
 ) -> str:
     """Return the figure of the runs of one size, or an empty cell."""
     found = figure([line for line in runs if line["size"] == size], row, metric)
@@ -110,9 +105,7 @@ def cell(
     return "" if found == "not run" else found + more
 
 
-def joint(
-    paper: list[Line], runs: list[Line], figure: Callable[[list[Line], str, str], str]
-) -> list[str]:
+def joint(paper: list[Line], runs: list[Line], figure: Figure) -> list[str]:
     """Return the table of the joint distribution of the keys, as lines of Markdown."""
     printed = {(line["row"], line["metric"]): line["value"] for line in paper}
     lines = [f"| {' | '.join(['model', *CORPORA])} |"]
