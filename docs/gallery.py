@@ -26,8 +26,10 @@ HEAD = """\
 This page shows the trained weights that the package contains. Figures are on the test
 sets. AMI, the adjusted mutual information of groups and digits, is 1 for perfect groups
 and 0 for chance; "frame seen" means that the frame was input before its pixels were
-grouped. Figures of music (`joint=True`) are negative log-likelihoods. Guessing has a
-classification error of 90 %. `python docs/gallery.py` writes this page.
+grouped. Figures of music are negative log-likelihoods of the joint distribution of the
+keys, where lower is better. Guessing has a classification error of 90 %. The page plays
+the pieces on the [site](https://rladder-keras.github.io/rladder-keras/gallery/).
+`python docs/gallery.py` writes this page.
 """
 SECTION = """\
 ## {title}
@@ -61,8 +63,8 @@ ABOUT = {
     ),
     "polyphonic_music_rladder": (
         "Music",
-        "The first 16 time steps are from a piece of the test set; the network has "
-        "composed the rest ([MIDI file](gallery/{midi})).\n\n"
+        "The first 16 time steps are from the second piece of the test set; the "
+        "network has composed the rest (`seed=2`, [MIDI file](gallery/{midi})).\n\n"
         '<audio controls preload="none" src="{wav}"></audio>',
     ),
 }

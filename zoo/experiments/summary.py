@@ -48,24 +48,32 @@ ROWS = [
     ("", "moving-mnist", "ConvLSTM2D stack", "MSE", SQUARED),
     ("", "moving-mnist", "copy of the last frame", "MSE", SQUARED),
 ]
-JOINT = "RLadder (joint)"
-# Best published models of the joint distribution, and ours.
-JOINT_ROWS = "RNN-NADE (joint)", "TP-LSTM-NADE (joint)", "BALSTM (joint)", JOINT
+# The best models of the joint distribution in Table 3, and ours.
+JOINT_ROWS = (
+    "RNN-NADE (joint)",
+    "LSTM-NADE (joint)",
+    "TP-LSTM-NADE (joint)",
+    "BALSTM (joint)",
+    "RLadder (joint)",
+)
 CORPORA = "Piano-midi.de", "Nottingham", "MuseData", "JSB Chorales"
 TEXT = """\
 Figures on the test sets, written by `python -m zoo.report`: means ± standard deviations
 over seeds. A "full size" run has the paper's model and training. A "reduced" run has a
-smaller model, less training or lower precision. A "tuned" run has hyperparameters that
-were chosen on the validation set. Compare these runs only within an experiment. A cell
-is empty if the run is missing, or if the paper has no such figure. AMI is the adjusted
-mutual information of predicted and true groups of pixels: 1 is perfect, 0 is chance.
-An asterisk marks networks with inputs that the paper's network does not have: the
-position in the bar, and what followed the last time that the same passage was played.
+smaller model, less training or lower precision, and often other hyperparameters, chosen
+on the validation set. A "tuned" run has such hyperparameters at full size. If there are
+several such sizes, the table has the one with most rows, and of these the newest.
+Compare reduced and tuned figures only within an experiment. A cell is empty if the run
+is missing, or if the paper has no such figure. AMI is the adjusted mutual information
+of predicted and true groups of pixels: 1 is perfect, 0 is chance. An asterisk marks
+networks with inputs that the paper's network does not have: the position in bars of
+several lengths, and the notes that followed earlier occurrences of the passage just
+played.
 """
 TEXT_JOINT = """\
 Models of the joint distribution of the keys, as negative log-likelihood in nats per
 time step. The figures of the other models are from Table 3. The RLadder has half the
-width of Table 8.
+width of Table 8. JSB Chorales are in quarter notes.
 """
 
 

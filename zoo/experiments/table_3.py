@@ -41,14 +41,15 @@ def options(add: Callable) -> None:
         action="store_true",
         # Not False: runs that were started before this option existed have no value.
         default=None,
-        help="give the network the position of each time step in the bar",
+        help="give the network the position of each time step in bars of several "
+        "lengths",
     )
     add(
         "--repeats",
         action="store_true",
         default=None,  # as --beat
-        help="give the network what followed the last time that the same passage was "
-        "played",
+        help="give the network the notes that followed earlier occurrences of the "
+        "passage just played",
     )
     add(
         "--transpose",

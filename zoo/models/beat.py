@@ -1,4 +1,4 @@
-"""The beat: position of each time step in the bar, as input of a network for music."""
+"""The beat: position in bars of several lengths, as input of a network for music."""
 
 import math
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ MOST = 256  # counts of time steps below it are exact in bfloat16
 
 @keras.saving.register_keras_serializable("zoo")
 class Beat(layers.Layer):
-    """Row of a ladder that appends the position in the bar to its input, as channels.
+    """Row of a ladder that appends the position in bars of several lengths.
 
     The row counts time steps from the start of a piece. For each period `p` it appends
     `sin(2 pi t / p)` and `cos(2 pi t / p)`. The network learns which of the periods is
-    the bar of a piece, and where the bar begins. Eck and Schmidhuber (2002) and Johnson
-    (2017) also give their networks the beat; this paper does not.
+    the bar of a piece, and where the bar begins. The RLadder of the paper does not have
+    this input; the network of the reference does.
 
     Args:
         periods: Lengths of bars in time steps, integers of at least 2. Their least
@@ -29,10 +29,15 @@ class Beat(layers.Layer):
 
     Call arguments:
         inputs: Shape `(batch, *grid, channels)`.
-        states: `[t]`, the number of the time step, shape `(batch, 1)`.
+        states: `[t]`, the number of the time step, shape `(batch, 1)`. It starts again
+            at 0 after the least common multiple of the periods.
 
     Returns:
         The input with two more channels for each period, and the new states.
+
+    References:
+        - Johnson, Generating Polyphonic Music Using Tied Parallel Networks, EvoMUSART
+          2017.
 
     Examples:
         >>> from zoo.models.beat import Beat

@@ -52,12 +52,14 @@ def generate(
         seed: Integer seed. By default the music differs from call to call.
         temperature: Divisor of the logits of the keys, above 0. Below 1, probable keys
             become more probable and the music more regular.
-        threshold: Keys with a lower probability are not played. From 0 to 1.
+        threshold: Keys with a lower probability, at this temperature, are not played.
+            From 0 to 1.
         lowest: MIDI number of the lowest key that may be played, from 21 to 108.
         highest: MIDI number of the highest key that may be played.
-        voice: Piano roll of keys that are played in each added step, whatever their
-            probability, such as a melody, shape `(steps, 88)`. The keys below and above
-            them are drawn.
+        voice: Piano roll of keys that are played in each added step, such as a melody,
+            shape `(steps, 88)`. The other keys are drawn. With `joint=True`, keys above
+            the voice depend on its note in the same step, and all keys on its earlier
+            notes. The arguments above do not apply to the voice.
 
     Returns:
         Piano roll of the prompt and its continuation, `uint8` of shape `(n + steps,

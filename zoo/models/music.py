@@ -119,11 +119,13 @@ def polyphonic_music_rladder(
         feedback: `"recurrent"`, `"all"` or `"none"`: the decoder-to-encoder
             connections.
         joint: Whether the read-out gives the joint distribution of the keys.
-        beat: Whether the network is also given the position in the bar, see
-            `zoo.models.beat.Beat`. The paper's network is not.
-        repeats: Whether the network is also given what followed the last time that the
-            same passage was played, see `zoo.models.repeats.Repeats`. The paper's
-            network is not.
+        beat: Whether the network is also given the position in bars of several lengths,
+            see `zoo.models.beat.Beat`. The paper's network is not. Train with `carry`:
+            without it, the count starts again in each training batch.
+        repeats: Whether the network is also given the notes that followed earlier
+            occurrences of the passage just played, see `zoo.models.repeats.Repeats`.
+            The paper's network is not. Train with `carry`: without it, the network
+            forgets the piece after each training batch.
         frequencies: Relative frequency of each key, shape `(88,)`: `train.frequencies`.
             It sets the initial bias of the read-out. Without it, the bias needs many
             updates.

@@ -1,4 +1,4 @@
-"""Repeats: what followed the last time, as input of a network for music."""
+"""Repeated passages, as input of a network for music."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ MOST = 256  # lengths of passages up to it are exact in bfloat16
 
 @keras.saving.register_keras_serializable("zoo")
 class Repeats(layers.Layer):
-    """Row of a ladder that appends what followed the last time to its input.
+    """Row of a ladder that appends what followed earlier, after the same passage.
 
     The row remembers the last `memory` time steps of a piece. In them it looks for the
     longest passage that is equal to the last time steps of the piece so far, and
@@ -28,9 +28,9 @@ class Repeats(layers.Layer):
       steps, which is counted up to 256.
 
     Folk tunes and movements repeat whole sections, and a network that is trained on 25
-    time steps at once does not learn to remember them. The row has no weights. Conklin
-    and Witten (1995) predict music from repeated passages in the same way, in their
-    "short-term model"; this paper does not.
+    time steps at once does not learn to remember them. The row has no weights. The
+    RLadder of the paper does not have this input. The "short-term model" of the
+    reference predicts music from repeated passages.
 
     Args:
         memory: Number of time steps to remember, at least 1.
@@ -46,6 +46,10 @@ class Repeats(layers.Layer):
 
     Returns:
         The input with `channels + 1` more channels, and the new states.
+
+    References:
+        - Conklin and Witten, Multiple Viewpoint Systems for Music Prediction, Journal
+          of New Music Research 24 (1), 1995.
 
     Examples:
         >>> from zoo.models.repeats import Repeats
